@@ -1,0 +1,89 @@
+# How a layer, a program and a test are declared. See docs/architecture.md for the layers.
+
+add_library(troupe_flags INTERFACE)
+target_compile_options(troupe_flags INTERFACE -Wall -Wextra -Wpedantic -Wno-maybe-uninitialized)
+if(TROUPE_WERROR)
+  target_compile_options(troupe_flags INTERFACE -Werror)
+endif()
+if(TROUPE_SANITIZE)
+  target_compile_options(troupe_flags INTERFACE -fsanitize=${TROUPE_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(troupe_flags INTERFACE -fsanitize=${TROUPE_SANITIZE})
+endif()
+find_program(MOLD mold)
+if(MOLD)
+  target_link_options(troupe_flags INTERFACE -fuse-ld=mold)
+endif()
+
+# troupe_layer(name SOURCES ... SCHEMAS ... DEPENDS ...): one top-level folder as a library.
+#
+# Its headers are reached as "troupe/<name>/x.h" through an include root of its own, so that a
+# header of a layer above is not found at all.
+function(troupe_layer name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;SCHEMAS;DEPENDS" ${ARGN})
+  set(root ${PROJECT_BINARY_DIR}/include/${name})
+  file(MAKE_DIRECTORY ${root}/troupe)
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${name} ${root}/troupe/${name} SYMBOLIC)
+  file(GLOB headers CONFIGURE_DEPENDS ${root}/troupe/${name}/*.h)
+  add_library(troupe_${name} STATIC ${ARG_SOURCES})
+  add_library(troupe::${name} ALIAS troupe_${name})
+  target_link_libraries(troupe_${name} PUBLIC ${ARG_DEPENDS} PRIVATE troupe_flags)
+  target_sources(troupe_${name} PUBLIC FILE_SET HEADERS BASE_DIRS ${root} FILES ${headers})
+  set_property(GLOBAL APPEND PROPERTY TROUPE_IMPORT_ROOTS ${root})
+  if(ARG_SCHEMAS)
+    troupe_schema_sources(troupe_${name} ${root}/troupe/${name} troupe/${name} ${ARG_SCHEMAS})
+  endif()
+endfunction()
+
+# Generates C++ for the schemas of `target`; "<prefix>/x.capnp.h" is then includable by it and by
+# whoever links it. Schemas may import "/troupe/<layer>/x.capnp" and "/capnp/c++.capnp".
+function(troupe_schema_sources target source_dir prefix)
+  get_property(roots GLOBAL PROPERTY TROUPE_IMPORT_ROOTS)
+  set(out ${PROJECT_BINARY_DIR}/schema/${target})
+  set(imports "")
+  foreach(root ${roots})
+    list(APPEND imports -I${root})
+  endforeach()
+  foreach(schema ${ARGN})
+    set(generated ${out}/${prefix}/${schema}.c++ ${out}/${prefix}/${schema}.h)
+    add_custom_command(
+      OUTPUT ${generated}
+      COMMAND ${CMAKE_COMMAND} -E make_directory ${out}/${prefix}
+      COMMAND $<TARGET_FILE:CapnProto::capnp_tool> compile
+              -o$<TARGET_FILE:CapnProto::capnpc_cpp>:${out}/${prefix}
+              --src-prefix=${source_dir} ${imports} -I${CAPNP_INCLUDE_DIRECTORY} ${source_dir}/${schema}
+      DEPENDS ${source_dir}/${schema}
+      COMMENT "Generating ${prefix}/${schema}.h"
+      VERBATIM)
+    target_sources(${target} PRIVATE ${generated})
+  endforeach()
+  target_include_directories(${target} PUBLIC ${out})
+endfunction()
+
+# troupe_test(name SOURCES ... DEPENDS ... [LABELS ...]): one GoogleTest program, one ctest entry.
+function(troupe_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPENDS;LABELS;SCHEMAS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} GTest::gmock GTest::gtest GTest::gtest_main troupe_flags)
+  if(ARG_SCHEMAS)
+    troupe_schema_sources(${name} ${CMAKE_CURRENT_SOURCE_DIR} troupe/tests ${ARG_SCHEMAS})
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  if(NOT ARG_LABELS)
+    set(ARG_LABELS fast)
+  endif()
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+endfunction()
+
+# troupe_program(name SOURCES ... SCHEMAS ... DEPENDS ...): an executable in build/bin.
+function(troupe_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;SCHEMAS;DEPENDS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} troupe_flags)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+  if(ARG_SCHEMAS)
+    troupe_schema_sources(${name} ${CMAKE_CURRENT_SOURCE_DIR} "." ${ARG_SCHEMAS})
+  endif()
+endfunction()
