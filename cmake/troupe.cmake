@@ -14,12 +14,19 @@ if(MOLD)
   target_link_options(troupe_flags INTERFACE -fuse-ld=mold)
 endif()
 
+# Looked up by name: Debian's CapnProto package points its tool targets at files that are not there.
+find_program(CAPNP_TOOL capnp REQUIRED)
+find_program(CAPNPC_CXX capnpc-c++ REQUIRED)
+
 # troupe_layer(name SOURCES ... SCHEMAS ... DEPENDS ...): one top-level folder as a library.
 #
 # Its headers are reached as "troupe/<name>/x.h" through an include root of its own, so that a
 # header of a layer above is not found at all.
 function(troupe_layer name)
   cmake_parse_arguments(ARG "" "" "SOURCES;SCHEMAS;DEPENDS" ${ARGN})
+  if(NOT ARG_SOURCES)
+    return()
+  endif()
   set(root ${PROJECT_BINARY_DIR}/include/${name})
   file(MAKE_DIRECTORY ${root}/troupe)
   file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${name} ${root}/troupe/${name} SYMBOLIC)
@@ -48,8 +55,8 @@ function(troupe_schema_sources target source_dir prefix)
     add_custom_command(
       OUTPUT ${generated}
       COMMAND ${CMAKE_COMMAND} -E make_directory ${out}/${prefix}
-      COMMAND $<TARGET_FILE:CapnProto::capnp_tool> compile
-              -o$<TARGET_FILE:CapnProto::capnpc_cpp>:${out}/${prefix}
+      COMMAND ${CAPNP_TOOL} compile
+              -o${CAPNPC_CXX}:${out}/${prefix}
               --src-prefix=${source_dir} ${imports} -I${CAPNP_INCLUDE_DIRECTORY} ${source_dir}/${schema}
       DEPENDS ${source_dir}/${schema}
       COMMENT "Generating ${prefix}/${schema}.h"
