@@ -1,0 +1,46 @@
+// ActorId: the lasting identity of an actor, and the shard that owns it.
+//
+// Values. The type is the id of the Cap'n Proto interface; the key is any bytes up to kKeyBytesMax.
+// ShardOf is part of the protocol (PROTOCOL.md P6.11): all nodes and clients of all versions must
+// agree on it, so it never changes.
+// Source of the hash: Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012.
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "troupe/runtime/ids.h"
+
+namespace troupe {
+
+inline constexpr size_t kKeyBytesMax = 1024;  // Keys travel with every call and every report.
+
+struct ActorId {
+  uint64_t type = 0;
+  std::string key;
+
+  // "00000000d51c1c5f/alice"; bytes that do not print appear as \xNN.
+  std::string ToString() const;
+
+  friend auto operator<=>(const ActorId&, const ActorId&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const ActorId& id) {
+    return H::combine(std::move(h), id.type, id.key);
+  }
+};
+
+// SipHash-2-4 of `bytes` under the key (k0, k1).
+uint64_t SipHash24(uint64_t k0, uint64_t k1, std::span<const unsigned char> bytes);
+
+// SipHash-2-4 of the type (8 bytes, little-endian) followed by the key bytes, under the constant
+// key "troupe actor key" (16 bytes of ASCII, two little-endian halves).
+uint64_t ActorKeyHash(const ActorId& actor);
+
+// ActorKeyHash modulo `shards`; `shards` is fixed when the cluster is founded and > 0.
+ShardId ShardOf(const ActorId& actor, uint32_t shards);
+
+}  // namespace troupe

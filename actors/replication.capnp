@@ -1,0 +1,208 @@
+# What the copies of a shard say to each other. Rules: PROTOCOL.md P3 and P4.
+#
+# Frame kind 48 on the data lane carries a ReplicaFrame from one worker to the worker of the same
+# shards on another node. One frame with batches is in flight per (worker, peer); heartbeats and
+# acknowledgements do not wait for it. A message that is malformed, over a bound or of an unknown
+# kind is dropped and counted; nothing here is ever asserted.
+#
+# "Primary" is the copy that leads `epoch`; "copy" the one it talks to. Versions are (epoch, seq) of
+# the batch that last changed an actor.
+
+@0xb40ef457a8000fc5;
+
+using Cxx = import "/capnp/c++.capnp";
+using Wire = import "/troupe/rpc/wire.capnp";
+$Cxx.namespace("troupe::wire");
+
+const kindReplica :UInt16 = 48;  # ReplicaFrame
+
+struct ReplicaFrame {
+  messages @0 :List(ReplicaMessage);
+}
+
+struct ReplicaMessage {
+  # Whoever is not `target` drops the message. A copy that has promised a higher epoch answers
+  # `reject`; one that has not promises this one. A copy whose map is older than its own
+  # registration drops it (P4.4).
+
+  shard @0 :UInt32;
+  lineage @1 :UInt64;  # Of the shard's history; epochs rise across lineages.
+  epoch @2 :UInt64;
+  primary @3 :UInt64;  # Boot that leads the epoch, in both directions.
+  target @4 :UInt64;   # Boot that is meant.
+  stamp @5 :Int64;     # From the primary: its clock in nanoseconds at sending. Echoed in `ack`.
+  mark @6 :UInt64;     # From the primary: all ISR members hold the epoch up to this seq (P3.4).
+                       # 0: not known yet. A copy in sync keeps the highest that it holds itself.
+
+  union {
+    heartbeat @7 :Void;
+    # Primary, every third of a lease, to all members of ISR and ELR, of a pending AlterIsr, and to
+    # learners. The copy answers `ack`: a read lease (P4.1).
+
+    batch @8 :Batch;
+    # Primary, to ISR members, those of a pending AlterIsr, and learners whose snapshot is complete.
+
+    reportRequest @9 :ReportRequest;
+    # Primary: at the start of an epoch to each ISR member, later to each new learner. Repeated
+    # until the report is whole.
+
+    snapshot @10 :Snapshot;
+    # Primary, to a learner whose report is whole.
+
+    ack @11 :Ack;
+    # Copy, to every message above except reportRequest.
+
+    reject @12 :Reject;
+    # Copy. The receiver stops serving at once if it leads a lower epoch.
+
+    report @13 :Report;
+    # Copy, to reportRequest.
+  }
+}
+
+struct Batch {
+  # Seq 1 of an epoch is the reconciliation: what differed among the ISR, as the new primary has it.
+  # A copy takes it only after it has reported in that epoch and while it is not a learner. From
+  # seq 2 on it is the stream: taken only by a copy in sync, and only in order. A batch in several
+  # chunks is taken in one step when all are there. What has been taken already is acknowledged
+  # again. A delta on another base than the copy's ends its being in sync: `ack` says lost.
+
+  seq @0 :UInt64;
+  chunk @1 :UInt32;
+  chunks @2 :UInt32;
+  updates @3 :List(Update);
+}
+
+struct Update {
+  # An actor's state after the batch `version`, with the records of its calls (P6.2).
+
+  type @0 :UInt64;
+  key @1 :Data;        # At most 1 KiB.
+  epoch @2 :UInt64;    # The version.
+  seq @3 :UInt64;
+  turn @4 :UInt64;             # Turns run so far; numbers the calls this actor makes.
+  oldestUnsettled @5 :UInt64;  # Lowest turn whose calls may be made again.
+  resume @6 :Bool;             # A timer or an open call wants the actor activated after a failover.
+
+  union {
+    tombstone @7 :Void;  # The actor is gone; kept as such until a mark covers it.
+    image :group {       # Replaces state and records.
+      state @8 :Data;    # At most 8 MiB.
+      records @9 :Records;
+    }
+    delta :group {       # Only on exactly this base.
+      baseEpoch @10 :UInt64;
+      baseSeq @11 :UInt64;
+      newState :union {
+        same @12 :Void;
+        bytes @13 :Data;
+      }
+      changes @14 :Records;
+    }
+  }
+}
+
+struct Records {
+  # Records of answered calls: all of an actor's, or in a delta what moved. Ages are milliseconds,
+  # because clocks of two nodes cannot be compared.
+
+  clients @0 :List(Client);
+  callers @1 :List(Caller);
+
+  struct Client {
+    id @0 :Wire.Id128;
+    floor @1 :UInt64;    # No call below it is ever run; records below it are gone.
+    ageMs @2 :UInt64;    # Since anything of this client moved.
+    dropped @3 :Bool;    # Delta only: nothing of this client is kept.
+    records @4 :List(ClientRecord);
+  }
+  struct ClientRecord {
+    sequence @0 :UInt64;
+    record @1 :Record;
+  }
+  struct Caller {        # An actor that calls this one.
+    type @0 :UInt64;
+    key @1 :Data;
+    lineage @2 :UInt64;
+    epoch @3 :UInt64;    # The highest seen; frames of lower ones are refused.
+    mark @4 :UInt64;     # Turns below are settled: no record, no run.
+    records @5 :List(CallerRecord);
+  }
+  struct CallerRecord {
+    id @0 :Wire.Id128;
+    turn @1 :UInt64;
+    record @2 :Record;
+  }
+  struct Record {
+    argumentHash @0 :UInt64;
+    status @1 :Status;
+    result @2 :Data;     # At most 64 KiB.
+    ageMs @3 :UInt64;    # Since the answer.
+  }
+  enum Status {
+    ok @0;
+    error @1;
+    tooLarge @2;  # Done; the result was not kept.
+    begun @3;     # A snapshot was taken in mid-call.
+  }
+}
+
+struct ReportRequest {
+  # The copy lists its actors with their versions. Scope all also makes it a learner of this primary
+  # and epoch: it leaves the stream until the snapshot of this request is complete. A request with a
+  # number below the highest seen of the epoch is dropped; the same again is answered again, unless
+  # its snapshot is complete.
+
+  scope @0 :Scope;
+  request @1 :UInt64;
+
+  enum Scope {
+    aboveMark @0;  # Only what changed after the copy's mark, the mark with it.
+    all @1;
+  }
+}
+
+struct Report {
+  request @0 :UInt64;
+  chunk @1 :UInt32;
+  last @2 :Bool;
+  markEpoch @3 :UInt64;
+  markSeq @4 :UInt64;
+  entries @5 :List(Entry);
+
+  struct Entry {
+    type @0 :UInt64;
+    key @1 :Data;
+    epoch @2 :UInt64;
+    seq @3 :UInt64;
+  }
+}
+
+struct Snapshot {
+  # Chunks are taken in order, each update only if its version is higher than the copy's (nothing is
+  # deleted first: a learner may be the last eligible copy). After the last the copy is in sync at
+  # (epoch, seq).
+
+  request @0 :UInt64;
+  seq @1 :UInt64;
+  chunk @2 :UInt32;
+  last @3 :Bool;
+  updates @4 :List(Update);  # Images only.
+}
+
+struct Ack {
+  # Also a read lease of 250 ms to the primary, counted there from `echo`, here from receipt (P4).
+
+  sync @0 :Sync;
+  seq @1 :UInt64;         # Held up to here, when synced.
+  request @2 :UInt64;     # Of the snapshot being received, else 0 ...
+  nextChunk @3 :UInt32;   # ... and the chunk that is missing.
+  echo @4 :Int64;
+  mapVersion @5 :UInt64;  # The lease counts only for a primary that knows a map at least as new.
+
+  enum Sync { none @0; synced @1; lost @2; }
+}
+
+struct Reject {
+  promised @0 :UInt64;
+}

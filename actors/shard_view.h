@@ -1,0 +1,33 @@
+// ShardView: what one copy of a shard needs to know of one version of the map.
+//
+// A value taken from a whole ClusterState, so that everything in it is of one version (P3.5).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "troupe/membership/cluster_state.h"
+
+namespace troupe {
+
+struct ShardView {
+  uint64_t map_version = 0;
+  ShardEntry entry;
+  uint32_t min_isr = 1;
+  uint32_t nodes = 1;      // That are members: more than one makes rule P3.13 apply.
+  std::vector<CopyId> up;  // Sorted: copies of this shard whose node is in state kUp or kDraining.
+  bool self_up = false;
+
+  bool IsUp(CopyId copy) const;
+};
+
+// `shard` must be < state.shards.size().
+ShardView ViewOf(const ClusterState& state, ShardId shard, CopyId self);
+
+// ---- Sorted sets of copies.
+using CopySet = std::vector<CopyId>;
+bool Contains(const CopySet& set, CopyId copy);
+CopySet Union(const CopySet& a, const CopySet& b);
+CopySet Without(const CopySet& set, CopyId copy);
+
+}  // namespace troupe
