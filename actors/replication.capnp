@@ -1,6 +1,6 @@
 # What the copies of a shard say to each other. Rules: PROTOCOL.md P3 and P4.
 #
-# Frame kind 48 on the data lane carries a ReplicaFrame from one worker to the worker of the same
+# Frame kind 52 on the data lane carries a ReplicaFrame from one worker to the worker of the same
 # shards on another node. One frame with batches is in flight per (worker, peer); heartbeats and
 # acknowledgements do not wait for it. A message that is malformed, over a bound or of an unknown
 # kind is dropped and counted; nothing here is ever asserted.
@@ -14,10 +14,15 @@ using Cxx = import "/capnp/c++.capnp";
 using Wire = import "/troupe/rpc/wire.capnp";
 $Cxx.namespace("troupe::wire");
 
-const kindReplica :UInt16 = 48;  # ReplicaFrame
+const kindReplica :UInt16 = 52;  # ReplicaFrame
 
 struct ReplicaFrame {
+  # From a primary's worker (on the link it dialed): the messages for one peer that gathered in a
+  # turn of its loop. The peer answers, on the same link, with what its copies reply to them.
+
   messages @0 :List(ReplicaMessage);
+  number @1 :UInt64;        # Of a frame that carries batches, rising per link; 0: carries none.
+  acknowledges @2 :UInt64;  # In an answer: the `number` it answers. The next batches may come.
 }
 
 struct ReplicaMessage {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -90,6 +91,9 @@ struct ClusterState {
 
   friend bool operator==(const ClusterState&, const ClusterState&) = default;
 };
+
+// A chosen value as everyone keeps it: never changed, shared between loops.
+using SharedMap = std::shared_ptr<const ClusterState>;
 
 // ---- Commands. All are compare-and-set and idempotent: applying one twice is one change.
 

@@ -1,0 +1,98 @@
+# Calls of actors over links of the data lane (rpc/wire.capnp tells what a link and a frame are).
+#
+# A call frame goes from the caller's process to the node that its map names as the primary of the
+# actor's shard; exactly one answer frame comes back on the same link, unless the link ends.
+
+@0xbfd3a6a5d27e1f04;
+
+using Cxx = import "/capnp/c++.capnp";
+using Wire = import "/troupe/rpc/wire.capnp";
+$Cxx.namespace("troupe::wire");
+
+const kindCall :UInt16 = 48;      # CallFrame; payload: the parameters
+const kindAnswer :UInt16 = 49;    # AnswerFrame; payload: the results, if it succeeded
+const kindMapPull :UInt16 = 50;   # MapPull; the answer is kindMap, now and after each change
+const kindMap :UInt16 = 51;       # MapFrame; payload: membership/cluster.capnp ClusterState
+# 52 is kindReplica of replication.capnp.
+const kindStatusPull :UInt16 = 53;  # StatusPull, answered by kindStatus
+const kindStatus :UInt16 = 54;      # StatusFrame
+
+struct ActorName {
+  type @0 :UInt64;  # Id of the Cap'n Proto interface that is the actor's type.
+  key @1 :Data;     # At most 1024 bytes.
+}
+
+struct CallFrame {
+  # Who receives it must answer, by the deadline, with results, a failure or a redirection. A call
+  # that is known by its id is not run again: its recorded answer is given (PROTOCOL.md P6).
+
+  number @0 :UInt64;   # Of this call on this link; the answer repeats it.
+  actor @1 :ActorName;
+  interface @2 :UInt64;
+  method @3 :UInt16;
+  timeLeftMs @4 :UInt32;  # When the frame was sent; its transit time counts. At most 300,000.
+
+  id :union {
+    client :group {        # From a client object.
+      client @5 :Wire.Id128;
+      sequence @6 :UInt64;
+      firstIncomplete @7 :UInt64;  # Every lower sequence of this client is answered.
+    }
+    actor :group {         # From a turn of an actor.
+      caller @8 :ActorName;
+      lineage @9 :UInt64;  # Of the caller's shard.
+      epoch @10 :UInt64;
+      turn @11 :UInt64;    # Number of the turn that calls.
+      mark @12 :UInt64;    # The oldest turn of the caller that is not settled.
+      id @13 :Wire.Id128;  # Derived: the same when the same turn runs again elsewhere.
+    }
+  }
+
+  chain @14 :List(ActorName);  # The actors whose open turns wait for this call, outermost first.
+}
+
+struct AnswerFrame {
+  number @0 :UInt64;
+  union {
+    results @1 :Void;          # They are the payload.
+    failure @2 :Wire.Failure;
+    moved @3 :Moved;           # Not the primary, or not able to run it now: it did not run.
+  }
+
+  struct Moved {
+    mapVersion @0 :UInt64;  # That the answering node goes by; a caller with an older one pulls.
+    text @1 :Text;          # Why, for the error that a deadline may bring.
+  }
+}
+
+struct MapPull {
+  # From a client: send the map now if it is newer than `have`, and again whenever it changes.
+  have @0 :UInt64;
+}
+
+struct MapFrame {
+  version @0 :UInt64;
+}
+
+struct StatusPull {
+  number @0 :UInt64;
+}
+
+struct StatusFrame {
+  # What one node sees, for `troupe status`.
+  number @0 :UInt64;
+  node @1 :Text;
+  boot @2 :UInt64;
+  coordinator @3 :Text;
+  mapVersion @4 :UInt64;
+  members @5 :List(Member);
+  actors @6 :UInt64;         # Activations on this node.
+  calls @7 :UInt64;          # Calls answered since the start.
+  storedActors @8 :UInt64;   # Actors of which this node holds a copy.
+
+  struct Member {
+    name @0 :Text;
+    state @1 :Text;     # As gossip sees it: alive, suspect, dead, left.
+    address @2 :Text;
+  }
+}

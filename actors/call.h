@@ -1,0 +1,95 @@
+// Call: what travels between a caller and an actor, however far apart they are.
+//
+// Values and one owner each; moved between the workers of a process, encoded between processes
+// (call.capnp). Deadlines are of the boot-time clock of the process and travel as time left.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "kj/exception.h"
+#include "kj/function.h"
+#include "troupe/actors/actor_id.h"
+#include "troupe/actors/call.capnp.h"
+#include "troupe/actors/call_record.h"
+#include "troupe/rpc/payload.h"
+
+namespace troupe {
+
+struct CallHeader {
+  ActorId actor;
+  uint64_t interface_id = 0;
+  uint16_t method_id = 0;
+  CallId id;
+  std::vector<ActorId> chain;  // Whose open turns wait for this call, outermost first.
+};
+
+// The call did not run here: another node is the primary, or nobody can be now. To be sent again.
+struct Moved {
+  uint64_t map_version = 0;
+  std::string text;
+};
+
+using CallOutcome = std::variant<Payload, kj::Exception, Moved>;
+
+// A call at the node that is to run it. Answered exactly once; one that is dropped unanswered
+// answers Moved, so that no caller waits for nothing.
+class InboundCall {
+ public:
+  using Answer = kj::Function<void(CallOutcome&&)>;
+
+  InboundCall(CallHeader header, Payload params, absl::Time deadline, Answer answer)
+      : header_(std::move(header)),
+        params_(std::move(params)),
+        deadline_(deadline),
+        answer_(kj::mv(answer)) {}
+  ~InboundCall() noexcept(false) {
+    if (!answered_) Finish(Moved{0, "the node stopped serving before the call ran"});
+  }
+  KJ_DISALLOW_COPY(InboundCall);
+
+  const CallHeader& header() const { return header_; }
+  const Payload& params() const { return params_; }
+  absl::Time deadline() const { return deadline_; }
+  bool answered() const { return answered_; }
+
+  // Later ones are ignored: the deadline may have answered already.
+  void Finish(CallOutcome&& outcome) {
+    if (answered_) return;
+    answered_ = true;
+    answer_(std::move(outcome));
+  }
+
+ private:
+  CallHeader header_;
+  Payload params_;
+  absl::Time deadline_;
+  Answer answer_;
+  bool answered_ = false;
+};
+
+inline constexpr size_t kChainMax = 64;        // Calls within calls; beyond it is a runaway.
+inline constexpr size_t kCallBytesMax = 8 << 20;  // Parameters or results.
+
+void EncodeActor(const ActorId& actor, wire::ActorName::Builder out);
+ActorId DecodeActor(wire::ActorName::Reader in);  // Throws when the key is over the limit.
+
+void EncodeCall(uint64_t number, const CallHeader& header, absl::Duration time_left,
+                wire::CallFrame::Builder out);
+// Throws kj::Exception for what is out of bounds.
+CallHeader DecodeCall(wire::CallFrame::Reader in);
+
+// Hash of the call's arguments, the same for the same words.
+uint64_t ArgumentHash(uint64_t interface_id, uint16_t method_id, const Payload& params);
+
+// The id of a call that an actor makes (PROTOCOL.md P6.5): the same whenever the inbound call runs
+// again and makes its calls in the same order.
+Id128 DerivedId(const Id128& inbound, const ActorId& callee, uint64_t interface_id,
+                uint16_t method_id, uint64_t ordinal);
+// One id for an inbound call of either kind.
+Id128 InboundId(const CallId& id);
+
+}  // namespace troupe

@@ -1,0 +1,39 @@
+// CallOrigin: on whose behalf calls are made: a client object, a turn of an actor, a gateway.
+//
+// What a ref needs to make a call; gives each call its id, its place in the order, and its way.
+#pragma once
+
+#include <optional>
+
+#include "absl/time/time.h"
+#include "kj/async.h"
+#include "kj/refcount.h"
+#include "troupe/actors/actor_id.h"
+#include "troupe/rpc/payload.h"
+#include "troupe/runtime/ids.h"
+
+namespace troupe {
+
+inline constexpr absl::Duration kDeadlineDefault = absl::Seconds(30);
+
+struct CallOptions {
+  // From the moment of the call to its answer or error. More than kDeadlineMax is cut to it; within
+  // a turn, no more than what the turn's own call has left.
+  absl::Duration deadline = kDeadlineDefault;
+
+  // Within a turn: the call's id instead of a derived one. A turn that is taken up again under
+  // another call (Actor::Resume) gives the same id to reach the callee once.
+  std::optional<Id128> id;
+};
+
+class CallOrigin : public kj::Refcounted {
+ public:
+  // Resolves to the results, or rejects: FAILED (the actor's own error, or a caller's mistake),
+  // OVERLOADED (full, or out of time), DISCONNECTED (the origin has ended), UNIMPLEMENTED. Dropping
+  // the promise ends the waiting, not the call.
+  virtual kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id,
+                                    uint16_t method_id, Payload params,
+                                    const CallOptions& options) = 0;
+};
+
+}  // namespace troupe

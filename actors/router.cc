@@ -1,0 +1,367 @@
+#include "troupe/actors/router.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "troupe/rpc/status.h"
+
+namespace troupe {
+namespace {
+
+constexpr absl::Duration kRetryPause = absl::Milliseconds(5);
+constexpr absl::Duration kDeadlineCheck = absl::Milliseconds(20);
+constexpr size_t kLaneWindow = 256;      // In flight to one actor; the rest waits here (P6).
+constexpr size_t kOutstandingMax = 1 << 16;  // Of one Router; beyond it callers get OVERLOADED.
+
+kj::Duration ToKj(absl::Duration d) { return absl::ToInt64Microseconds(d) * kj::MICROSECONDS; }
+
+}  // namespace
+
+ClientCall ClientSequence::Next() {
+  complete_.push_back(false);
+  return {client_, first_ + complete_.size() - 1, first_};
+}
+
+void ClientSequence::Complete(uint64_t sequence) {
+  complete_[sequence - first_] = true;
+  while (!complete_.empty() && complete_.front()) {
+    complete_.pop_front();
+    ++first_;
+  }
+}
+
+// The calls of one caller to one actor.
+class Router::Lane {
+ public:
+  explicit Lane(uint64_t number) : number(number) {}
+  bool idle() const { return in_flight == 0 && waiting.empty(); }
+
+  const uint64_t number;
+  size_t in_flight = 0;
+  bool stalled = false;  // Nothing is sent until all in flight have come back; then anew.
+  Place place = Place::kNowhere;
+  std::string node;
+  std::map<uint64_t, kj::Own<Outgoing>> waiting;  // By serial: the order of the caller.
+};
+
+struct Router::Outgoing {
+  uint64_t serial = 0;
+  uint64_t number = 0;  // On the path it was sent last.
+  Lane* lane = nullptr;
+  std::string node;  // Empty: sent here.
+  CallHeader header;
+  Payload params;
+  absl::Time started;
+  absl::Time deadline;
+  kj::Own<kj::PromiseFulfiller<Payload>> fulfiller;
+  ClientSequence* sequence = nullptr;
+  int attempts = 0;
+  std::string trouble;  // Why it is not answered yet.
+};
+
+Router::Router(Host& host, LinkPool& links, Surroundings& surroundings, Boot self)
+    : host_(host),
+      links_(links),
+      surroundings_(surroundings),
+      self_(self),
+      task_errors_(host.log()),
+      tasks_(task_errors_) {}
+
+Router::~Router() noexcept(false) = default;
+
+void Router::TaskErrors::taskFailed(kj::Exception&& exception) {
+  log.Error("routing task failed", {{"error", Words(exception)}});
+}
+
+Router::Caller::Caller(Router& router) : router_(router) {}
+
+Router::Caller::~Caller() noexcept(false) {
+  auto mine = [this](const Outgoing& call) {
+    auto it = lanes_.find(call.header.actor);
+    return it != lanes_.end() && it->second.get() == call.lane;
+  };
+  absl::erase_if(router_.in_flight_, [&](auto& entry) {
+    if (!mine(*entry.second)) return false;
+    router_.deadlines_.erase({entry.second->deadline, entry.second->serial});
+    return true;
+  });
+  for (auto& [actor, lane] : lanes_) {
+    for (auto& [serial, call] : lane->waiting) router_.deadlines_.erase({call->deadline, serial});
+    router_.stalled_.erase(lane->number);
+  }
+}
+
+void Router::Caller::SweepIdleLanes() {
+  if (lanes_.size() < sweep_at_) return;
+  std::erase_if(lanes_, [](auto& entry) { return entry.second->idle(); });
+  sweep_at_ = std::max<size_t>(1024, 2 * lanes_.size());
+}
+
+kj::Promise<Payload> Router::Caller::Call(CallHeader header, Payload params, absl::Time deadline,
+                                          ClientSequence* sequence) {
+  if (router_.outstanding() >= kOutstandingMax) {
+    if (sequence != nullptr) sequence->Complete(std::get<ClientCall>(header.id).sequence);
+    return Overloaded(absl::StrCat("more than ", kOutstandingMax, " calls are unanswered; call ",
+                                   header.actor.ToString(), " later"));
+  }
+  SweepIdleLanes();
+  auto& lane = lanes_[header.actor];
+  if (!lane) lane = std::make_unique<Lane>(router_.next_lane_++);
+  auto paf = kj::newPromiseAndFulfiller<Payload>();
+  auto call = kj::heap<Outgoing>();
+  call->serial = router_.next_serial_++;
+  call->lane = lane.get();
+  call->header = std::move(header);
+  call->params = std::move(params);
+  call->started = router_.host_.clock().Now();
+  call->deadline = deadline;
+  call->fulfiller = kj::mv(paf.fulfiller);
+  call->sequence = sequence;
+  router_.Submit(kj::mv(call));
+  return kj::mv(paf.promise);
+}
+
+void Router::Submit(kj::Own<Outgoing> call) {
+  deadlines_[{call->deadline, call->serial}] = call.get();
+  WatchDeadlines();
+  auto& lane = *call->lane;
+  lane.waiting[call->serial] = kj::mv(call);
+  if (!lane.stalled) Pump(lane);
+}
+
+Router::Place Router::Locate(const Outgoing& call, std::string& node, std::string& why) const {
+  if (!map_) {
+    why = "no node of the cluster has answered yet";
+    return Place::kNowhere;
+  }
+  const ShardId shard = ShardOf(call.header.actor, map_->config.shards);
+  const auto& entry = map_->shards[shard];
+  if (entry.state == ShardState::kLost) {
+    why = absl::StrCat("StateLost: no copy of shard ", shard,
+                       " is left; the operator decides (recover or declare lost)");
+    return Place::kNowhere;
+  }
+  const NodeEntry* primary = entry.primary == 0 ? nullptr : map_->FindBoot(entry.primary);
+  if (primary == nullptr) {
+    why = absl::StrCat("shard ", shard, " has no primary in map ", map_->version);
+    return Place::kNowhere;
+  }
+  if (primary->boot == self_) return Place::kHere;
+  node = primary->name;
+  if (links_.Find(node) == nullptr) {
+    links_.Want(node, primary->addresses.empty() ? "" : primary->addresses.front(), primary->boot);
+    why = absl::StrCat("no connection to node ", node);
+    return Place::kNowhere;
+  }
+  return Place::kNode;
+}
+
+void Router::Pump(Lane& lane) {
+  while (!lane.waiting.empty() && lane.in_flight < kLaneWindow) {
+    auto first = lane.waiting.begin();
+    std::string node, why;
+    const Place place = Locate(*first->second, node, why);
+    const bool same_path = place == lane.place && node == lane.node;
+    if (lane.in_flight > 0 && (lane.stalled || !same_path)) {
+      lane.stalled = true;  // The old path has to come back first.
+      return;
+    }
+    if (place == Place::kNowhere) {
+      first->second->trouble = why;
+      return Stall(lane);
+    }
+    lane.stalled = false;
+    stalled_.erase(lane.number);
+    lane.place = place;
+    lane.node = node;
+    auto call = kj::mv(first->second);
+    lane.waiting.erase(first);
+    Transmit(kj::mv(call), place, node);
+    if (lane.stalled) return;  // It came back at once.
+  }
+}
+
+void Router::Transmit(kj::Own<Outgoing> owned, Place place, const std::string& node) {
+  auto& call = *owned;
+  const absl::Time now = host_.clock().Now();
+  call.number = next_number_++;
+  call.node = node;
+  ++call.attempts;
+  ++call.lane->in_flight;
+  if (call.sequence != nullptr) {
+    std::get<ClientCall>(call.header.id).first_incomplete = call.sequence->first_incomplete();
+  }
+  const uint64_t number = call.number;
+  in_flight_[number] = kj::mv(owned);
+  if (place == Place::kHere) {
+    surroundings_.DispatchHere(kj::heap<InboundCall>(
+        call.header, call.params, call.deadline,
+        [this, number](CallOutcome&& outcome) { OnOutcome(number, std::move(outcome)); }));
+    return;
+  }
+  capnp::MallocMessageBuilder message;
+  EncodeCall(number, call.header, call.deadline - now, message.initRoot<wire::CallFrame>());
+  links_.Find(node)->stream().Send(wire::KIND_CALL, message, call.params.words());
+}
+
+void Router::OnAnswer(kj::Own<Frame> frame) {
+  auto answer = frame->header<wire::AnswerFrame>();
+  const uint64_t number = answer.getNumber();
+  switch (answer.which()) {
+    case wire::AnswerFrame::RESULTS:
+      return OnOutcome(number, Payload::Of(kj::mv(frame)));
+    case wire::AnswerFrame::FAILURE:
+      return OnOutcome(number, DecodeFailure(answer.getFailure()));
+    case wire::AnswerFrame::MOVED: {
+      auto moved = answer.getMoved();
+      return OnOutcome(number, Moved{moved.getMapVersion(), std::string(moved.getText().begin(),
+                                                                        moved.getText().size())});
+    }
+  }
+}
+
+void Router::OnOutcome(uint64_t number, CallOutcome&& outcome) {
+  auto it = in_flight_.find(number);
+  if (it == in_flight_.end()) return;  // Too late, or sent elsewhere meanwhile.
+  auto call = kj::mv(it->second);
+  in_flight_.erase(it);
+  auto& lane = *call->lane;
+  --lane.in_flight;
+  if (auto* moved = std::get_if<Moved>(&outcome)) {
+    if (map_ && moved->map_version > map_->version) surroundings_.NeedNewerMap(map_->version);
+    Retract(kj::mv(call), std::move(moved->text));
+    return;
+  }
+  Complete(kj::mv(call), std::move(outcome));
+  if (!lane.waiting.empty() && (!lane.stalled || lane.in_flight == 0)) Pump(lane);
+}
+
+// Back to the head of its lane, to be sent again once nothing is in flight.
+void Router::Retract(kj::Own<Outgoing> call, std::string why) {
+  auto& lane = *call->lane;
+  call->number = 0;
+  call->trouble = std::move(why);
+  if (!call->fulfiller->isWaiting()) {  // Nobody waits any more: it is not sent again.
+    Complete(kj::mv(call), Disconnected("cancelled"));
+  } else {
+    lane.waiting[call->serial] = kj::mv(call);
+  }
+  Stall(lane);
+}
+
+void Router::Stall(Lane& lane) {
+  lane.stalled = true;
+  if (lane.in_flight > 0 || lane.waiting.empty()) return;
+  stalled_[lane.number] = &lane;
+  RetryLater();
+}
+
+void Router::Complete(kj::Own<Outgoing> call, CallOutcome&& outcome) {
+  deadlines_.erase({call->deadline, call->serial});
+  if (call->sequence != nullptr) {
+    call->sequence->Complete(std::get<ClientCall>(call->header.id).sequence);
+  }
+  if (auto* results = std::get_if<Payload>(&outcome)) {
+    call->fulfiller->fulfill(std::move(*results));
+  } else {
+    call->fulfiller->reject(kj::mv(std::get<kj::Exception>(outcome)));
+  }
+}
+
+void Router::OnMap(SharedMap map) {
+  if (map_ && map->version <= map_->version) return;
+  map_ = std::move(map);
+  // A path to a process that the map has given up will never answer: its calls go elsewhere.
+  RetractWhere(
+      [this](const Outgoing& call) {
+        if (call.node.empty()) return false;
+        const auto* node = map_->FindNode(call.node);
+        const ShardId shard = ShardOf(call.header.actor, map_->config.shards);
+        const bool gone = node == nullptr || node->state == NodeState::kFenced ||
+                          node->state == NodeState::kLeft;
+        return gone && (node == nullptr || map_->shards[shard].primary != node->boot);
+      },
+      "the node was given up by the cluster");
+  PumpStalled();
+}
+
+void Router::RetractWhere(kj::Function<bool(const Outgoing&)> matches, const std::string& why) {
+  std::vector<uint64_t> numbers;
+  for (auto& [number, call] : in_flight_) {
+    if (matches(*call)) numbers.push_back(number);
+  }
+  std::sort(numbers.begin(), numbers.end());
+  for (uint64_t number : numbers) OnOutcome(number, Moved{0, why});
+}
+
+void Router::OnLinkUp(const std::string&) { PumpStalled(); }
+
+void Router::OnLinkDown(const std::string& node, const std::string& detail) {
+  RetractWhere([&node](const Outgoing& call) { return call.node == node; },
+               absl::StrCat("the connection to node ", node, " broke: ", detail));
+}
+
+void Router::PumpStalled() {
+  auto lanes = std::exchange(stalled_, {});
+  for (auto& [number, lane] : lanes) {
+    stalled_[number] = lane;  // Pump removes it if it gets on.
+    Pump(*lane);
+  }
+}
+
+void Router::RetryLater() {
+  if (retrying_) return;
+  retrying_ = true;
+  tasks_.add(host_.timer().afterDelay(ToKj(kRetryPause)).then([this] {
+    retrying_ = false;
+    if (!stalled_.empty() && map_) surroundings_.NeedNewerMap(map_->version);
+    PumpStalled();
+    if (!stalled_.empty()) RetryLater();
+  }));
+}
+
+void Router::WatchDeadlines() {
+  if (watching_deadlines_) return;
+  watching_deadlines_ = true;
+  tasks_.add(host_.timer().afterDelay(ToKj(kDeadlineCheck)).then([this] {
+    watching_deadlines_ = false;
+    Expire();
+    if (!deadlines_.empty()) WatchDeadlines();
+  }));
+}
+
+void Router::Expire() {
+  const absl::Time now = host_.clock().Now();
+  while (!deadlines_.empty() && deadlines_.begin()->first.first <= now) {
+    Outgoing* call = deadlines_.begin()->second;
+    auto& lane = *call->lane;
+    auto error = Overloaded(Explain(*call));
+    if (auto it = in_flight_.find(call->number); it != in_flight_.end()) {
+      auto owned = kj::mv(it->second);
+      in_flight_.erase(it);
+      --lane.in_flight;
+      Complete(kj::mv(owned), kj::mv(error));
+    } else {
+      auto waiting = lane.waiting.find(call->serial);
+      auto owned = kj::mv(waiting->second);
+      lane.waiting.erase(waiting);
+      Complete(kj::mv(owned), kj::mv(error));
+    }
+    if (lane.stalled && lane.in_flight == 0) Stall(lane);
+    if (lane.waiting.empty()) stalled_.erase(lane.number);
+  }
+}
+
+std::string Router::Explain(const Outgoing& call) const {
+  const auto spent = absl::FormatDuration(
+      absl::Floor(host_.clock().Now() - call.started, absl::Milliseconds(1)));
+  const std::string where = call.number == 0          ? std::string("not sent")
+                            : call.node.empty() ? std::string("waiting at this node")
+                                                : absl::StrCat("sent to node ", call.node);
+  return absl::StrCat("no answer from actor ", call.header.actor.ToString(), ", method ",
+                      call.header.method_id, ", within ", spent, " (", where, ", attempt ",
+                      call.attempts, call.trouble.empty() ? "" : "; ", call.trouble, ")");
+}
+
+}  // namespace troupe

@@ -1,0 +1,51 @@
+// Payload: a whole Cap'n Proto message in standard framing, immutable and shared.
+//
+// What calls carry and records keep. Copies share the bytes, from any thread.
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "capnp/message.h"
+#include "capnp/serialize.h"
+#include "kj/array.h"
+#include "troupe/rpc/frame_stream.h"
+
+namespace troupe {
+
+class Payload {
+ public:
+  Payload() = default;  // Empty: no message.
+
+  static Payload Of(capnp::MessageBuilder& message) {
+    auto words = std::make_shared<kj::Array<capnp::word>>(capnp::messageToFlatArray(message));
+    const kj::ArrayPtr<const capnp::word> view = *words;
+    return Payload(std::move(words), view);
+  }
+
+  // The frame's payload, sharing its bytes: they pin the chunk they arrived in.
+  static Payload Of(kj::Own<Frame> frame) {
+    const auto view = frame->payload();
+    return Payload(std::make_shared<kj::Own<Frame>>(kj::mv(frame)), view);
+  }
+
+  // Copies; for bytes that are kept longer than what they came in.
+  static Payload Copy(kj::ArrayPtr<const capnp::word> from) {
+    auto words = std::make_shared<kj::Array<capnp::word>>(kj::heapArray<capnp::word>(from));
+    const kj::ArrayPtr<const capnp::word> view = *words;
+    return Payload(std::move(words), view);
+  }
+
+  bool empty() const { return words_.size() == 0; }
+  kj::ArrayPtr<const capnp::word> words() const { return words_; }
+  size_t size_bytes() const { return words_.size() * sizeof(capnp::word); }
+
+ private:
+  Payload(std::shared_ptr<const void> owner, kj::ArrayPtr<const capnp::word> words)
+      : owner_(std::move(owner)), words_(words) {}
+
+  std::shared_ptr<const void> owner_;
+  kj::ArrayPtr<const capnp::word> words_;
+};
+
+}  // namespace troupe
