@@ -1,0 +1,147 @@
+#include "troupe/membership/cluster_state.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "troupe/membership/limits.h"
+#include "troupe/membership/placement.h"
+#include "troupe/membership/shard_rules.h"
+
+namespace troupe {
+
+const NodeEntry* ClusterState::FindNode(std::string_view name) const {
+  auto at = std::lower_bound(nodes.begin(), nodes.end(), name,
+                             [](const NodeEntry& n, std::string_view key) { return n.name < key; });
+  return at != nodes.end() && at->name == name ? &*at : nullptr;
+}
+
+const NodeEntry* ClusterState::FindBoot(Boot boot) const {
+  for (const NodeEntry& node : nodes) {
+    if (node.boot == boot && boot != 0) return &node;
+  }
+  return nullptr;
+}
+
+bool ClusterState::IsUp(Boot boot) const {
+  const NodeEntry* node = FindBoot(boot);
+  return node != nullptr && node->state == NodeState::kUp;
+}
+
+namespace {
+
+// Primaries are dealt out with a ceiling, so that a founding cluster starts even.
+void DealShards(ClusterState& state) {
+  Copies copies(state);
+  size_t ceiling = (state.shards.size() + state.nodes.size() - 1) / state.nodes.size();
+  std::vector<size_t> dealt(state.version + 1, 0);  // By boot: 1..n.
+  for (ShardId id = 0; id < state.shards.size(); ++id) {
+    ShardEntry& shard = state.shards[id];
+    std::vector<CopyId> hosts = ChooseHosts(state, copies, id, {}, state.config.replicas);
+    shard.primary = hosts.front();
+    for (CopyId host : hosts) {
+      if (dealt[host] < ceiling) {
+        shard.primary = host;
+        break;
+      }
+    }
+    ++dealt[shard.primary];
+    std::sort(hosts.begin(), hosts.end());
+    shard.isr = std::move(hosts);
+  }
+}
+
+}  // namespace
+
+ClusterState Found(Id128 cluster, ClusterConfig config, std::vector<Founder> founders) {
+  ClusterState state;
+  state.version = founders.size();
+  state.cluster = cluster;
+  state.config = config;
+  state.config.shards = std::max<uint32_t>(1, config.shards);
+  state.config.replicas = std::clamp<uint32_t>(config.replicas, 1, kReplicasMax);
+  Boot boot = 0;
+  for (Founder& founder : founders) {
+    NodeEntry node;
+    node.name = std::move(founder.name);
+    node.boot = ++boot;
+    node.nonce = founder.nonce;
+    node.addresses = std::move(founder.addresses);
+    node.zone = std::move(founder.zone);
+    node.roles = std::move(founder.roles);
+    node.storage = founder.storage;
+    state.nodes.push_back(std::move(node));
+  }
+  std::sort(state.nodes.begin(), state.nodes.end(),
+            [](const NodeEntry& a, const NodeEntry& b) { return a.name < b.name; });
+  state.voters = WantedVoters(state);
+  state.shards.resize(state.config.shards);
+  DealShards(state);
+  state.config.min_isr = 1;
+  RaiseMinIsr(state);
+  return state;
+}
+
+namespace {
+
+std::string Names(const std::vector<VoterId>& voters) {
+  return absl::StrJoin(voters, ",",
+                       [](std::string* out, const VoterId& v) { absl::StrAppend(out, v.node); });
+}
+
+struct Describer {
+  std::string operator()(const Register& c) const {
+    return absl::StrCat("Register ", c.node, " nonce ", c.nonce.ToString(), " replaces boot ",
+                        c.replaces);
+  }
+  std::string operator()(const Fence& c) const {
+    const char* grounds = c.grounds == Fence::Grounds::kProofOfDeath ? "proof" : "evidence";
+    return absl::StrCat("Fence ", c.node, " boot ", c.boot, " generation ", c.generation, " by ",
+                        grounds);
+  }
+  std::string operator()(const Unfence& c) const {
+    return absl::StrCat("Unfence ", c.node, " boot ", c.boot, " generation ", c.generation);
+  }
+  std::string operator()(const AlterIsr& c) const {
+    return absl::StrCat("AlterIsr shard ", c.shard, " epoch ", c.epoch, " isr_version ",
+                        c.isr_version, " to {", absl::StrJoin(c.isr, ","), "}");
+  }
+  std::string operator()(const AddLearner& c) const {
+    return absl::StrCat("AddLearner shard ", c.shard, " epoch ", c.epoch, " copy ", c.copy);
+  }
+  std::string operator()(const RemoveLearner& c) const {
+    return absl::StrCat("RemoveLearner shard ", c.shard, " epoch ", c.epoch, " copy ", c.copy);
+  }
+  std::string operator()(const MovePrimary& c) const {
+    return absl::StrCat("MovePrimary shard ", c.shard, " epoch ", c.epoch, " from ", c.from, " to ",
+                        c.to);
+  }
+  std::string operator()(const Drain& c) const {
+    return absl::StrCat("Drain ", c.node, " boot ", c.boot);
+  }
+  std::string operator()(const Leave& c) const {
+    return absl::StrCat("Leave ", c.node, " boot ", c.boot);
+  }
+  std::string operator()(const Recover& c) const {
+    return absl::StrCat("Recover shard ", c.shard, " lineage ", c.lineage);
+  }
+  std::string operator()(const DeclareLost& c) const {
+    return absl::StrCat("DeclareLost shard ", c.shard, " lineage ", c.lineage, " epoch ", c.epoch);
+  }
+  std::string operator()(const SetPendingVoters& c) const {
+    return absl::StrCat("SetPendingVoters ", Names(c.from), " to ", Names(c.to));
+  }
+  std::string operator()(const AdoptPendingVoters& c) const {
+    return absl::StrCat("AdoptPendingVoters ", Names(c.pending));
+  }
+  std::string operator()(const SetConfig& c) const {
+    return absl::StrCat("SetConfig replicas ", c.replicas, " min_isr ", c.min_isr_setting);
+  }
+};
+
+}  // namespace
+
+std::string Describe(const Command& command) { return std::visit(Describer{}, command); }
+
+}  // namespace troupe

@@ -1,0 +1,157 @@
+#include "troupe/membership/placement.h"
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <tuple>
+
+namespace troupe {
+
+bool Contains(const CopySet& set, CopyId copy) {
+  return std::binary_search(set.begin(), set.end(), copy);
+}
+
+void Insert(CopySet& set, CopyId copy) {
+  auto at = std::lower_bound(set.begin(), set.end(), copy);
+  if (at == set.end() || *at != copy) set.insert(at, copy);
+}
+
+void Erase(CopySet& set, CopyId copy) {
+  auto at = std::lower_bound(set.begin(), set.end(), copy);
+  if (at != set.end() && *at == copy) set.erase(at);
+}
+
+CopySet Union(const CopySet& a, const CopySet& b) {
+  CopySet out;
+  std::set_union(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(out));
+  return out;
+}
+
+CopySet Difference(const CopySet& a, const CopySet& b) {
+  CopySet out;
+  std::set_difference(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(out));
+  return out;
+}
+
+bool IsCopySet(const CopySet& set) {
+  return std::adjacent_find(set.begin(), set.end(), std::greater_equal<>()) == set.end() &&
+         (set.empty() || set.front() != 0);
+}
+
+Copies::Copies(const ClusterState& state) {
+  for (const NodeEntry& node : state.nodes) {
+    if (node.state != NodeState::kLeft) by_boot_.emplace(node.boot, &node);
+  }
+}
+
+const NodeEntry* Copies::Node(CopyId copy) const {
+  auto found = by_boot_.find(copy);
+  return found == by_boot_.end() ? nullptr : found->second;
+}
+
+bool Copies::IsUp(CopyId copy) const {
+  const NodeEntry* node = Node(copy);
+  return node != nullptr && node->state == NodeState::kUp;
+}
+
+bool Copies::IsAlive(CopyId copy) const {
+  const NodeEntry* node = Node(copy);
+  return node != nullptr && (node->state == NodeState::kUp || node->state == NodeState::kDraining);
+}
+
+CopyId Copies::Elect(ShardId shard, const CopySet& candidates) const {
+  CopyId best = 0;
+  std::tuple<bool, uint64_t> best_rank;
+  for (CopyId copy : candidates) {
+    if (!IsAlive(copy)) continue;
+    std::tuple rank(IsUp(copy), PlacementScore(shard, Node(copy)->name));
+    if (best == 0 || rank > best_rank) {
+      best = copy;
+      best_rank = rank;
+    }
+  }
+  return best;
+}
+
+uint64_t PlacementScore(ShardId shard, std::string_view node) {
+  uint64_t hash = 0xcbf29ce484222325ull;  // FNV-1a over the name, then a finaliser with the shard.
+  for (unsigned char c : node) hash = (hash ^ c) * 0x100000001b3ull;
+  hash ^= (uint64_t{shard} + 1) * 0x9E3779B97F4A7C15ull;
+  hash = (hash ^ (hash >> 30)) * 0xBF58476D1CE4E5B9ull;
+  hash = (hash ^ (hash >> 27)) * 0x94D049BB133111EBull;
+  return hash ^ (hash >> 31);
+}
+
+std::vector<CopyId> ChooseHosts(const ClusterState& state, const Copies& copies, ShardId shard,
+                                const CopySet& present, size_t count) {
+  struct Candidate {
+    uint64_t score;
+    const NodeEntry* node;
+  };
+  std::vector<Candidate> candidates;
+  for (const NodeEntry& node : state.nodes) {
+    if (node.state != NodeState::kUp || Contains(present, node.boot)) continue;
+    candidates.push_back({PlacementScore(shard, node.name), &node});
+  }
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
+  std::vector<std::string> zones;
+  for (CopyId copy : present) {
+    if (const NodeEntry* node = copies.Node(copy)) zones.push_back(node->zone);
+  }
+  std::vector<CopyId> chosen;
+  auto take = [&](bool only_new_zones) {
+    for (Candidate& candidate : candidates) {
+      if (chosen.size() == count) return;
+      if (candidate.node == nullptr) continue;
+      const std::string& zone = candidate.node->zone;
+      bool is_new = zone.empty() || std::find(zones.begin(), zones.end(), zone) == zones.end();
+      if (only_new_zones && !is_new) continue;
+      zones.push_back(zone);
+      chosen.push_back(candidate.node->boot);
+      candidate.node = nullptr;
+    }
+  };
+  take(true);
+  take(false);
+  return chosen;
+}
+
+VoterId VoterOf(const NodeEntry& node) {
+  return {node.name, node.storage.IsZero() ? node.nonce : node.storage};
+}
+
+std::vector<VoterId> WantedVoters(const ClusterState& state) {
+  std::vector<VoterId> kept, fresh, fenced;
+  size_t members = 0;  // Those that may come to vote: neither draining nor gone.
+  for (const NodeEntry& node : state.nodes) {
+    bool stays = node.state == NodeState::kUp || node.state == NodeState::kFenced;
+    if (!stays) continue;
+    ++members;
+    VoterId id = VoterOf(node);
+    bool votes = std::binary_search(state.voters.begin(), state.voters.end(), id);
+    if (node.state == NodeState::kUp) (votes ? kept : fresh).push_back(id);
+    if (node.state == NodeState::kFenced && votes) fenced.push_back(id);
+  }
+  // A process that is gone for good may still be in the set; it stays only for want of another.
+  for (const VoterId& voter : state.voters) {
+    const NodeEntry* node = state.FindNode(voter.node);
+    if (node != nullptr && node->state != NodeState::kDraining && node->state != NodeState::kLeft &&
+        VoterOf(*node) != voter) {
+      fenced.push_back(voter);
+    }
+  }
+  size_t size = members >= 5 ? 5 : members >= 3 ? 3 : 1;
+  std::vector<VoterId> wanted;
+  for (const auto* group : {&kept, &fresh, &fenced}) {
+    for (const VoterId& voter : *group) {
+      if (wanted.size() < size) wanted.push_back(voter);
+    }
+  }
+  if (wanted.size() < size && wanted.size() % 2 == 0 && !wanted.empty()) wanted.pop_back();
+  if (wanted.empty()) return state.voters;
+  std::sort(wanted.begin(), wanted.end());
+  return wanted;
+}
+
+}  // namespace troupe

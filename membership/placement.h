@@ -1,0 +1,54 @@
+// Copy sets and placement: the sorted sets a shard is made of, and who is preferred for what.
+//
+// Values and pure functions. Every choice is by rendezvous score, so that it is the same on every
+// node, even over the shards, and moves little when nodes come and go (PROTOCOL.md P2.9).
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "troupe/membership/cluster_state.h"
+
+namespace troupe {
+
+using CopySet = std::vector<CopyId>;  // Sorted, no duplicates.
+
+bool Contains(const CopySet& set, CopyId copy);
+void Insert(CopySet& set, CopyId copy);
+void Erase(CopySet& set, CopyId copy);
+CopySet Union(const CopySet& a, const CopySet& b);
+CopySet Difference(const CopySet& a, const CopySet& b);
+bool IsCopySet(const CopySet& set);  // Sorted, no duplicates, no zero.
+
+// Which copies there are, by boot: a lookup into one state, which must outlive it unchanged.
+class Copies {
+ public:
+  explicit Copies(const ClusterState& state);
+
+  const NodeEntry* Node(CopyId copy) const;  // Null: no node's current boot, or the node has left.
+  bool Exists(CopyId copy) const { return Node(copy) != nullptr; }
+  bool IsUp(CopyId copy) const;
+  bool IsAlive(CopyId copy) const;  // Up or draining: a process that serves.
+
+  // The copy to elect among `candidates`: an UP one if there is any, else one that drains, so that
+  // a shard is not without a primary only because its last node drains. 0: none is alive.
+  CopyId Elect(ShardId shard, const CopySet& candidates) const;
+
+ private:
+  absl::flat_hash_map<CopyId, const NodeEntry*> by_boot_;  // Only looked up, never iterated.
+};
+
+// Up to `count` of the UP nodes without a copy in `present`, best first: by score, and zones that
+// hold no copy yet before the others.
+std::vector<CopyId> ChooseHosts(const ClusterState& state, const Copies& copies, ShardId shard,
+                                const CopySet& present, size_t count);
+
+// The voter id of a node: its storage where the acceptor is durable, else its process.
+VoterId VoterOf(const NodeEntry& node);
+
+// The voters that should be: 1, 3 from three nodes, 5 from five, those that are UP voters now
+// first (P2.6). Sorted. Equals `state.voters` when nothing can be improved.
+std::vector<VoterId> WantedVoters(const ClusterState& state);
+
+}  // namespace troupe

@@ -1,0 +1,70 @@
+// Vocabulary for tests of the cluster value: founding, applying, and looking at shards.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "troupe/membership/cluster_state.h"
+
+namespace troupe {
+
+inline Founder MakeFounder(const std::string& name, uint64_t nonce) {
+  Founder founder;
+  founder.name = name;
+  founder.nonce = Id128{1, nonce};
+  founder.addresses = {name + ":7000"};
+  return founder;
+}
+
+// Nodes "a", "b", ... with boots 1, 2, ...
+inline ClusterState MakeCluster(size_t nodes, uint32_t shards = 12, uint32_t replicas = 3) {
+  std::vector<Founder> founders;
+  for (size_t i = 0; i < nodes; ++i) {
+    founders.push_back(MakeFounder(std::string(1, static_cast<char>('a' + i)), i + 1));
+  }
+  ClusterConfig config;
+  config.shards = shards;
+  config.replicas = replicas;
+  return Found(Id128{7, 7}, config, founders);
+}
+
+// Applies in place and says whether anything changed; the test fails if the command does.
+inline bool Do(ClusterState& state, const Command& command) {
+  absl::StatusOr<Applied> applied = Apply(state, command);
+  EXPECT_TRUE(applied.ok()) << Describe(command) << ": " << applied.status();
+  if (!applied.ok()) return false;
+  state = std::move(applied->state);
+  return applied->changed;
+}
+
+inline absl::StatusCode CodeOf(const ClusterState& state, const Command& command) {
+  return Apply(state, command).status().code();
+}
+
+inline Register Rejoin(const std::string& node, uint64_t nonce, Boot replaces) {
+  Register c;
+  c.node = node;
+  c.nonce = Id128{1, nonce};
+  c.replaces = replaces;
+  c.holds_data_lock = true;
+  c.addresses = {node + ":7000"};
+  return c;
+}
+
+inline Fence FenceOf(const ClusterState& state, const std::string& node,
+                     Fence::Grounds grounds = Fence::Grounds::kEvidence) {
+  const NodeEntry* entry = state.FindNode(node);
+  return {node, entry->boot, entry->generation, grounds};
+}
+inline Unfence UnfenceOf(const ClusterState& state, const std::string& node) {
+  const NodeEntry* entry = state.FindNode(node);
+  return {node, entry->boot, entry->generation};
+}
+inline AlterIsr AlterOf(const ClusterState& state, ShardId shard, std::vector<CopyId> isr) {
+  const ShardEntry& entry = state.shards[shard];
+  return {shard, entry.primary, entry.epoch, entry.isr_version, std::move(isr)};
+}
+
+}  // namespace troupe
