@@ -1,0 +1,41 @@
+#include <sys/random.h>
+#include <time.h>
+
+#include <utility>
+
+#include "kj/debug.h"
+#include "troupe/runtime/internal/posix.h"
+#include "troupe/runtime/internal/uv_host.h"
+
+namespace troupe {
+
+namespace {
+
+Id128 SystemRandomId() {
+  Id128 id;
+  ssize_t n = Retrying([&] { return ::getrandom(&id, sizeof id, 0); });
+  KJ_REQUIRE(n == static_cast<ssize_t>(sizeof id), "getrandom gave too little", n);
+  return id;
+}
+
+}  // namespace
+
+absl::Time BootClock::Now() const {
+  timespec now;
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return absl::TimeFromTimespec(now);
+}
+
+UvHost::UvHost(LogSink& sink, std::string node)
+    : log_(sink, std::move(node)), random_(SystemRandomId().lo), inbox_(kInboxBound) {}
+
+void UvHost::Enter() { loop_ = std::make_unique<Loop>(inbox_); }
+
+void UvHost::Leave() {
+  inbox_.Close();
+  loop_ = nullptr;
+}
+
+Id128 UvHost::RandomId() { return SystemRandomId(); }
+
+}  // namespace troupe
