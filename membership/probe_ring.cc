@@ -1,0 +1,34 @@
+#include "troupe/membership/probe_ring.h"
+
+#include <algorithm>
+
+namespace troupe {
+
+void ProbeRing::Add(const std::string& name, Random& random) {
+  if (std::find(names_.begin(), names_.end(), name) != names_.end()) return;
+  size_t at = random.Below(names_.size() + 1);
+  names_.insert(names_.begin() + static_cast<std::ptrdiff_t>(at), name);
+  if (at < next_) ++next_;  // Nobody is skipped or probed twice in this round.
+}
+
+void ProbeRing::Remove(const std::string& name) {
+  auto it = std::find(names_.begin(), names_.end(), name);
+  if (it == names_.end()) return;
+  if (static_cast<size_t>(it - names_.begin()) < next_) --next_;
+  names_.erase(it);
+}
+
+std::optional<std::string> ProbeRing::Next(const std::function<bool(const std::string&)>& wanted,
+                                           Random& random) {
+  for (size_t looked = 0; looked < names_.size(); ++looked) {
+    if (next_ >= names_.size()) {
+      random.Shuffle(names_);
+      next_ = 0;
+    }
+    const std::string& name = names_[next_++];
+    if (wanted(name)) return name;
+  }
+  return std::nullopt;
+}
+
+}  // namespace troupe
