@@ -4,10 +4,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "kj/debug.h"
-#include "troupe/actors/troupe.capnp.h"
 
 namespace troupe {
 namespace {
+
+constexpr uint64_t kReadOnlyAnnotation = 0xc0f8a7b2d3e41596ull;  // $readOnly in troupe.capnp.
 
 std::string ShortName(capnp::InterfaceSchema schema) {
   const auto name = schema.getShortDisplayName();
@@ -16,7 +17,7 @@ std::string ShortName(capnp::InterfaceSchema schema) {
 
 bool IsReadOnly(capnp::InterfaceSchema::Method method) {
   for (auto annotation : method.getProto().getAnnotations()) {
-    if (annotation.getId() == schema::READ_ONLY_ANNOTATION_ID) return true;
+    if (annotation.getId() == kReadOnlyAnnotation) return true;
   }
   return false;
 }

@@ -1,0 +1,603 @@
+#include "troupe/actors/activation.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "capnp/serialize.h"
+#include "troupe/rpc/status.h"
+
+namespace troupe {
+namespace {
+
+constexpr absl::Duration kResumePauseMin = absl::Milliseconds(20);
+constexpr absl::Duration kResumePauseMax = absl::Seconds(1);
+
+kj::Duration ToKj(absl::Duration d) { return absl::ToInt64Microseconds(d) * kj::MICROSECONDS; }
+
+std::string ToBytes(capnp::MessageBuilder& message) {
+  auto words = capnp::messageToFlatArray(message);
+  auto bytes = words.asBytes();
+  return std::string(reinterpret_cast<const char*>(bytes.begin()), bytes.size());
+}
+
+// Bytes of a std::string need not be aligned as words are.
+kj::Array<capnp::word> ToWords(const std::string& bytes) {
+  auto words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
+  std::memcpy(words.begin(), bytes.data(), words.size() * sizeof(capnp::word));
+  return words;
+}
+
+std::string EncodeError(const kj::Exception& exception) {
+  capnp::MallocMessageBuilder message;
+  EncodeFailure(exception, message.initRoot<wire::Failure>());
+  return ToBytes(message);
+}
+
+kj::Exception DecodeError(const std::string& bytes) {
+  auto words = ToWords(bytes);
+  capnp::FlatArrayMessageReader reader(words);
+  return DecodeFailure(reader.getRoot<wire::Failure>());
+}
+
+}  // namespace
+
+// ---- What a method sees of its call.
+
+class Activation::Context final : public capnp::CallContextHook, public kj::Refcounted {
+ public:
+  explicit Context(const Payload& params) : params_(params), reader_(params_.words()) {}
+
+  capnp::AnyPointer::Reader getParams() override {
+    return reader_.getRoot<capnp::AnyPointer>();
+  }
+  void releaseParams() override {}
+  capnp::AnyPointer::Builder getResults(kj::Maybe<capnp::MessageSize>) override {
+    return results_.getRoot<capnp::AnyPointer>();
+  }
+  kj::Promise<void> tailCall(kj::Own<capnp::RequestHook>&& request) override {
+    return directTailCall(kj::mv(request)).promise;
+  }
+  void allowCancellation() override {}  // A started turn belongs to the actor.
+  void setPipeline(kj::Own<capnp::PipelineHook>&&) override {}
+  kj::Promise<capnp::AnyPointer::Pipeline> onTailCall() override { return kj::NEVER_DONE; }
+  capnp::ClientHook::VoidPromiseAndPipeline directTailCall(
+      kj::Own<capnp::RequestHook>&& request) override {
+    auto done = request->send().then([this](capnp::Response<capnp::AnyPointer>&& response) {
+      results_.getRoot<capnp::AnyPointer>().set(response);
+    });
+    return {kj::mv(done), capnp::newBrokenPipeline(Unimplemented("no pipelining here"))};
+  }
+  kj::Own<capnp::CallContextHook> addRef() override { return kj::addRef(*this); }
+
+  Payload TakeResults() { return Payload::Of(results_); }
+
+ private:
+  Payload params_;
+  capnp::FlatArrayMessageReader reader_;
+  capnp::MallocMessageBuilder results_{64};
+};
+
+// One run of a method.
+struct Activation::Turn {
+  kj::Own<InboundCall> call;  // Null for a Resume turn.
+  uint64_t argument_hash = 0;
+  ReadTicket ticket;
+  kj::Own<Context> context;
+  absl::Time deadline;
+  // Of the calls that the turn makes.
+  bool resume_before = false;  // What a failure goes back to.
+  uint64_t number = 0;
+  Id128 inbound;
+  std::vector<ActorId> chain;
+  std::map<std::tuple<ActorId, uint64_t, uint16_t>, uint64_t> ordinals;
+  kj::Own<kj::ForkedPromise<void>> earlier_safe;  // P6.6; made with the first call out.
+  kj::Promise<void> running = nullptr;
+};
+
+// Calls by whichever turn is open when the ref is used. Outlives the activation in refs.
+class Activation::TurnOrigin final : public CallOrigin {
+ public:
+  explicit TurnOrigin(Activation& activation) : activation_(&activation) {}
+  void Detach() { activation_ = nullptr; }
+
+  kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id, uint16_t method_id,
+                            Payload params, const CallOptions& options) override {
+    if (activation_ == nullptr) return Disconnected("the calling actor has been deactivated");
+    auto& self = *activation_;
+    const absl::Time now = self.host_.clock().Now();
+    CallHeader header;
+    header.actor = target;
+    header.interface_id = interface_id;
+    header.method_id = method_id;
+    absl::Time deadline = now + std::min(options.deadline, kDeadlineMax);
+    if (self.turn_ == nullptr) {
+      // A read-only turn: nothing to be kept in step with, so the call is the node's own.
+      if (self.readers_ == 0) {
+        return Failed(absl::StrCat("actor ", self.id_.ToString(),
+                                   " made a call outside of a turn: wait for it in the method"));
+      }
+      header.id = self.shard_.own_calls().Next();
+      return self.caller_.Call(std::move(header), std::move(params), deadline,
+                               &self.shard_.own_calls());
+    }
+    Turn& turn = *self.turn_;
+    deadline = std::min(deadline, turn.deadline);
+    header.chain = turn.chain;
+    const uint64_t ordinal = turn.ordinals[{target, interface_id, method_id}]++;
+    header.id = ActorCall{
+        self.id_,    self.shard_.lineage(), self.shard_.epoch(),
+        turn.number, turn.number,  // Earlier turns are settled when it leaves.
+        options.id ? *options.id
+                   : DerivedId(turn.inbound, target, interface_id, method_id, ordinal)};
+    return EarlierSafe(turn).then(
+        [this, header = std::move(header), params = std::move(params), deadline]() mutable
+        -> kj::Promise<Payload> {
+          if (activation_ == nullptr) return Disconnected("the calling actor was deactivated");
+          return activation_->caller_.Call(std::move(header), std::move(params), deadline, nullptr);
+        });
+  }
+
+ private:
+  kj::Promise<void> EarlierSafe(Turn& turn) {
+    if (turn.earlier_safe.get() == nullptr) {
+      auto paf = kj::newPromiseAndFulfiller<void>();
+      activation_->shard_.Hold(activation_->id_, HoldKind::kOutgoing, {},
+                               [fulfiller = kj::mv(paf.fulfiller)](bool ok) mutable {
+                                 if (ok) return fulfiller->fulfill();
+                                 fulfiller->reject(Disconnected("the shard has moved"));
+                               });
+      turn.earlier_safe = kj::heap(paf.promise.fork());
+    }
+    return turn.earlier_safe->addBranch();
+  }
+
+  Activation* activation_;
+};
+
+// ---- Life
+
+Activation::Activation(Host& host, Shard& shard, ActorId id, const ActorType& type)
+    : host_(host),
+      shard_(shard),
+      id_(std::move(id)),
+      type_(type),
+      last_saved_(std::make_shared<const std::string>()),
+      origin_(kj::refcounted<TurnOrigin>(*this)),
+      caller_(shard.router()),
+      errors_(host.log()),
+      tasks_(errors_) {}
+
+Activation::~Activation() noexcept(false) { kj::downcast<TurnOrigin>(*origin_).Detach(); }
+
+void Activation::Errors::taskFailed(kj::Exception&& exception) {
+  log.Error("turn bookkeeping failed", {{"error", Words(exception)}});
+}
+
+absl::Status Activation::Load(const StoredActor* stored) {
+  if (stored != nullptr) {
+    records_ = stored->records;
+    next_turn_ = std::max<uint64_t>(1, stored->turn);
+    resume_ = stored->resume;
+    last_saved_ = stored->state;
+  }
+  whole_records_ = stored == nullptr;
+  try {
+    RestoreState();
+  } catch (kj::Exception& e) {
+    return absl::InternalError(absl::StrCat("the snapshot of actor ", type_.name, "/", id_.key,
+                                            " does not load: ", Words(e)));
+  } catch (std::exception& e) {
+    return absl::InternalError(absl::StrCat("the snapshot of actor ", type_.name, "/", id_.key,
+                                            " does not load: ", e.what()));
+  }
+  if (resume_) ScheduleResume();
+  return absl::OkStatus();
+}
+
+void Activation::RestoreState() {
+  actor_ = type_.make();
+  actor_->Attach(*this);
+  if (last_saved_->empty()) return;
+  auto words = ToWords(*last_saved_);
+  capnp::FlatArrayMessageReader reader(words);
+  actor_->LoadState(reader);
+}
+
+void Activation::SaveState() {
+  capnp::MallocMessageBuilder message;
+  actor_->SaveState(message);
+  auto bytes = ToBytes(message);
+  if (bytes == *last_saved_) return;
+  last_saved_ = std::make_shared<const std::string>(std::move(bytes));
+  state_moved_ = true;
+}
+
+void Activation::Stop() {
+  stopped_ = true;
+  kj::downcast<TurnOrigin>(*origin_).Detach();
+  mailbox_.clear();  // Dropping them says Moved.
+  open_.clear();
+  if (turn_) turn_->call = {};
+  for (auto& [number, turn] : reads_) turn->call = {};
+}
+
+// ---- Calls in
+
+Activation::CallKey Activation::KeyOf(const CallId& id) {
+  if (const auto* client = std::get_if<ClientCall>(&id)) return {client->client, client->sequence};
+  return {std::get<ActorCall>(id).id, ~uint64_t{0}};
+}
+
+const MethodInfo& Activation::InfoOf(const InboundCall& call) const {
+  return type_.methods.at({call.header().interface_id, call.header().method_id});
+}
+
+std::string Activation::Describe(const InboundCall& call) const {
+  return absl::StrCat(InfoOf(call).name, " on ", type_.name, "/", id_.key);
+}
+
+void Activation::Deliver(kj::Own<InboundCall> call) {
+  if (stopped_) return;  // Says Moved.
+  const auto& chain = call->header().chain;
+  if (std::find(chain.begin(), chain.end(), id_) != chain.end()) {
+    std::string path;
+    for (const auto& actor : chain) absl::StrAppend(&path, actor.ToString(), " -> ");
+    call->Finish(Failed(absl::StrCat("call cycle: ", path, id_.ToString(),
+                                     "; the first of them waits for the last")));
+    return;
+  }
+  if (!InfoOf(*call).read_only) {
+    const uint64_t hash = ArgumentHash(call->header().interface_id, call->header().method_id,
+                                       call->params());
+    if (AnswerFromRecords(call, hash)) return;
+    if (auto room = records_.CheckRoom(open_.size()); !room.ok()) {
+      call->Finish(Overloaded(absl::StrCat(Describe(*call), ": ", std::string(room.message()))));
+      return;
+    }
+    if (mailbox_.size() < kMailboxMax) open_[KeyOf(call->header().id)] = Open{hash, {}};
+  }
+  if (mailbox_.size() >= kMailboxMax) {
+    call->Finish(Overloaded(absl::StrCat("the mailbox of ", type_.name, "/", id_.key, " is full (",
+                                         kMailboxMax, " calls wait; running: ",
+                                         turn_ && turn_->call.get() ? Describe(*turn_->call)
+                                                                    : std::string("a resume turn"),
+                                         "); call again later")));
+    return;
+  }
+  mailbox_.push_back(kj::mv(call));
+  RunReady();
+}
+
+// P6.3: a known call is never run again.
+bool Activation::AnswerFromRecords(kj::Own<InboundCall>& call, uint64_t argument_hash) {
+  const auto& id = call->header().id;
+  auto mismatch = [&] {
+    call->Finish(Failed(absl::StrCat("RetryMismatch: ", Describe(*call),
+                                     " came again under the same id with other arguments")));
+    return true;
+  };
+  if (auto open = open_.find(KeyOf(id)); open != open_.end()) {
+    if (open->second.argument_hash != argument_hash) return mismatch();
+    open->second.repeats.push_back(kj::mv(call));
+    return true;
+  }
+  const auto found = records_.Lookup(id, argument_hash);
+  switch (found.kind) {
+    case RecordLookup::Kind::kUnknown:
+      return false;
+    case RecordLookup::Kind::kKnown:
+      AnswerRecorded(kj::mv(call), *found.record);
+      return true;
+    case RecordLookup::Kind::kMismatch:
+      return mismatch();
+    case RecordLookup::Kind::kStale:
+    case RecordLookup::Kind::kRefused:
+      call->Finish(Failed(absl::StrCat("Stale: ", Describe(*call),
+                                       " was answered before, or its caller has moved on")));
+      return true;
+  }
+  return false;
+}
+
+void Activation::AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& record) {
+  CallOutcome outcome;
+  switch (record.status) {
+    case RecordStatus::kOk:
+      outcome = Payload::Copy(ToWords(*record.result));
+      break;
+    case RecordStatus::kError:
+      outcome = DecodeError(*record.result);
+      break;
+    case RecordStatus::kTooLarge:
+      outcome = Failed(absl::StrCat("ResultGone: ", Describe(*call),
+                                    " was done, but its result was too large to be kept"));
+      break;
+    case RecordStatus::kBegun:
+      outcome = Failed(absl::StrCat("Interrupted: ", Describe(*call),
+                                    " had begun when its node was lost"));
+      break;
+  }
+  shard_.Hold(id_, HoldKind::kAnswer, {},
+              [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
+                if (ok) call->Finish(std::move(outcome));
+              });
+}
+
+void Activation::FinishWaiters(const CallKey& key, const CallOutcome& outcome) {
+  auto open = open_.find(key);
+  if (open == open_.end()) return;
+  auto repeats = std::move(open->second.repeats);
+  open_.erase(open);
+  for (auto& repeat : repeats) {
+    if (const auto* results = std::get_if<Payload>(&outcome)) {
+      repeat->Finish(*results);
+    } else if (const auto* error = std::get_if<kj::Exception>(&outcome)) {
+      repeat->Finish(kj::cp(*error));
+    }
+  }
+}
+
+// ---- Turns
+
+void Activation::RunReady() {
+  while (!stopped_ && turn_ == nullptr && !mailbox_.empty()) {
+    const bool read_only = InfoOf(*mailbox_.front()).read_only;
+    if (!read_only && readers_ > 0) return;
+    auto call = kj::mv(mailbox_.front());
+    mailbox_.pop_front();
+    if (call->deadline() <= host_.clock().Now()) {
+      FinishWaiters(KeyOf(call->header().id), Moved{});
+      call->Finish(Overloaded(absl::StrCat(Describe(*call), " waited for its turn past its deadline")));
+      continue;
+    }
+    if (read_only) {
+      StartRead(kj::mv(call));
+    } else {
+      StartMutating(kj::mv(call));
+    }
+  }
+}
+
+void Activation::StartRead(kj::Own<InboundCall> call) {
+  const uint64_t number = next_read_++;
+  auto& turn = *(reads_[number] = std::make_unique<Turn>());
+  ++readers_;
+  turn.ticket = shard_.StartRead();
+  turn.deadline = call->deadline();
+  turn.context = kj::refcounted<Context>(call->params());
+  turn.call = kj::mv(call);
+  auto ended = [this, number](kj::Maybe<kj::Exception> failure) {
+    auto& turn = *reads_.at(number);
+    EndRead(turn, kj::mv(failure));
+    auto retired = std::move(reads_.at(number));
+    reads_.erase(number);
+    // Its promise is what runs now.
+    tasks_.add(kj::evalLater([retired = std::move(retired)] {}));
+    RunReady();
+  };
+  turn.running = kj::evalNow([&] {
+                   const auto& header = turn.call->header();
+                   return actor_->server()
+                       .dispatchCall(header.interface_id, header.method_id,
+                                     capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer>(*turn.context))
+                       .promise;
+                 })
+                     .then([ended]() mutable { ended(nullptr); },
+                           [ended](kj::Exception&& e) mutable { ended(kj::mv(e)); })
+                     .eagerlyEvaluate([this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
+}
+
+void Activation::EndRead(Turn& turn, kj::Maybe<kj::Exception> failure) {
+  --readers_;
+  if (turn.call.get() == nullptr) return;  // Stopped meanwhile.
+  CallOutcome outcome;
+  KJ_IF_MAYBE (e, failure) {
+    outcome = kj::mv(*e);
+  } else {
+    outcome = turn.context->TakeResults();
+  }
+  shard_.Hold(id_, HoldKind::kRead, turn.ticket,
+              [call = kj::mv(turn.call), outcome = std::move(outcome)](bool ok) mutable {
+                if (ok) call->Finish(std::move(outcome));
+              });
+}
+
+void Activation::BeginTurn(Id128 inbound, std::vector<ActorId> chain, absl::Time deadline) {
+  if (dirty_) {
+    SaveState();
+    shard_.Stage(id_, TakeChange());
+  }
+  turn_ = std::make_unique<Turn>();
+  turn_->resume_before = resume_;
+  turn_->number = next_turn_++;
+  turn_->inbound = inbound;
+  turn_->chain = std::move(chain);
+  turn_->chain.push_back(id_);
+  turn_->deadline = deadline;
+}
+
+void Activation::StartMutating(kj::Own<InboundCall> call) {
+  BeginTurn(InboundId(call->header().id), call->header().chain, call->deadline());
+  records_.AdvanceFloor(host_.clock().Now(), call->header().id);
+  turn_->argument_hash = open_.at(KeyOf(call->header().id)).argument_hash;
+  turn_->context = kj::refcounted<Context>(call->params());
+  turn_->call = kj::mv(call);
+  turn_->running =
+      kj::evalNow([&] {
+        const auto& header = turn_->call->header();
+        return actor_->server()
+            .dispatchCall(header.interface_id, header.method_id, capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer>(*turn_->context))
+            .promise;
+      })
+          .then([this] { EndMutating(nullptr); },
+                [this](kj::Exception&& e) { EndMutating(kj::mv(e)); })
+          .eagerlyEvaluate([this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
+}
+
+// The turn is over: its promise is kept until it has returned, its failure undone.
+void Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
+  auto retired = std::move(turn_);
+  kj::Own<ActorBase> failed_actor;
+  KJ_IF_MAYBE (e, failure) {
+    host_.log().Debug("method failed", {{"actor", id_.ToString()}, {"error", Words(*e)}});
+    failed_actor = kj::mv(actor_);
+    resume_ = retired->resume_before;
+    RestoreState();
+  }
+  tasks_.add(kj::evalLater([turn = std::move(retired), actor = kj::mv(failed_actor)] {}));
+  dirty_ = true;
+}
+
+void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
+  auto call = kj::mv(turn_->call);
+  if (stopped_) return;
+  const uint64_t hash = turn_->argument_hash;
+  CallOutcome outcome;
+  KJ_IF_MAYBE (e, failure) {
+    outcome = kj::cp(*e);
+  } else {
+    auto results = turn_->context->TakeResults();
+    if (results.size_bytes() > kCallBytesMax) {
+      failure = Failed(absl::StrCat("the results of ", Describe(*call), " are ",
+                                    results.size_bytes(), " bytes; at most ", kCallBytesMax,
+                                    " can be sent"));
+      outcome = kj::cp(KJ_ASSERT_NONNULL(failure));
+    } else {
+      outcome = std::move(results);
+    }
+  }
+  CloseTurn(failure);
+  const auto& id = call->header().id;
+  if (const auto* results = std::get_if<Payload>(&outcome)) {
+    const auto bytes = results->words().asBytes();
+    records_.Add(host_.clock().Now(), id, hash, RecordStatus::kOk,
+                 std::string(reinterpret_cast<const char*>(bytes.begin()), bytes.size()));
+  } else {
+    records_.Add(host_.clock().Now(), id, hash, RecordStatus::kError,
+                 EncodeError(std::get<kj::Exception>(outcome)));
+  }
+  shard_.Dirty(id_);
+  auto repeats = std::move(open_.at(KeyOf(id)).repeats);
+  open_.erase(KeyOf(id));
+  for (auto& repeat : repeats) {
+    AnswerRecorded(kj::mv(repeat), *records_.Lookup(id, hash).record);
+  }
+  shard_.Hold(id_, HoldKind::kAnswer, {},
+              [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
+                if (ok) call->Finish(std::move(outcome));
+              });
+  if (resume_) ScheduleResume();
+  RunReady();
+}
+
+// ---- Resume turns
+
+void Activation::RequestResume() {
+  KJ_REQUIRE(turn_ != nullptr, "RequestResume() is called within a mutating method");
+  resume_ = true;
+}
+
+void Activation::CancelResume() {
+  KJ_REQUIRE(turn_ != nullptr, "CancelResume() is called within a mutating method");
+  resume_ = false;
+}
+
+void Activation::ScheduleResume() {
+  if (resume_scheduled_) return;
+  resume_scheduled_ = true;
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  shard_.Hold(id_, HoldKind::kAnswer, {},
+              [fulfiller = kj::mv(paf.fulfiller)](bool ok) mutable {
+                if (ok) fulfiller->fulfill();  // Else the activation ends.
+              });
+  auto wait = resume_pause_ > absl::ZeroDuration() ? host_.timer().afterDelay(ToKj(resume_pause_))
+                                                   : kj::Promise<void>(kj::READY_NOW);
+  tasks_.add(paf.promise.then([wait = kj::mv(wait)]() mutable { return kj::mv(wait); })
+                 .then([this] { StartResume(); }));
+}
+
+void Activation::StartResume() {
+  if (stopped_ || !resume_) {
+    resume_scheduled_ = false;
+    return;
+  }
+  if (turn_ != nullptr || readers_ > 0) {  // After whatever is open; it goes before what waits.
+    tasks_.add(host_.timer().afterDelay(1 * kj::MILLISECONDS).then([this] { StartResume(); }));
+    return;
+  }
+  BeginTurn(DerivedId({}, id_, 0, 0, next_turn_), {},
+            host_.clock().Now() + kDeadlineDefault);
+  turn_->running = kj::evalNow([this] { return actor_->Resume(); })
+                       .then([this] { EndResume(nullptr); },
+                             [this](kj::Exception&& e) { EndResume(kj::mv(e)); })
+                       .eagerlyEvaluate(
+                           [this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
+}
+
+void Activation::EndResume(kj::Maybe<kj::Exception> failure) {
+  resume_scheduled_ = false;
+  if (stopped_) return;
+  const bool failed = failure != nullptr;
+  KJ_IF_MAYBE (e, failure) {
+    host_.log().Warning("resume turn failed", {{"actor", id_.ToString()}, {"error", Words(*e)}});
+  }
+  CloseTurn(failure);
+  shard_.Dirty(id_);
+  resume_pause_ = failed || resume_
+                      ? std::clamp(resume_pause_ * 2, kResumePauseMin, kResumePauseMax)
+                      : absl::ZeroDuration();
+  if (resume_) ScheduleResume();
+  RunReady();
+}
+
+// ---- Encoding
+
+std::optional<ActorChange> Activation::Encode() {
+  if (turn_ != nullptr) return std::nullopt;
+  if (dirty_) SaveState();
+  return TakeChange();
+}
+
+ActorChange Activation::TakeChange() {
+  ActorChange change;
+  const absl::Time now = host_.clock().Now();
+  records_.Age(now);
+  change.records = whole_records_ ? records_.TakeWhole(now) : records_.TakeChanges(now);
+  if (state_moved_ || whole_records_) change.state = last_saved_;
+  whole_records_ = false;
+  state_moved_ = false;
+  dirty_ = false;
+  change.turn = next_turn_;
+  change.oldest_unsettled = next_turn_;
+  change.resume = resume_;
+  return change;
+}
+
+void Activation::CheckDeadlines(absl::Time now) {
+  for (auto it = mailbox_.begin(); it != mailbox_.end();) {
+    auto& call = **it;
+    if (call.deadline() > now) {
+      ++it;
+      continue;
+    }
+    call.Finish(Overloaded(absl::StrCat(
+        Describe(call), " did not get its turn before its deadline: ", mailbox_.size(),
+        " calls wait", turn_ && turn_->call.get()
+                           ? absl::StrCat(", running: ", Describe(*turn_->call))
+                           : std::string())));
+    open_.erase(KeyOf(call.header().id));
+    it = mailbox_.erase(it);
+  }
+  if (turn_ && turn_->call.get() && turn_->call->deadline() <= now) {
+    turn_->call->Finish(Overloaded(absl::StrCat(
+        Describe(*turn_->call), " is still running at its deadline; it goes on, and a retry under "
+        "the same id would get its answer")));
+  }
+}
+
+kj::Own<CallOrigin> Activation::Origin() { return kj::addRef(*origin_); }
+
+}  // namespace troupe

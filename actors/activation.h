@@ -1,0 +1,152 @@
+// Activation: the one live object of an actor, its mailbox, and its turns.
+//
+// Single loop. Turns follow PROTOCOL.md P6: mutating ones one at a time, `$readOnly` ones together
+// but never inside a mutating one, all in order of arrival. A started turn belongs to the actor: no
+// cancel or deadline of a caller ends it. Before a mutating turn begins, what completed turns
+// changed is encoded (P6.8), so a turn that fails undoes itself and nothing else.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "kj/async.h"
+#include "troupe/actors/actor.h"
+#include "troupe/actors/actor_store.h"
+#include "troupe/actors/call.h"
+#include "troupe/actors/registry.h"
+#include "troupe/actors/router.h"
+#include "troupe/actors/shard_replica.h"
+#include "troupe/runtime/host.h"
+
+namespace troupe {
+
+inline constexpr size_t kMailboxMax = 1024;  // Waiting calls; then OVERLOADED, so that pressure
+                                             // reaches the source.
+
+class Activation final : private ActorContext {
+ public:
+  // What an activation asks of its shard.
+  class Shard {
+   public:
+    // Where the shard stands: part of the ids of the calls that turns make.
+    virtual uint64_t lineage() const = 0;
+    virtual Epoch epoch() const = 0;
+
+    virtual void Dirty(const ActorId& actor) = 0;
+    virtual void Stage(const ActorId& actor, ActorChange change) = 0;
+    // `done` runs when what the token waits for is safe, with ok; or when this copy has stopped
+    // serving, without. Possibly at once.
+    using Done = kj::Function<void(bool ok)>;
+    virtual void Hold(const ActorId& actor, HoldKind kind, ReadTicket ticket, Done done) = 0;
+    virtual ReadTicket StartRead() = 0;
+    virtual Router& router() = 0;
+    // Ids for the calls of turns that leave no record.
+    virtual ClientSequence& own_calls() = 0;
+
+   protected:
+    ~Shard() = default;
+  };
+
+  Activation(Host& host, Shard& shard, ActorId id, const ActorType& type);
+  ~Activation() noexcept(false);
+  KJ_DISALLOW_COPY(Activation);
+
+  // Takes on what is stored, if anything; before any call. The error names the actor.
+  absl::Status Load(const StoredActor* stored);
+
+  // Takes an admitted call: runs it, queues it, answers it from a record, or refuses it.
+  void Deliver(kj::Own<InboundCall> call);
+
+  // For the next batch; nothing while a mutating turn is open.
+  std::optional<ActorChange> Encode();
+
+  // Answers calls whose deadline has passed: those that wait are dropped, an open turn goes on.
+  void CheckDeadlines(absl::Time now);
+
+  // No more turns; waiting calls go back to their callers to be sent elsewhere.
+  void Stop();
+
+  bool idle() const { return mailbox_.empty() && !turn_ && readers_ == 0; }
+  const ActorId& id() const override { return id_; }
+
+ private:
+  class Context;
+  class TurnOrigin;
+  struct Turn;
+  using CallKey = std::pair<Id128, uint64_t>;
+
+  static CallKey KeyOf(const CallId& id);
+  const MethodInfo& InfoOf(const InboundCall& call) const;
+  std::string Describe(const InboundCall& call) const;
+
+  bool AnswerFromRecords(kj::Own<InboundCall>& call, uint64_t argument_hash);
+  void AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& record);
+  void RunReady();
+  void StartRead(kj::Own<InboundCall> call);
+  void StartMutating(kj::Own<InboundCall> call);
+  void StartResume();
+  void BeginTurn(Id128 inbound, std::vector<ActorId> chain, absl::Time deadline);
+  void Dispatch(Turn& turn);
+  void EndRead(Turn& turn, kj::Maybe<kj::Exception> failure);
+  void EndMutating(kj::Maybe<kj::Exception> failure);
+  void EndResume(kj::Maybe<kj::Exception> failure);
+  void CloseTurn(kj::Maybe<kj::Exception>& failure);
+  void FinishWaiters(const CallKey& key, const CallOutcome& outcome);
+  void ScheduleResume();
+
+  ActorChange TakeChange();
+  void SaveState();
+  void RestoreState();  // The object is made anew from last_saved_.
+
+  // ActorContext
+  void RequestResume() override;
+  void CancelResume() override;
+  const Log& log() const override { return host_.log(); }
+  kj::Own<CallOrigin> Origin() override;
+
+  Host& host_;
+  Shard& shard_;
+  const ActorId id_;
+  const ActorType& type_;
+  kj::Own<ActorBase> actor_;
+
+  RecordTable records_;
+  uint64_t next_turn_ = 1;
+  bool resume_ = false;
+  std::shared_ptr<const std::string> last_saved_;  // Never null; empty: no state yet.
+  bool state_moved_ = false;     // last_saved_ is newer than what was taken for a batch.
+  bool whole_records_ = true;    // The next change carries the whole table.
+  bool dirty_ = false;           // Completed turns changed something that is not encoded.
+
+  std::deque<kj::Own<InboundCall>> mailbox_;
+  // Calls waiting or running, with those that came again under the same id.
+  struct Open {
+    uint64_t argument_hash;
+    std::vector<kj::Own<InboundCall>> repeats;
+  };
+  std::map<CallKey, Open> open_;
+  std::unique_ptr<Turn> turn_;  // The open mutating turn.
+  std::map<uint64_t, std::unique_ptr<Turn>> reads_;
+  uint64_t next_read_ = 1;
+  size_t readers_ = 0;
+  bool resume_scheduled_ = false;
+  absl::Duration resume_pause_ = absl::ZeroDuration();
+  bool stopped_ = false;
+
+  kj::Own<CallOrigin> origin_;  // What refs of this actor hold.
+  Router::Caller caller_;
+  struct Errors final : kj::TaskSet::ErrorHandler {
+    explicit Errors(const Log& log) : log(log) {}
+    void taskFailed(kj::Exception&& exception) override;
+    const Log& log;
+  } errors_;
+  kj::TaskSet tasks_;
+};
+
+}  // namespace troupe

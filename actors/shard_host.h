@@ -1,0 +1,95 @@
+// ShardHost: one copy of one shard in its worker: the replica, and the activations while it serves.
+//
+// Single loop. The thin shell around ShardReplica: gives it maps, messages and time, performs its
+// effects, admits calls, and keeps the answers that the replica holds.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "troupe/actors/activation.h"
+#include "troupe/actors/registry.h"
+#include "troupe/actors/shard_replica.h"
+#include "troupe/runtime/host.h"
+
+namespace troupe {
+
+class ShardHost final : private ActorSource, private Activation::Shard {
+ public:
+  // What a copy needs of its worker. Outlives it.
+  class Worker {
+   public:
+    virtual void SendTo(CopyId copy, ReplicaMessage message) = 0;
+    // To the coordinator; the replica repeats it until the map shows that it is settled.
+    virtual void Propose(Command command) = 0;
+    // A register write-back begun after now, then OnConfirmed(shard, id, map).
+    virtual void ConfirmRead(ShardId shard, uint64_t id) = 0;
+    // Settle() is to be called when this turn of the loop ends.
+    virtual void Touch(ShardId shard) = 0;
+    virtual Router& router() = 0;
+    virtual ClientSequence& own_calls() = 0;
+    virtual uint64_t map_version() const = 0;
+
+   protected:
+    ~Worker() = default;
+  };
+
+  ShardHost(Host& host, const Registry& registry, Worker& worker, ShardId shard, CopyId self,
+            const ReplicaOptions& options);
+  ~ShardHost() noexcept(false);
+
+  void OnMap(const ClusterState& map);
+  void OnMessage(CopyId from, const ReplicaMessage& message);
+  void OnConfirmed(uint64_t id, const ClusterState& map);
+  void Tick(absl::Time now, absl::Duration stalled);
+  void Settle(absl::Time now);
+  void CheckDeadlines(absl::Time now);
+
+  // Answers `call` now or later.
+  void Deliver(kj::Own<InboundCall> call);
+
+  // Hands the shard to another in-sync copy. False when it cannot now.
+  bool BeginMove(CopyId to);
+
+  ShardReplica& replica() { return replica_; }
+  void CollectFor(absl::Time now, CopyId peer);
+  size_t activation_count() const { return activations_.size(); }
+  uint64_t answered() const { return answered_; }
+
+ private:
+  // ActorSource
+  std::optional<ActorChange> Encode(const ActorId& actor) override;
+  bool Busy() const override;
+  // Activation::Shard
+  uint64_t lineage() const override { return replica_.view().entry.lineage; }
+  Epoch epoch() const override { return replica_.epoch(); }
+  void Dirty(const ActorId& actor) override;
+  void Stage(const ActorId& actor, ActorChange change) override;
+  void Hold(const ActorId& actor, HoldKind kind, ReadTicket ticket, Done done) override;
+  ReadTicket StartRead() override;
+  Router& router() override { return worker_.router(); }
+  ClientSequence& own_calls() override { return worker_.own_calls(); }
+
+  void Perform(ReplicaEffects& effects);
+  void OnServing(const ServingChange& change);
+  void StopServing();
+  Activation* Activate(const ActorId& id, const ActorType& type, absl::Status& error);
+
+  Host& host_;
+  const Registry& registry_;
+  Worker& worker_;
+  const ShardId shard_;
+  const CopyId self_;
+  ShardReplica replica_;
+  std::map<ActorId, kj::Own<Activation>> activations_;
+  absl::flat_hash_map<HoldToken, Done> holds_;
+  HoldToken next_token_ = 1;
+  std::vector<kj::Own<InboundCall>> parked_;  // While a move is under way.
+  bool admitting_ = false;
+  uint64_t answered_ = 0;
+  kj::Promise<void> sweep_ = nullptr;  // Destroys stopped activations, on a clean stack.
+};
+
+}  // namespace troupe

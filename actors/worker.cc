@@ -1,0 +1,523 @@
+#include "troupe/actors/worker.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "troupe/actors/actor_store.h"
+#include "troupe/actors/gateway.h"
+#include "troupe/actors/replica_codec.h"
+#include "troupe/membership/cluster_codec.h"
+#include "troupe/rpc/status.h"
+
+namespace troupe {
+namespace {
+
+constexpr absl::Duration kTick = absl::Milliseconds(10);
+constexpr absl::Duration kStall = absl::Milliseconds(50);  // A longer gap is a stall of our loop.
+constexpr uint64_t kTicksPerDeadlineCheck = 10;
+constexpr size_t kReplicaFrameBytes = 4 << 20;
+
+// A call's own deadline is a little before its caller's, so that the better error gets there first.
+absl::Duration Margin(absl::Duration time_left) {
+  return std::min(time_left / 20, absl::Milliseconds(100));
+}
+
+size_t BytesOf(const ReplicaMessage& message) {
+  size_t bytes = 128;
+  auto add = [&bytes](const std::vector<SharedUpdate>& updates) {
+    for (const auto& update : updates) bytes += update->bytes();
+  };
+  if (const auto* batch = std::get_if<Batch>(&message.body)) add(batch->updates);
+  if (const auto* snapshot = std::get_if<Snapshot>(&message.body)) add(snapshot->updates);
+  if (const auto* report = std::get_if<Report>(&message.body)) {
+    for (const auto& entry : report->entries) bytes += 64 + entry.actor.key.size();
+  }
+  return bytes;
+}
+
+bool IsLoad(const ReplicaMessage& message) {
+  return std::holds_alternative<Batch>(message.body) ||
+         std::holds_alternative<Snapshot>(message.body);
+}
+
+}  // namespace
+
+// Calls of the program and of gateways, on this loop.
+class Worker::OwnOrigin final : public CallOrigin {
+ public:
+  explicit OwnOrigin(Worker& worker) : worker_(worker) {}
+  kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id, uint16_t method_id,
+                            Payload params, const CallOptions& options) override {
+    CallHeader header{target, interface_id, method_id, worker_.own_calls_.Next(), {}};
+    const absl::Time deadline =
+        worker_.host_.clock().Now() + std::min(options.deadline, kDeadlineMax);
+    return worker_.own_caller_.Call(std::move(header), std::move(params), deadline,
+                                    &worker_.own_calls_);
+  }
+
+ private:
+  Worker& worker_;
+};
+
+Worker::Worker(Host& host, const Registry& registry, WorkerControl& control, WorkerOptions options,
+               Introduction introduction)
+    : host_(host),
+      registry_(registry),
+      control_(control),
+      options_(options),
+      introduction_(std::move(introduction)),
+      links_(host, Lane::kData, static_cast<uint16_t>(options.index),
+             [this] { return introduction_; }, *this),
+      router_(host, links_, *this, introduction_.boot),
+      own_calls_(host.RandomId()),
+      own_caller_(router_),
+      last_tick_(host.clock().Now()),
+      errors_(host.log()),
+      tasks_(errors_) {
+  tasks_.add(TickLoop());
+}
+
+Worker::~Worker() noexcept(false) {
+  tasks_.clear();
+  hosts_.clear();
+}
+
+void Worker::Errors::taskFailed(kj::Exception&& exception) {
+  log.Debug("worker task ended", {{"error", Words(exception)}});
+}
+
+kj::Own<CallOrigin> Worker::origin() { return kj::refcounted<OwnOrigin>(*this); }
+
+// ---- The map
+
+void Worker::OnMap(SharedMap map, Introduction introduction) {
+  if (map_ && map->version <= map_->version) return;
+  map_ = map;
+  introduction_ = std::move(introduction);
+  std::set<std::string> present;
+  for (const auto& node : map->nodes) {
+    if (node.boot == introduction_.boot || node.state == NodeState::kLeft) continue;
+    present.insert(node.name);
+    auto& peer = peers_[node.name];
+    if (peer.copy != node.boot) peer = Peer{node.boot, {}, false, 1, 0};
+    if (!node.addresses.empty()) links_.Want(node.name, node.addresses.front(), node.boot);
+  }
+  for (auto it = peers_.begin(); it != peers_.end();) {
+    if (present.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    links_.Forget(it->first);
+    it = peers_.erase(it);
+  }
+  // A newer run of a node voids what an older one may still have under way (P1.6).
+  for (auto it = sessions_.begin(); it != sessions_.end();) {
+    const auto& peer = it->second.link->peer();
+    const auto* node = peer.role == Role::kNode ? map->FindNode(peer.node) : nullptr;
+    const bool replaced = node != nullptr && peer.boot != 0 && peer.boot < node->boot;
+    if (replaced) Retire(kj::mv(it->second.link));
+    it = replaced ? sessions_.erase(it) : std::next(it);
+  }
+  for (ShardId shard = 0; shard < map->shards.size(); ++shard) {
+    if (shard % options_.count != options_.index) continue;
+    const auto& entry = map->shards[shard];
+    const CopyId self = introduction_.boot;
+    const bool ours = Contains(entry.isr, self) || Contains(entry.elr, self) ||
+                      Contains(entry.learners, self);
+    auto& slot = hosts_[shard];
+    if (!slot && ours) {
+      slot = std::make_unique<ShardHost>(host_, registry_, *this, shard, self, options_.replica);
+    }
+    if (!slot) {
+      hosts_.erase(shard);
+      continue;
+    }
+    slot->OnMap(*map);
+    Touch(shard);
+  }
+  router_.OnMap(map);
+  for (auto& [id, session] : sessions_) {
+    if (session.wants_map) SendMap(session);
+  }
+}
+
+void Worker::SendMap(Session& session) {
+  if (encoded_version_ != map_->version) {
+    capnp::MallocMessageBuilder message;
+    Write(*map_, message.initRoot<wire::ClusterState>());
+    encoded_map_ = Payload::Of(message);
+    encoded_version_ = map_->version;
+  }
+  capnp::MallocMessageBuilder header;
+  header.initRoot<wire::MapFrame>().setVersion(map_->version);
+  session.link->stream().Send(wire::KIND_MAP, header, encoded_map_.words());
+}
+
+ShardHost* Worker::HostOf(ShardId shard) {
+  auto it = hosts_.find(shard);
+  return it == hosts_.end() ? nullptr : it->second.get();
+}
+
+void Worker::MovePrimaries(const std::vector<WantedMove>& moves) {
+  for (const auto& move : moves) {
+    if (move.from != introduction_.boot) continue;
+    if (auto* host = HostOf(move.shard)) host->BeginMove(move.to);
+  }
+}
+
+// ---- Links
+
+std::optional<RefusalReason> Worker::JudgePeer(const Introduction& theirs) const {
+  if (!map_ || theirs.role == Role::kClient) return std::nullopt;
+  const auto* node = map_->FindNode(theirs.node);
+  if (node == nullptr || theirs.boot == 0 || theirs.boot >= node->boot) return std::nullopt;
+  return RefusalReason{wire::Refusal::Reason::STALE,
+                       absl::StrCat("node ", theirs.node, " has been started again as boot ",
+                                    node->boot, "; this is boot ", theirs.boot)};
+}
+
+void Worker::OnDataStream(kj::Own<DetachedStream> stream, std::string peer_address) {
+  auto attached = host_.network().Attach(kj::mv(stream));
+  auto link = AcceptLink(host_, kj::mv(attached), introduction_,
+                         [this](const Introduction& theirs) { return JudgePeer(theirs); });
+  tasks_.add(link.then(
+      [this](kj::Own<Link> link) {
+        auto& session = sessions_[next_session_++];
+        session.link = kj::mv(link);
+        session.link->Start(*this);
+      },
+      [this, peer_address](kj::Exception&& e) {
+        host_.log().Info("connection refused", {{"peer", peer_address}, {"reason", Words(e)}});
+      }));
+}
+
+void Worker::OnOtherStream(kj::Own<DetachedStream> stream, std::string first_bytes) {
+  auto attached = host_.network().Attach(kj::mv(stream));
+  tasks_.add(ServeGateway(PrefixedStream(std::move(first_bytes), kj::mv(attached)), origin(),
+                          registry_));
+}
+
+void Worker::Retire(kj::Own<Link> link) {
+  tasks_.add(kj::evalLater([link = kj::mv(link)] {}));
+}
+
+void Worker::OnFrame(Link& link, kj::Own<Frame> frame) {
+  auto it = std::find_if(sessions_.begin(), sessions_.end(),
+                         [&link](auto& entry) { return entry.second.link.get() == &link; });
+  if (it == sessions_.end()) return;
+  switch (frame->kind()) {
+    case wire::KIND_CALL:
+      return OnCallFrame(it->first, kj::mv(frame));
+    case wire::KIND_REPLICA:
+      if (link.peer().role == Role::kNode && link.peer().boot != 0) {
+        OnReplicaFrame(link, link.peer().boot, *frame, true);
+      }
+      return;
+    case wire::KIND_MAP_PULL:
+      it->second.wants_map = true;
+      if (map_ && map_->version > frame->header<wire::MapPull>().getHave()) SendMap(it->second);
+      return;
+    case wire::KIND_STATUS_PULL: {
+      const uint64_t id = it->first;
+      control_.Status(options_.index, frame->header<wire::StatusPull>().getNumber(),
+                      [this, id](Payload status) {
+                        auto it = sessions_.find(id);
+                        if (it == sessions_.end()) return;
+                        capnp::MallocMessageBuilder header;
+                        header.initRoot<wire::MapFrame>();
+                        it->second.link->stream().Send(wire::KIND_STATUS, header, status.words());
+                      });
+      return;
+    }
+    default:
+      return;  // Of a newer peer.
+  }
+}
+
+void Worker::OnEnd(Link& link, LinkEnd end, std::string detail) {
+  auto it = std::find_if(sessions_.begin(), sessions_.end(),
+                         [&link](auto& entry) { return entry.second.link.get() == &link; });
+  if (it == sessions_.end()) return;
+  if (end == LinkEnd::kMalformed) {
+    host_.log().Warning("link ended: what came is not ours",
+                        {{"peer", link.peer().node}, {"detail", detail}});
+  }
+  Retire(kj::mv(it->second.link));
+  sessions_.erase(it);
+}
+
+void Worker::OnLinkUp(const std::string& node, Link& link) {
+  auto& peer = peers_[node];
+  peer.in_flight = 0;
+  peer.queue.clear();
+  peer.queue_has_batch = false;
+  for (auto& [shard, host] : hosts_) {
+    host->replica().OnPeerConnected(peer.copy);
+    Touch(shard);
+  }
+  control_.OnTraffic(node, link.peer().boot);
+  router_.OnLinkUp(node);
+}
+
+void Worker::OnLinkFrame(const std::string& node, Link& link, kj::Own<Frame> frame) {
+  switch (frame->kind()) {
+    case wire::KIND_ANSWER:
+      return router_.OnAnswer(kj::mv(frame));
+    case wire::KIND_REPLICA:
+      return OnReplicaFrame(link, peers_[node].copy, *frame, false);
+    default:
+      return;
+  }
+}
+
+void Worker::OnLinkDown(const std::string& node, const LinkLoss& loss) {
+  auto peer = peers_.find(node);
+  const Boot boot = peer == peers_.end() ? 0 : peer->second.copy;
+  if (peer != peers_.end()) {
+    peer->second.in_flight = 0;
+    peer->second.queue.clear();
+    peer->second.queue_has_batch = false;
+  }
+  if (loss.was_up) {
+    host_.log().Info("link lost", {{"node", node}, {"detail", loss.detail}});
+    router_.OnLinkDown(node, loss.detail);
+  }
+  control_.OnLinkLoss(node, boot, loss);
+}
+
+// ---- Calls
+
+void Worker::OnCallFrame(uint64_t session, kj::Own<Frame> frame) {
+  auto in = frame->header<wire::CallFrame>();
+  const uint64_t number = in.getNumber();
+  auto header = DecodeCall(in);
+  const auto time_left =
+      std::min(absl::Milliseconds(in.getTimeLeftMs()), kDeadlineMax) - frame->transit();
+  const absl::Time deadline = host_.clock().Now() + time_left - Margin(time_left);
+  DispatchHere(kj::heap<InboundCall>(std::move(header), Payload::Of(kj::mv(frame)), deadline,
+                                     [this, session, number](CallOutcome&& outcome) {
+                                       Answer(session, number, std::move(outcome));
+                                     }));
+}
+
+void Worker::Answer(uint64_t session, uint64_t number, CallOutcome&& outcome) {
+  ++answered_;
+  auto it = sessions_.find(session);
+  if (it == sessions_.end()) return;  // Its caller is gone, or asks again elsewhere.
+  capnp::MallocMessageBuilder message;
+  auto answer = message.initRoot<wire::AnswerFrame>();
+  answer.setNumber(number);
+  auto& stream = it->second.link->stream();
+  if (const auto* results = std::get_if<Payload>(&outcome)) {
+    answer.setResults();
+    return stream.Send(wire::KIND_ANSWER, message, results->words());
+  }
+  if (const auto* error = std::get_if<kj::Exception>(&outcome)) {
+    EncodeFailure(*error, answer.initFailure());
+  } else {
+    const auto& moved = std::get<Moved>(outcome);
+    auto out = answer.initMoved();
+    out.setMapVersion(std::max(moved.map_version, map_version()));
+    out.setText(kj::StringPtr(moved.text.c_str(), moved.text.size()));
+  }
+  stream.Send(wire::KIND_ANSWER, message);
+}
+
+void Worker::DispatchHere(kj::Own<InboundCall> call) {
+  if (!map_) return;  // Says Moved.
+  const ShardId shard = ShardOf(call->header().actor, map_->config.shards);
+  const size_t owner = shard % options_.count;
+  if (owner != options_.index) return control_.Forward(owner, kj::mv(call));
+  Deliver(kj::mv(call));
+}
+
+void Worker::Deliver(kj::Own<InboundCall> call) {
+  if (call->deadline() <= host_.clock().Now()) {
+    return call->Finish(Overloaded(absl::StrCat("the call to ", call->header().actor.ToString(),
+                                                " arrived after its deadline")));
+  }
+  const ShardId shard = ShardOf(call->header().actor, map_->config.shards);
+  auto* host = HostOf(shard);
+  if (host == nullptr) {
+    return call->Finish(Moved{map_version(), absl::StrCat("node ", introduction_.node,
+                                                          " holds no copy of shard ", shard)});
+  }
+  host->Deliver(kj::mv(call));
+}
+
+void Worker::NeedNewerMap(uint64_t than) { control_.NeedNewerMap(than); }
+
+// ---- Replication
+
+void Worker::Propose(Command command) { control_.Propose(std::move(command)); }
+
+void Worker::Touch(ShardId shard) {
+  touched_.insert(shard);
+  if (turn_end_scheduled_) return;
+  turn_end_scheduled_ = true;
+  tasks_.add(kj::evalLast([this] { EndTurn(); }));
+}
+
+void Worker::SendTo(CopyId copy, ReplicaMessage message) {
+  if (replies_ != nullptr && copy == replying_to_ && message.primary == copy) {
+    replies_->push_back(std::move(message));
+    return;
+  }
+  for (auto& [node, peer] : peers_) {
+    if (peer.copy != copy) continue;
+    peer.queue_has_batch |= IsLoad(message);
+    peer.queue.push_back(std::move(message));
+    if (!collecting_) Touch(peer.queue.back().shard);
+    return;
+  }
+}
+
+// At the end of a turn of the loop: batches are cut where nobody has to be waited for, and what
+// gathered for each peer goes out in one frame.
+void Worker::EndTurn() {
+  turn_end_scheduled_ = false;
+  const absl::Time now = host_.clock().Now();
+  collecting_ = true;
+  for (ShardId shard : std::exchange(touched_, {})) {
+    if (auto* host = HostOf(shard)) host->Settle(now);
+    unsent_.insert(shard);
+  }
+  for (auto& [node, peer] : peers_) {
+    if (peer.in_flight == 0 && links_.Find(node) != nullptr) {
+      for (ShardId shard : unsent_) {
+        auto* host = HostOf(shard);
+        if (host != nullptr && host->replica().HasUnsent(peer.copy)) {
+          host->CollectFor(now, peer.copy);
+        }
+      }
+    }
+    Flush(node, peer);
+  }
+  std::erase_if(unsent_, [this](ShardId shard) {
+    auto* host = HostOf(shard);
+    if (host == nullptr) return true;
+    const auto peers = host->replica().Peers();
+    return std::none_of(peers.begin(), peers.end(),
+                        [&](CopyId copy) { return host->replica().HasUnsent(copy); });
+  });
+  collecting_ = false;
+}
+
+void Worker::Flush(const std::string& node, Peer& peer) {
+  if (peer.queue.empty()) return;
+  auto queue = std::exchange(peer.queue, {});
+  const bool has_batch = std::exchange(peer.queue_has_batch, false);
+  auto* link = links_.Find(node);
+  if (link == nullptr) return;  // The replica sends again when the link is back.
+  if (has_batch) peer.in_flight = peer.next_number++;
+  SendFrame(*link, queue, has_batch ? peer.in_flight : 0, 0);
+}
+
+void Worker::SendFrame(Link& link, std::vector<ReplicaMessage>& messages, uint64_t number,
+                       uint64_t acknowledges) {
+  // The last of several frames carries the number, so its answer covers all.
+  for (size_t begin = 0; begin < messages.size() || begin == 0;) {
+    size_t end = begin, bytes = 0;
+    while (end < messages.size() && (end == begin || bytes < kReplicaFrameBytes)) {
+      bytes += BytesOf(messages[end++]);
+    }
+    const bool last = end == messages.size();
+    capnp::MallocMessageBuilder message;
+    auto frame = message.initRoot<wire::ReplicaFrame>();
+    frame.setNumber(last ? number : 0);
+    frame.setAcknowledges(last ? acknowledges : 0);
+    auto list = frame.initMessages(static_cast<unsigned>(end - begin));
+    for (size_t i = begin; i < end; ++i) {
+      Encode(messages[i], host_.clock().Now(), list[static_cast<unsigned>(i - begin)]);
+    }
+    link.stream().Send(wire::KIND_REPLICA, message);
+    if (last) return;
+    begin = end;
+  }
+}
+
+void Worker::OnReplicaFrame(Link& link, CopyId from, Frame& frame, bool answer) {
+  auto in = frame.header<wire::ReplicaFrame>();
+  std::vector<ReplicaMessage> replies;
+  if (answer) {
+    replying_to_ = from;
+    replies_ = &replies;
+  }
+  for (auto encoded : in.getMessages()) {
+    auto message = DecodeReplicaMessage(encoded, host_.clock().Now());
+    if (!message.ok()) {
+      host_.log().Warning("replica message dropped",
+                          {{"from", from}, {"error", message.status().ToString()}});
+      continue;
+    }
+    if (auto* host = HostOf(message->shard)) host->OnMessage(from, *message);
+  }
+  replies_ = nullptr;
+  replying_to_ = 0;
+  if (answer) {
+    if (!replies.empty() || in.getNumber() != 0) SendFrame(link, replies, 0, in.getNumber());
+    return;
+  }
+  for (auto& [node, peer] : peers_) {
+    if (peer.copy != from || in.getAcknowledges() == 0) continue;
+    if (peer.in_flight == in.getAcknowledges()) {
+      peer.in_flight = 0;
+      if (!unsent_.empty()) Touch(*unsent_.begin());
+    }
+  }
+}
+
+// ---- Reads confirmed through the register
+
+void Worker::ConfirmRead(ShardId shard, uint64_t id) {
+  confirmations_.emplace_back(shard, id);
+  if (!confirming_) BeginConfirmation();
+}
+
+void Worker::BeginConfirmation() {
+  confirming_ = true;
+  auto asked = std::exchange(confirmations_, {});
+  control_.Confirm(options_.index, [this, asked = std::move(asked)](SharedMap map) {
+    confirming_ = false;
+    if (map) {
+      for (const auto& [shard, id] : asked) {
+        if (auto* host = HostOf(shard)) host->OnConfirmed(id, *map);
+      }
+    } else {
+      confirmations_.insert(confirmations_.begin(), asked.begin(), asked.end());
+    }
+    if (!confirmations_.empty()) BeginConfirmation();
+  });
+}
+
+// ---- Time
+
+kj::Promise<void> Worker::TickLoop() {
+  return host_.timer()
+      .afterDelay(absl::ToInt64Microseconds(kTick) * kj::MICROSECONDS)
+      .then([this] {
+        const absl::Time now = host_.clock().Now();
+        const absl::Duration gap = now - last_tick_ - kTick;
+        if (gap > kStall) stalled_ += gap;
+        last_tick_ = now;
+        const bool check = ++ticks_ % kTicksPerDeadlineCheck == 0;
+        for (auto& [shard, host] : hosts_) host->Tick(now, stalled_);
+        if (check) {
+          for (auto& [shard, host] : hosts_) host->CheckDeadlines(now);
+        }
+        return TickLoop();
+      });
+}
+
+WorkerStatus Worker::status() const {
+  WorkerStatus out;
+  out.answered = answered_;
+  for (const auto& [shard, host] : hosts_) {
+    out.activations += host->activation_count();
+    out.stored_actors += host->replica().store().size();
+  }
+  return out;
+}
+
+}  // namespace troupe

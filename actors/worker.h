@@ -1,0 +1,171 @@
+// Worker: what one worker loop of a node runs: its shards' copies, the links of its data lane, and
+// the calls that arrive and leave on them.
+//
+// Everything is used on the worker's own loop. A shard belongs to the worker shard % count on every
+// node, so the workers of two nodes talk in pairs. The control loop is reached through Control only.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "kj/async.h"
+#include "troupe/actors/router.h"
+#include "troupe/actors/shard_host.h"
+#include "troupe/rpc/link_pool.h"
+#include "troupe/runtime/host.h"
+
+namespace troupe {
+
+// What one worker counts, for `troupe status`.
+struct WorkerStatus {
+  uint64_t activations = 0;
+  uint64_t stored_actors = 0;
+  uint64_t answered = 0;
+};
+
+// The rest of the node, as its workers see it. Thread-safe; `done` runs on the asking worker's loop.
+class WorkerControl {
+ public:
+  virtual void Propose(Command command) = 0;
+  // A register write-back begun after this call; null if it failed.
+  virtual void Confirm(size_t worker, kj::Function<void(SharedMap)> done) = 0;
+  // A newer map than this is known to exist.
+  virtual void NeedNewerMap(uint64_t than) = 0;
+  virtual void OnLinkLoss(std::string node, Boot boot, LinkLoss loss) = 0;
+  virtual void OnTraffic(std::string node, Boot boot) = 0;
+  // Hands a call to the worker that owns its shard.
+  virtual void Forward(size_t worker, kj::Own<InboundCall> call) = 0;
+  // The encoded StatusFrame of the whole node.
+  virtual void Status(size_t worker, uint64_t number, kj::Function<void(Payload)> done) = 0;
+
+ protected:
+  ~WorkerControl() = default;
+};
+
+struct WorkerOptions {
+  size_t index = 0;
+  size_t count = 1;
+  ReplicaOptions replica;
+};
+
+class Worker final : public WorkerBody,
+                     private LinkPool::Watcher,
+                     private Link::Receiver,
+                     private ShardHost::Worker,
+                     private Router::Surroundings {
+ public:
+  // `registry` and `control` outlive it.
+  Worker(Host& host, const Registry& registry, WorkerControl& control, WorkerOptions options,
+         Introduction introduction);
+  ~Worker() noexcept(false) override;
+
+  // The first map makes the copies; `introduction` carries our boot and the cluster's id.
+  void OnMap(SharedMap map, Introduction introduction);
+  void OnConfirmed(SharedMap map);
+  // A data connection that the control loop accepted and nothing was read from but the preamble.
+  void OnDataStream(kj::Own<DetachedStream> stream, std::string peer_address);
+  // A connection of another protocol: standard Cap'n Proto RPC.
+  void OnOtherStream(kj::Own<DetachedStream> stream, std::string first_bytes);
+  // A call of another worker of this node, for a shard of ours.
+  void Deliver(kj::Own<InboundCall> call);
+  // Moves primaries away to in-sync copies; all of them when draining.
+  void MovePrimaries(const std::vector<WantedMove>& moves);
+
+  WorkerStatus status() const;
+  Host& host() { return host_; }
+  // For calls of the program itself, on this loop.
+  kj::Own<CallOrigin> origin();
+
+ private:
+  class OwnOrigin;
+  struct Session {
+    kj::Own<Link> link;
+    bool wants_map = false;
+  };
+  struct Peer {
+    CopyId copy = 0;
+    std::vector<ReplicaMessage> queue;
+    bool queue_has_batch = false;
+    uint64_t next_number = 1;
+    uint64_t in_flight = 0;  // Number of the frame with batches that is not acknowledged; 0: none.
+  };
+
+  // LinkPool::Watcher: links that we dialed.
+  void OnLinkUp(const std::string& node, Link& link) override;
+  void OnLinkFrame(const std::string& node, Link& link, kj::Own<Frame> frame) override;
+  void OnLinkDown(const std::string& node, const LinkLoss& loss) override;
+  // Link::Receiver: links that others dialed.
+  void OnFrame(Link& link, kj::Own<Frame> frame) override;
+  void OnEnd(Link& link, LinkEnd end, std::string detail) override;
+  // ShardHost::Worker
+  void SendTo(CopyId copy, ReplicaMessage message) override;
+  void Propose(Command command) override;
+  void ConfirmRead(ShardId shard, uint64_t id) override;
+  void Touch(ShardId shard) override;
+  Router& router() override { return router_; }
+  ClientSequence& own_calls() override { return own_calls_; }
+  uint64_t map_version() const override { return map_ ? map_->version : 0; }
+  // Router::Surroundings
+  void DispatchHere(kj::Own<InboundCall> call) override;
+  void NeedNewerMap(uint64_t than) override;
+
+  std::optional<RefusalReason> JudgePeer(const Introduction& theirs) const;
+  void OnCallFrame(uint64_t session, kj::Own<Frame> frame);
+  void OnReplicaFrame(Link& link, CopyId from, Frame& frame, bool answer);
+  void Answer(uint64_t session, uint64_t number, CallOutcome&& outcome);
+  void SendMap(Session& session);
+  ShardHost* HostOf(ShardId shard);
+  void EndTurn();
+  void Flush(const std::string& node, Peer& peer);
+  void SendFrame(Link& link, std::vector<ReplicaMessage>& messages, uint64_t number,
+                 uint64_t acknowledges);
+  void BeginConfirmation();
+  kj::Promise<void> TickLoop();
+  void Retire(kj::Own<Link> link);
+
+  Host& host_;
+  const Registry& registry_;
+  WorkerControl& control_;
+  const WorkerOptions options_;
+  Introduction introduction_;
+  SharedMap map_;
+  Payload encoded_map_;  // Of map_, once a client has asked.
+  uint64_t encoded_version_ = 0;
+
+  LinkPool links_;
+  Router router_;
+  ClientSequence own_calls_;
+  Router::Caller own_caller_;
+
+  std::map<uint64_t, Session> sessions_;
+  uint64_t next_session_ = 1;
+  std::map<std::string, Peer> peers_;  // By node: those that share shards with us.
+  std::map<ShardId, std::unique_ptr<ShardHost>> hosts_;
+
+  // Replies to the frame being handled go back on its link.
+  CopyId replying_to_ = 0;
+  std::vector<ReplicaMessage>* replies_ = nullptr;
+  bool collecting_ = false;
+
+  std::set<ShardId> touched_;
+  std::set<ShardId> unsent_;
+  bool turn_end_scheduled_ = false;
+  std::vector<std::pair<ShardId, uint64_t>> confirmations_;
+  bool confirming_ = false;
+  absl::Time last_tick_;
+  absl::Duration stalled_ = absl::ZeroDuration();
+  uint64_t answered_ = 0;
+  uint64_t ticks_ = 0;
+
+  struct Errors final : kj::TaskSet::ErrorHandler {
+    explicit Errors(const Log& log) : log(log) {}
+    void taskFailed(kj::Exception&& exception) override;
+    const Log& log;
+  } errors_;
+  kj::TaskSet tasks_;
+};
+
+}  // namespace troupe
