@@ -34,7 +34,7 @@
 #include "kj/debug.h"
 #include "kj/exception.h"
 #include "kj/memory.h"
-#include "troupe/runtime/internal/task_frame.h"
+#include "troupe/runtime/task_frame.h"
 
 namespace troupe {
 
