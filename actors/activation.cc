@@ -306,18 +306,19 @@ void Activation::AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& rec
   CallOutcome outcome;
   switch (record.status) {
     case RecordStatus::kOk:
-      outcome = Payload::Copy(ToWords(*record.result));
+      outcome.emplace<Payload>(Payload::Copy(ToWords(*record.result)));
       break;
     case RecordStatus::kError:
-      outcome = DecodeError(*record.result);
+      outcome.emplace<kj::Exception>(DecodeError(*record.result));
       break;
     case RecordStatus::kTooLarge:
-      outcome = Failed(absl::StrCat("ResultGone: ", Describe(*call),
-                                    " was done, but its result was too large to be kept"));
+      outcome.emplace<kj::Exception>(
+          Failed(absl::StrCat("ResultGone: ", Describe(*call),
+                              " was done, but its result was too large to be kept")));
       break;
     case RecordStatus::kBegun:
-      outcome = Failed(absl::StrCat("Interrupted: ", Describe(*call),
-                                    " had begun when its node was lost"));
+      outcome.emplace<kj::Exception>(Failed(
+          absl::StrCat("Interrupted: ", Describe(*call), " had begun when its node was lost")));
       break;
   }
   shard_.Hold(id_, HoldKind::kAnswer, {},
@@ -395,9 +396,9 @@ void Activation::EndRead(Turn& turn, kj::Maybe<kj::Exception> failure) {
   if (turn.call.get() == nullptr) return;  // Stopped meanwhile.
   CallOutcome outcome;
   KJ_IF_MAYBE (e, failure) {
-    outcome = kj::mv(*e);
+    outcome.emplace<kj::Exception>(kj::mv(*e));
   } else {
-    outcome = turn.context->TakeResults();
+    outcome.emplace<Payload>(turn.context->TakeResults());
   }
   shard_.Hold(id_, HoldKind::kRead, turn.ticket,
               [call = kj::mv(turn.call), outcome = std::move(outcome)](bool ok) mutable {
@@ -457,16 +458,16 @@ void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
   const uint64_t hash = turn_->argument_hash;
   CallOutcome outcome;
   KJ_IF_MAYBE (e, failure) {
-    outcome = kj::cp(*e);
+    outcome.emplace<kj::Exception>(kj::cp(*e));
   } else {
     auto results = turn_->context->TakeResults();
     if (results.size_bytes() > kCallBytesMax) {
       failure = Failed(absl::StrCat("the results of ", Describe(*call), " are ",
                                     results.size_bytes(), " bytes; at most ", kCallBytesMax,
                                     " can be sent"));
-      outcome = kj::cp(KJ_ASSERT_NONNULL(failure));
+      outcome.emplace<kj::Exception>(kj::cp(KJ_ASSERT_NONNULL(failure)));
     } else {
-      outcome = std::move(results);
+      outcome.emplace<Payload>(std::move(results));
     }
   }
   CloseTurn(failure);
@@ -565,7 +566,7 @@ ActorChange Activation::TakeChange() {
   ActorChange change;
   const absl::Time now = host_.clock().Now();
   records_.Age(now);
-  change.records = whole_records_ ? records_.TakeWhole(now) : records_.TakeChanges(now);
+  change.records = whole_records_ ? records_.TakeWhole() : records_.TakeChanges();
   if (state_moved_ || whole_records_) change.state = last_saved_;
   whole_records_ = false;
   state_moved_ = false;

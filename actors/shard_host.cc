@@ -23,7 +23,7 @@ ShardHost::ShardHost(Host& host, const Registry& registry, Worker& worker, Shard
       self_(self),
       replica_(shard, self, options, *this) {}
 
-ShardHost::~ShardHost() noexcept(false) {
+ShardHost::~ShardHost() {
   for (auto& [id, activation] : activations_) activation->Stop();
 }
 
@@ -174,7 +174,7 @@ void ShardHost::Deliver(kj::Own<InboundCall> call) {
 
 Activation* ShardHost::Activate(const ActorId& id, const ActorType& type, absl::Status& error) {
   if (auto it = activations_.find(id); it != activations_.end()) return it->second.get();
-  auto activation = kj::heap<Activation>(host_, *this, id, type);
+  auto activation = kj::heap<Activation>(host_, static_cast<Activation::Shard&>(*this), id, type);
   error = activation->Load(replica_.store().Find(id));
   if (!error.ok()) return nullptr;
   auto& slot = activations_[id];
