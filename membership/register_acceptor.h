@@ -1,0 +1,55 @@
+// RegisterAcceptor: one voter of the register.
+//
+// Pure; not thread-safe. It never forgets: the shell makes AcceptorState durable where the voter id
+// is a storage id, and lets the id die with the process where it is a nonce (PROTOCOL.md P2.2-2.3).
+// A voter that left the set keeps its state, and goes on answering.
+#pragma once
+
+#include <optional>
+
+#include "troupe/membership/register_types.h"
+
+namespace troupe {
+
+struct AcceptorState {
+  Ballot promised;  // Nothing below this is promised or accepted any more.
+  Ballot accepted;  // Of `value`; round 0 when there is none.
+  ValuePtr value;
+  ValuePtr chosen;  // The newest value known as chosen; null: none.
+};
+
+// Mistakes on purpose, so that tests can show that they would find them.
+enum class AcceptorMutation { kNone, kPromiseNotKept };
+
+class RegisterAcceptor {
+ public:
+  explicit RegisterAcceptor(AcceptorState state = {},
+                            AcceptorMutation mutation = AcceptorMutation::kNone)
+      : state_(std::move(state)), mutation_(mutation) {}
+
+  enum class Persist {
+    kNothing,
+    kSoon,         // Losing it is harmless.
+    kBeforeReply,  // state() must be durable before the reply is sent. If that fails, the reply is
+                   // dropped and the process stops being a voter.
+  };
+  struct Effects {
+    Persist persist = Persist::kNothing;
+    std::optional<VoterReply> reply;
+  };
+  Effects Step(const VoterRequest& request);
+
+  const AcceptorState& state() const { return state_; }
+
+ private:
+  Effects On(const Prepare& prepare);
+  Effects On(const Accept& accept);
+  Effects On(const Chosen& chosen);
+  // The answer to a proposer that knows less than this voter, if it does.
+  std::optional<VoterReply> AnswerIfBehind(const Ballot& ballot, uint64_t known) const;
+
+  AcceptorState state_;
+  AcceptorMutation mutation_;
+};
+
+}  // namespace troupe
