@@ -126,6 +126,9 @@ class RecordTable {
   // The whole table, leaving the list of changes alone.
   RecordChanges Whole() const;
 
+  // Empties the list of changes, for a table that nobody takes changes of.
+  void ForgetChanges();
+
   // Replays what another table's Take... gave. Times are local ones: the codec converts.
   void Replay(const RecordChanges& changes);
 

@@ -84,6 +84,7 @@ struct ServingChange {
   CopyId next_primary = 0;  // kStop: who serves now, 0 if not known.
 };
 
+// To be performed in the order of the members.
 struct ReplicaEffects {
   struct Outgoing {
     CopyId to;
@@ -104,13 +105,15 @@ struct ReplicaEffects {
 struct ReplicaOptions {
   absl::Duration lease = absl::Milliseconds(250);  // L of P4.
   absl::Duration silence_min = absl::Milliseconds(300);
-  absl::Duration resend_after = absl::Milliseconds(150);  // Unacknowledged batches, commands.
+  absl::Duration resend_after = absl::Milliseconds(500);  // What a peer has not acknowledged.
+  absl::Duration repeat_after = absl::Milliseconds(150);  // Commands whose outcome is not known.
+  absl::Duration confirm_limit = absl::Seconds(1);        // For a ConfirmRead, then a new one.
   absl::Duration sole_copy_limit = absl::Seconds(2);      // P3.13.
   absl::Duration resign_after = absl::Seconds(1);         // P3.10.
   absl::Duration move_limit = absl::Seconds(5);           // To drain before a move is given up.
   size_t unacknowledged_batches_max = 256;                // Beyond: mutating calls are OVERLOADED.
   size_t unacknowledged_bytes_max = 64 << 20;
-  size_t learner_lag_batches_max = 1024;        // Beyond: the learner starts anew.
+  size_t learner_lag_batches_max = 16384;       // Beyond: the learner starts anew.
   const ReplicaMutations* mutations = nullptr;  // Null in production.
 };
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "troupe/membership/cluster_state.h"
+#include "troupe/membership/placement.h"
 
 namespace troupe {
 
@@ -24,10 +25,6 @@ struct ShardView {
 // `shard` must be < state.shards.size().
 ShardView ViewOf(const ClusterState& state, ShardId shard, CopyId self);
 
-// ---- Sorted sets of copies.
-using CopySet = std::vector<CopyId>;
-bool Contains(const CopySet& set, CopyId copy);
-CopySet Union(const CopySet& a, const CopySet& b);
 CopySet Without(const CopySet& set, CopyId copy);
 
 }  // namespace troupe

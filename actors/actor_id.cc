@@ -1,0 +1,77 @@
+#include "troupe/actors/actor_id.h"
+
+#include <bit>
+#include <cstdio>
+
+namespace troupe {
+namespace {
+
+uint64_t LittleEndian(const unsigned char* bytes, size_t count) {
+  uint64_t value = 0;
+  for (size_t i = 0; i < count; ++i) value |= uint64_t{bytes[i]} << (8 * i);
+  return value;
+}
+
+struct SipState {
+  uint64_t v0, v1, v2, v3;
+
+  void Round() {
+    v0 += v1, v2 += v3;
+    v1 = std::rotl(v1, 13) ^ v0, v3 = std::rotl(v3, 16) ^ v2;
+    v0 = std::rotl(v0, 32);
+    v2 += v1, v0 += v3;
+    v1 = std::rotl(v1, 17) ^ v2, v3 = std::rotl(v3, 21) ^ v0;
+    v2 = std::rotl(v2, 32);
+  }
+  void Compress(uint64_t word) {
+    v3 ^= word;
+    Round(), Round();
+    v0 ^= word;
+  }
+};
+
+}  // namespace
+
+std::string ActorId::ToString() const {
+  char type_text[18];
+  std::snprintf(type_text, sizeof type_text, "%016llx/", static_cast<unsigned long long>(type));
+  std::string text = type_text;
+  for (unsigned char c : key) {
+    if (c > 0x20 && c < 0x7f && c != '\\') {
+      text += static_cast<char>(c);
+    } else {
+      char escaped[5];
+      std::snprintf(escaped, sizeof escaped, "\\x%02x", c);
+      text += escaped;
+    }
+  }
+  return text;
+}
+
+uint64_t SipHash24(uint64_t k0, uint64_t k1, std::span<const unsigned char> bytes) {
+  SipState s{k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
+             k1 ^ 0x7465646279746573};
+  size_t whole = bytes.size() / 8 * 8;
+  for (size_t i = 0; i < whole; i += 8) s.Compress(LittleEndian(bytes.data() + i, 8));
+  uint64_t tail = LittleEndian(bytes.data() + whole, bytes.size() - whole);
+  s.Compress(tail | uint64_t{bytes.size() & 0xff} << 56);
+  s.v2 ^= 0xff;
+  for (int i = 0; i < 4; ++i) s.Round();
+  return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+uint64_t ActorKeyHash(const ActorId& actor) {
+  constexpr uint64_t kKey0 = 0x61206570756f7274;  // "troupe a"
+  constexpr uint64_t kKey1 = 0x79656b20726f7463;  // "ctor key"
+  std::string bytes(8, '\0');
+  for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(actor.type >> (8 * i));
+  bytes += actor.key;
+  return SipHash24(kKey0, kKey1,
+                   {reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});
+}
+
+ShardId ShardOf(const ActorId& actor, uint32_t shards) {
+  return static_cast<ShardId>(ActorKeyHash(actor) % shards);
+}
+
+}  // namespace troupe

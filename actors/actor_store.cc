@@ -1,0 +1,129 @@
+#include "troupe/actors/actor_store.h"
+
+#include <algorithm>
+
+namespace troupe {
+namespace {
+
+bool ById(const Report::Entry& a, const Report::Entry& b) { return a.actor < b.actor; }
+
+}  // namespace
+
+const StoredActor* ActorStore::Find(const ActorId& actor) const {
+  auto it = actors_.find(actor);
+  return it == actors_.end() || it->second->tombstone ? nullptr : it->second.get();
+}
+
+Version ActorStore::VersionOf(const ActorId& actor) const {
+  auto it = actors_.find(actor);
+  return it == actors_.end() ? Version() : it->second->version;
+}
+
+ActorStore::Outcome ActorStore::Check(const ActorUpdate& update) const {
+  Version held = VersionOf(update.actor);
+  if (update.version <= held) return Outcome::kOlder;
+  if (update.kind != ActorUpdate::Kind::kDelta) return Outcome::kApplied;
+  return update.base == held && Find(update.actor) != nullptr ? Outcome::kApplied
+                                                              : Outcome::kWrongBase;
+}
+
+StoredActor& ActorStore::Slot(const ActorId& actor, Version version) {
+  auto& slot = actors_[actor];
+  if (slot == nullptr) slot = std::make_unique<StoredActor>();
+  slot->version = version;
+  recent_[version].push_back(actor);
+  return *slot;
+}
+
+ActorStore::Outcome ActorStore::Apply(const ActorUpdate& update) {
+  static const auto kEmpty = std::make_shared<const std::string>();
+  Outcome outcome = Check(update);
+  if (outcome != Outcome::kApplied) return outcome;
+  StoredActor& held = Slot(update.actor, update.version);
+  held.tombstone = update.kind == ActorUpdate::Kind::kTombstone;
+  if (update.kind != ActorUpdate::Kind::kDelta) {
+    held.state = kEmpty;
+    held.records = RecordTable();
+  }
+  if (update.state != nullptr) held.state = update.state;
+  held.records.Replay(update.records);
+  held.turn = update.turn;
+  held.oldest_unsettled = update.oldest_unsettled;
+  held.resume = update.resume;
+  return outcome;
+}
+
+SharedUpdate ActorStore::Image(const ActorId& actor, Version stamp) const {
+  auto update = std::make_shared<ActorUpdate>();
+  update->actor = actor;
+  update->version = stamp;
+  const StoredActor* held = Find(actor);
+  if (held == nullptr) {
+    update->kind = ActorUpdate::Kind::kTombstone;
+    return update;
+  }
+  update->kind = ActorUpdate::Kind::kImage;
+  update->state = held->state;
+  update->records = held->records.Whole();
+  update->turn = held->turn;
+  update->oldest_unsettled = held->oldest_unsettled;
+  update->resume = held->resume;
+  return update;
+}
+
+std::vector<Report::Entry> ActorStore::ListAboveMark() const {
+  std::vector<Report::Entry> out;
+  for (const auto& [version, actors] : recent_) {
+    for (const ActorId& actor : actors) {
+      if (VersionOf(actor) == version) out.push_back({actor, version});
+    }
+  }
+  std::sort(out.begin(), out.end(), ById);
+  return out;
+}
+
+std::vector<Report::Entry> ActorStore::ListAll() const {
+  std::vector<Report::Entry> out;
+  out.reserve(actors_.size());
+  for (const auto& [actor, held] : actors_) out.push_back({actor, held->version});
+  std::sort(out.begin(), out.end(), ById);
+  return out;
+}
+
+void ActorStore::RaiseMark(Version mark) {
+  if (mark <= mark_) return;
+  mark_ = mark;
+  auto end = recent_.upper_bound(mark);
+  for (auto it = recent_.begin(); it != end; ++it) {
+    for (const ActorId& actor : it->second) {
+      auto held = actors_.find(actor);
+      if (held == actors_.end() || held->second->version != it->first) continue;
+      if (held->second->tombstone) actors_.erase(held);
+    }
+  }
+  recent_.erase(recent_.begin(), end);
+}
+
+void ActorStore::ResetMark() {
+  mark_ = Version();
+  recent_.clear();
+  for (const Report::Entry& entry : ListAll()) recent_[entry.version].push_back(entry.actor);
+}
+
+void ActorStore::AgeRecords(absl::Time now) {
+  for (auto& [actor, held] : actors_) {
+    held->records.Age(now);
+    held->records.ForgetChanges();
+  }
+}
+
+std::vector<ActorId> ActorStore::ListToResume() const {
+  std::vector<ActorId> out;
+  for (const auto& [actor, held] : actors_) {
+    if (held->resume && !held->tombstone) out.push_back(actor);
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+}  // namespace troupe

@@ -1,0 +1,183 @@
+// Primary, part three: what it wants changed in the map, and what time brings.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "troupe/actors/primary.h"
+
+namespace troupe {
+namespace {
+
+// A learner may be this far behind when it is proposed: from then on every answer waits for it.
+constexpr uint64_t kJoinLag = 2;
+
+constexpr absl::Duration kSoleConfirmEvery =
+    absl::Milliseconds(500);  // A quarter of P3.13's limit.
+
+}  // namespace
+
+void Primary::Tick(absl::Time now, ReplicaEffects& out) {
+  TickPeers(now, out);
+  bool sole = entry().isr.size() == 1 && copy_.view.nodes > 1;
+  if (sole && confirming_ == 0 && now >= confirming_since_ + kSoleConfirmEvery) {
+    BeginConfirmation(now, out);
+  }
+  if (confirming_ != 0 && now >= confirming_since_ + copy_.options.confirm_limit) {
+    BeginConfirmation(now, out);
+  }
+  RepeatAlter(now, out);
+  PlanIsr(now, out);
+  PlanMove(now, out);
+  PlanResignation(now, out);
+  Progress(now, out);
+}
+
+absl::Time Primary::NextDeadline() const {
+  absl::Time next = absl::InfiniteFuture();
+  for (const auto& [id, peer] : peers_) {
+    if (peer.in_isr || copy_.view.IsUp(id)) {
+      next = std::min(next, peer.asked + copy_.options.lease / 3);
+    }
+    bool waits = peer.awaited() || peer.stage == Peer::Stage::kReporting;
+    if (waits) next = std::min(next, peer.progress + copy_.options.resend_after);
+  }
+  if (phase_ == Phase::kReconciling && complete_ >= 1) next = std::min(next, wait_until_);
+  if (alter_.has_value()) next = std::min(next, alter_->sent + copy_.options.repeat_after);
+  if (move_.has_value()) next = std::min(next, move_->sent + copy_.options.repeat_after);
+  bool sole = entry().isr.size() == 1 && copy_.view.nodes > 1;
+  if (sole || confirming_ != 0) next = std::min(next, confirming_since_ + kSoleConfirmEvery);
+  return next;
+}
+
+// ---- The ISR.
+
+CopySet Primary::Silent(absl::Time now) const {
+  absl::Duration limit = std::max(copy_.options.silence_min, 2 * copy_.round_trip_timeout);
+  CopySet silent;
+  for (CopyId copy : Without(entry().isr, copy_.self)) {
+    const Peer& peer = peers_.at(copy);
+    if (peer.lost || copy_.RunTime(now) - peer.heard > limit) silent.push_back(copy);
+  }
+  return silent;
+}
+
+// P3.8: the comparison is complete and the stream has everything that was ever answered.
+CopySet Primary::ReadyToJoin(absl::Time now) const {
+  CopySet ready;
+  // P3.9: not before all have the reconciliation and the leases are waited out. A copy that joined
+  // earlier could be elected without having granted, or waited for, any of them.
+  bool settled = phase_ != Phase::kCollecting && acked_by_all_ >= 1 && now >= wait_until_;
+  if (!settled && !copy_.mutations.grow_in_lease_wait) return ready;
+  for (CopyId copy : entry().learners) {
+    if (copy == copy_.self || !copy_.view.IsUp(copy)) continue;
+    const Peer& peer = peers_.at(copy);
+    bool caught_up = peer.stage == Peer::Stage::kStreaming &&
+                     peer.acked >= std::max({peer.join_seq, complete_, uint64_t{1}}) &&
+                     peer.acked + kJoinLag >= log_.newest();
+    if (caught_up || copy_.mutations.grow_before_tail) ready.push_back(copy);
+  }
+  return ready;
+}
+
+void Primary::PlanIsr(absl::Time now, ReplicaEffects& out) {
+  bool handed_over = move_.has_value() && move_->stage == Move::Stage::kProposed;
+  if (alter_.has_value() || handed_over) return;  // One at a time (P3.6), and P3.14.
+  CopySet silent = Silent(now);
+  CopySet wanted = entry().isr;
+  if (!silent.empty()) {
+    std::erase_if(wanted, [&](CopyId copy) { return Contains(silent, copy); });
+  } else {
+    wanted = Union(wanted, ReadyToJoin(now));
+  }
+  if (wanted != entry().isr) Propose(now, std::move(wanted), out);
+}
+
+void Primary::Propose(absl::Time now, CopySet isr, ReplicaEffects& out) {
+  alter_ =
+      PendingAlter{{copy_.shard, copy_.self, epoch_, entry().isr_version, isr}, isr, false, now};
+  SyncPeers(now);
+  out.propose.push_back(alter_->command);
+}
+
+// P3.6: repeated unchanged until the map shows its outcome. One that waits for a copy that has gone
+// is withdrawn, by the only thing that makes its compare fail for ever: another change of
+// isr_version. Until then its members go on counting.
+void Primary::RepeatAlter(absl::Time now, ReplicaEffects& out) {
+  if (!alter_.has_value() || now < alter_->sent + copy_.options.repeat_after) return;
+  absl::Duration limit = std::max(copy_.options.silence_min, 2 * copy_.round_trip_timeout);
+  for (CopyId copy : alter_->members) {
+    if (copy == copy_.self || Contains(entry().isr, copy)) continue;
+    if (copy_.view.IsUp(copy) && copy_.RunTime(now) - peers_.at(copy).heard <= limit) continue;
+    alter_->withdrawn = true;
+    alter_->command.isr = entry().isr;
+  }
+  alter_->sent = now;
+  out.propose.push_back(alter_->command);
+}
+
+// ---- Moves.
+
+absl::Status Primary::BeginMove(absl::Time now, CopyId to, ReplicaEffects& out) {
+  if (!serving() || move_.has_value()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "shard ", copy_.shard, move_.has_value() ? " moves already" : " is not served"));
+  }
+  if (to == copy_.self || !Contains(entry().isr, to) || !copy_.view.IsUp(to)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("shard ", copy_.shard, ": copy ", to, " is not another in-sync copy"));
+  }
+  move_ = Move{
+      Move::Stage::kDraining, {copy_.shard, epoch_, entry().isr_version, copy_.self, to}, now, now};
+  out.serving.push_back({ServingChange::Kind::kStopAdmit, epoch_, to});
+  PlanMove(now, out);
+  return absl::OkStatus();
+}
+
+void Primary::PlanMove(absl::Time now, ReplicaEffects& out) {
+  if (!move_.has_value()) return;
+  if (move_->stage == Move::Stage::kProposed) {
+    if (now >= move_->sent + copy_.options.repeat_after) ProposeMove(now, out);
+    return;
+  }
+  CopyId to = move_->command.to;
+  bool possible = Contains(entry().isr, to) && copy_.view.IsUp(to);
+  if (!possible || now >= move_->since + copy_.options.move_limit) {
+    move_.reset();  // Nothing has been proposed: simply go on.
+    out.serving.push_back({ServingChange::Kind::kAdmit, epoch_, 0});
+    return;
+  }
+  bool flushed = !source_.Busy() && held_.empty() && restamp_.empty() && complete_ == log_.newest();
+  if (!flushed || alter_.has_value()) return;
+  move_->command.isr_version = entry().isr_version;
+  ProposeMove(now, out);
+}
+
+void Primary::ProposeMove(absl::Time now, ReplicaEffects& out) {
+  move_->stage = Move::Stage::kProposed;
+  move_->sent = now;
+  out.propose.push_back(move_->command);
+  if (!copy_.mutations.move_while_serving) return;
+  move_.reset();
+  out.serving.push_back({ServingChange::Kind::kAdmit, epoch_, 0});
+}
+
+// P3.10: too few copies for a while, and another one could lead. A learner that is on its way into
+// the ISR is the better cure.
+void Primary::PlanResignation(absl::Time now, ReplicaEffects& out) {
+  if (!below_since_.has_value() || alter_.has_value() || move_.has_value()) return;
+  if (copy_.RunTime(now) - *below_since_ < copy_.options.resign_after) return;
+  absl::Duration limit = std::max(copy_.options.silence_min, 2 * copy_.round_trip_timeout);
+  for (CopyId copy : entry().learners) {
+    if (copy != copy_.self && copy_.RunTime(now) - peers_.at(copy).heard <= limit) return;
+  }
+  bool other = false;
+  for (CopyId copy : Without(Union(entry().isr, entry().elr), copy_.self)) {
+    other = other || copy_.view.IsUp(copy);
+  }
+  if (!other) return;
+  move_ = Move{
+      Move::Stage::kProposed, {copy_.shard, epoch_, entry().isr_version, copy_.self, 0}, now, now};
+  if (serving()) out.serving.push_back({ServingChange::Kind::kStopAdmit, epoch_, 0});
+  ProposeMove(now, out);
+}
+
+}  // namespace troupe
