@@ -62,6 +62,8 @@ class InboundCall {
     answered_ = true;
     answer_(std::move(outcome));
   }
+  // Nobody is there any more to be answered: the loop that the call came to has ended.
+  void Abandon() { answered_ = true; }
 
  private:
   CallHeader header_;

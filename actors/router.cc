@@ -100,10 +100,9 @@ void Router::Caller::SweepIdleLanes() {
 
 kj::Promise<Payload> Router::Caller::Call(CallHeader header, Payload params, absl::Time deadline,
                                           ClientSequence* sequence) {
-  if (router_.outstanding() >= kOutstandingMax) {
+  if (auto refusal = router_.Refuse(header, params); refusal != nullptr) {
     if (sequence != nullptr) sequence->Complete(std::get<ClientCall>(header.id).sequence);
-    return Overloaded(absl::StrCat("more than ", kOutstandingMax, " calls are unanswered; call ",
-                                   header.actor.ToString(), " later"));
+    return kj::mv(KJ_ASSERT_NONNULL(refusal));
   }
   SweepIdleLanes();
   auto& lane = lanes_[header.actor];
@@ -120,6 +119,23 @@ kj::Promise<Payload> Router::Caller::Call(CallHeader header, Payload params, abs
   call->sequence = sequence;
   router_.Submit(kj::mv(call));
   return kj::mv(paf.promise);
+}
+
+kj::Maybe<kj::Exception> Router::Refuse(const CallHeader& header, const Payload& params) const {
+  if (header.actor.key.size() > kKeyBytesMax) {
+    return Failed(absl::StrCat("the actor's key has ", header.actor.key.size(),
+                               " bytes; at most ", kKeyBytesMax, " are allowed"));
+  }
+  if (params.size_bytes() > kCallBytesMax) {
+    return Failed(absl::StrCat("the parameters of the call to ", header.actor.ToString(), " are ",
+                               params.size_bytes(), " bytes; at most ", kCallBytesMax,
+                               " can be sent"));
+  }
+  if (outstanding() >= kOutstandingMax) {
+    return Overloaded(absl::StrCat("more than ", kOutstandingMax, " calls are unanswered; call ",
+                                   header.actor.ToString(), " later"));
+  }
+  return nullptr;
 }
 
 void Router::Submit(kj::Own<Outgoing> call) {

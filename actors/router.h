@@ -86,6 +86,7 @@ class Router {
   enum class Place { kHere, kNode, kNowhere };
 
   Place Locate(const Outgoing& call, std::string& node, std::string& why) const;
+  kj::Maybe<kj::Exception> Refuse(const CallHeader& header, const Payload& params) const;
   void Submit(kj::Own<Outgoing> call);
   void Pump(Lane& lane);
   void Transmit(kj::Own<Outgoing> call, Place place, const std::string& node);

@@ -23,7 +23,7 @@ ShardHost::ShardHost(Host& host, const Registry& registry, Worker& worker, Shard
       self_(self),
       replica_(shard, self, options, *this) {}
 
-ShardHost::~ShardHost() {
+ShardHost::~ShardHost() noexcept {
   for (auto& [id, activation] : activations_) activation->Stop();
 }
 

@@ -38,7 +38,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
 
   ShardHost(Host& host, const Registry& registry, Worker& worker, ShardId shard, CopyId self,
             const ReplicaOptions& options);
-  ~ShardHost() override;
+  ~ShardHost() noexcept override;
 
   void OnMap(const ClusterState& map);
   void OnMessage(CopyId from, const ReplicaMessage& message);

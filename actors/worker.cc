@@ -79,8 +79,7 @@ Worker::Worker(Host& host, const Registry& registry, WorkerControl& control, Wor
 }
 
 Worker::~Worker() noexcept(false) {
-  tasks_.clear();
-  hosts_.clear();
+  hosts_.clear();  // Calls in them are answered through us.
 }
 
 void Worker::Errors::taskFailed(kj::Exception&& exception) {
@@ -328,7 +327,7 @@ void Worker::DispatchHere(kj::Own<InboundCall> call) {
   if (!map_) return;  // Says Moved.
   const ShardId shard = ShardOf(call->header().actor, map_->config.shards);
   const size_t owner = shard % options_.count;
-  if (owner != options_.index) return control_.Forward(owner, kj::mv(call));
+  if (owner != options_.index) return control_.Forward(options_.index, owner, kj::mv(call));
   Deliver(kj::mv(call));
 }
 

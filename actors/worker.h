@@ -36,8 +36,8 @@ class WorkerControl {
   virtual void NeedNewerMap(uint64_t than) = 0;
   virtual void OnLinkLoss(std::string node, Boot boot, LinkLoss loss) = 0;
   virtual void OnTraffic(std::string node, Boot boot) = 0;
-  // Hands a call to the worker that owns its shard.
-  virtual void Forward(size_t worker, kj::Own<InboundCall> call) = 0;
+  // Hands a call to the worker that owns its shard; its answer is given on the loop of `from`.
+  virtual void Forward(size_t from, size_t to, kj::Own<InboundCall> call) = 0;
   // The encoded StatusFrame of the whole node.
   virtual void Status(size_t worker, uint64_t number, kj::Function<void(Payload)> done) = 0;
 

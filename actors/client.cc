@@ -1,0 +1,171 @@
+#include "troupe/actors/client.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "troupe/actors/call.h"
+#include "troupe/membership/cluster_codec.h"
+#include "troupe/rpc/status.h"
+
+namespace troupe {
+namespace {
+
+constexpr absl::Duration kAskAgain = absl::Milliseconds(20);  // Between questions for a newer map.
+
+kj::Duration ToKj(absl::Duration d) { return absl::ToInt64Microseconds(d) * kj::MICROSECONDS; }
+
+}  // namespace
+
+class Client::ClientOrigin final : public CallOrigin {
+ public:
+  explicit ClientOrigin(Client& client) : client_(client) {}
+  kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id, uint16_t method_id,
+                            Payload params, const CallOptions& options) override {
+    CallHeader header{target, interface_id, method_id, client_.sequence_.Next(), {}};
+    const absl::Time deadline =
+        client_.host_.clock().Now() + std::min(options.deadline, kDeadlineMax);
+    return client_.caller_.Call(std::move(header), std::move(params), deadline,
+                                &client_.sequence_);
+  }
+
+ private:
+  Client& client_;
+};
+
+Client::Client(Host& host, ClientOptions options)
+    : host_(host),
+      options_(std::move(options)),
+      nonce_(host.RandomId()),
+      links_(host, Lane::kData, static_cast<uint16_t>(host.random().Below(256)),
+             [this] { return Introduce(); }, *this),
+      router_(host, links_, *this, 0),
+      sequence_(nonce_),
+      caller_(router_) {
+  for (const auto& node : options_.nodes) links_.Want(node, node, 0);
+}
+
+Client::~Client() noexcept(false) = default;
+
+Introduction Client::Introduce() const {
+  Introduction out;
+  out.cluster_name = options_.cluster_name;
+  out.role = Role::kClient;
+  out.node = options_.name;
+  out.nonce = nonce_;
+  if (map()) out.cluster = map()->cluster;
+  return out;
+}
+
+kj::Own<CallOrigin> Client::Origin() { return kj::refcounted<ClientOrigin>(*this); }
+
+kj::Promise<void> Client::Connected(absl::Duration limit) {
+  if (map()) return kj::READY_NOW;
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  waiting_.push_back(kj::mv(paf.fulfiller));
+  auto late = host_.timer().afterDelay(ToKj(limit)).then([this, limit]() -> kj::Promise<void> {
+    std::string text = absl::StrCat("no node of the cluster answered within ",
+                                    absl::FormatDuration(limit));
+    for (const auto& [node, trouble] : troubles_) absl::StrAppend(&text, "; ", node, ": ", trouble);
+    return Disconnected(text);
+  });
+  return paf.promise.exclusiveJoin(kj::mv(late));
+}
+
+void Client::OnLinkUp(const std::string& node, Link& link) {
+  troubles_.erase(node);
+  capnp::MallocMessageBuilder message;
+  message.initRoot<wire::MapPull>().setHave(map() ? map()->version : 0);
+  link.stream().Send(wire::KIND_MAP_PULL, message);
+  for (auto& [number, question] : questions_) {
+    if (question.node != node) continue;
+    capnp::MallocMessageBuilder pull;
+    pull.initRoot<wire::StatusPull>().setNumber(number);
+    link.stream().Send(wire::KIND_STATUS_PULL, pull);
+  }
+  router_.OnLinkUp(node);
+}
+
+void Client::OnLinkFrame(const std::string&, Link&, kj::Own<Frame> frame) {
+  switch (frame->kind()) {
+    case wire::KIND_ANSWER:
+      return router_.OnAnswer(kj::mv(frame));
+    case wire::KIND_MAP:
+      return TakeMap(*frame);
+    case wire::KIND_STATUS: {
+      auto status = Payload::Of(kj::mv(frame));
+      capnp::FlatArrayMessageReader reader(status.words());
+      auto it = questions_.find(reader.getRoot<wire::StatusFrame>().getNumber());
+      if (it == questions_.end()) return;
+      it->second.answer->fulfill(std::move(status));
+      questions_.erase(it);
+      return;
+    }
+    default:
+      return;
+  }
+}
+
+void Client::TakeMap(Frame& frame) {
+  capnp::FlatArrayMessageReader reader(frame.payload());
+  auto state = Read(reader.getRoot<wire::ClusterState>());
+  if (!state.ok()) {
+    host_.log().Warning("a map could not be read", {{"error", state.status().ToString()}});
+    return;
+  }
+  if (map() && state->version <= map()->version) return;
+  auto fresh = std::make_shared<const ClusterState>(std::move(*state));
+  // A link to every node: whichever dies, another tells what is next.
+  for (const auto& node : fresh->nodes) {
+    if (node.state == NodeState::kLeft || node.addresses.empty()) {
+      links_.Forget(node.name);
+    } else {
+      links_.Want(node.name, node.addresses.front(), node.boot);
+    }
+  }
+  router_.OnMap(fresh);
+  for (auto& waiting : std::exchange(waiting_, {})) waiting->fulfill();
+  on_map_(*fresh);
+}
+
+void Client::OnLinkDown(const std::string& node, const LinkLoss& loss) {
+  troubles_[node] = loss.detail;
+  if (loss.was_up) router_.OnLinkDown(node, loss.detail);
+}
+
+void Client::DispatchHere(kj::Own<InboundCall>) {}  // A client hosts nothing.
+
+void Client::NeedNewerMap(uint64_t) {
+  // Nodes push every newer map; asking again only helps when a push was lost with its node.
+  const absl::Time now = host_.clock().Now();
+  if (now - asked_ < kAskAgain) return;
+  asked_ = now;
+  for (const auto& node : links_.wanted()) {
+    if (auto* link = links_.Find(node)) {
+      capnp::MallocMessageBuilder message;
+      message.initRoot<wire::MapPull>().setHave(map() ? map()->version : 0);
+      link->stream().Send(wire::KIND_MAP_PULL, message);
+    } else {
+      links_.Hurry(node);
+    }
+  }
+}
+
+kj::Promise<Payload> Client::Status(std::string node, absl::Duration limit) {
+  const uint64_t number = next_question_++;
+  auto paf = kj::newPromiseAndFulfiller<Payload>();
+  questions_[number] = {node, kj::mv(paf.fulfiller)};
+  if (auto* link = links_.Find(node)) {
+    capnp::MallocMessageBuilder message;
+    message.initRoot<wire::StatusPull>().setNumber(number);
+    link->stream().Send(wire::KIND_STATUS_PULL, message);
+  }
+  auto late = host_.timer().afterDelay(ToKj(limit)).then(
+      [this, node, number, limit]() -> kj::Promise<Payload> {
+        questions_.erase(number);
+        return Overloaded(absl::StrCat("node ", node, " did not tell its status within ",
+                                       absl::FormatDuration(limit)));
+      });
+  return paf.promise.exclusiveJoin(kj::mv(late));
+}
+
+}  // namespace troupe

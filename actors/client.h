@@ -1,0 +1,88 @@
+// Client: calls actors of a cluster from a program that is not one of its nodes.
+//
+//   Client client(machine.control(), {.nodes = {"10.0.0.1:7100", "10.0.0.2:7100"}});
+//   auto alice = client.Get<Account>("alice");
+//   auto reply = alice.depositRequest(); ...
+//
+// Knows several nodes, follows the map from any of them, and takes each call to the node that has
+// the actor; retries under one call id when nodes die or actors move, so that no call takes effect
+// twice. A call ends by its deadline, with an error if no node answers.
+//
+// Threads: the loop of its Host. Not to be used in both processes after fork().
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kj/async.h"
+#include "troupe/actors/call.capnp.h"
+#include "troupe/actors/ref.h"
+#include "troupe/actors/router.h"
+#include "troupe/rpc/link_pool.h"
+#include "troupe/runtime/host.h"
+
+namespace troupe {
+
+struct ClientOptions {
+  std::vector<std::string> nodes;  // host:port; at least one that is reachable.
+  std::string cluster_name = "troupe";
+  std::string name = "client";     // For the logs of the nodes.
+};
+
+class Client final : private LinkPool::Watcher, private Router::Surroundings {
+ public:
+  // `host` outlives it. Errors come with the calls; see Connected().
+  Client(Host& host, ClientOptions options);
+  ~Client() noexcept(false);
+  KJ_DISALLOW_COPY(Client);
+
+  // A ref; sends nothing. Valid while the client is.
+  template <typename Interface>
+  typename Interface::Client Get(std::string_view key, CallOptions options = {}) {
+    return Refer<Interface>(Origin(), key, options);
+  }
+  kj::Own<CallOrigin> Origin();
+
+  // Resolves when a node has sent its map; rejects after `limit`, telling what each node said.
+  kj::Promise<void> Connected(absl::Duration limit);
+
+  // What one node sees; rejects after `limit`. The root is wire::StatusFrame.
+  kj::Promise<Payload> Status(std::string node, absl::Duration limit);
+
+  const SharedMap& map() const { return router_.map(); }
+  // Runs at every newer map, on this loop.
+  void OnMapChange(kj::Function<void(const ClusterState&)> watcher) { on_map_ = kj::mv(watcher); }
+
+ private:
+  class ClientOrigin;
+  struct StatusQuestion {
+    std::string node;
+    kj::Own<kj::PromiseFulfiller<Payload>> answer;
+  };
+
+  void OnLinkUp(const std::string& node, Link& link) override;
+  void OnLinkFrame(const std::string& node, Link& link, kj::Own<Frame> frame) override;
+  void OnLinkDown(const std::string& node, const LinkLoss& loss) override;
+  void DispatchHere(kj::Own<InboundCall> call) override;
+  void NeedNewerMap(uint64_t than) override;
+  void TakeMap(Frame& frame);
+  Introduction Introduce() const;
+
+  Host& host_;
+  ClientOptions options_;
+  Id128 nonce_;
+  LinkPool links_;
+  Router router_;
+  ClientSequence sequence_;
+  Router::Caller caller_;
+  kj::Function<void(const ClusterState&)> on_map_ = [](const ClusterState&) {};
+  std::map<std::string, std::string> troubles_;  // By node: why it cannot be reached.
+  std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
+  std::map<uint64_t, StatusQuestion> questions_;
+  uint64_t next_question_ = 1;
+  absl::Time asked_ = absl::InfinitePast();
+};
+
+}  // namespace troupe

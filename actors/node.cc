@@ -1,0 +1,392 @@
+#include "troupe/actors/node.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "troupe/rpc/status.h"
+
+namespace troupe {
+namespace {
+
+constexpr size_t kGreetingMax = 1024;  // Connections that have said nothing yet; more are closed.
+constexpr size_t kMovesAtOnce = 8;     // Shards handed over at a time; each stops for a round trip.
+constexpr auto kMovePoll = 20 * kj::MILLISECONDS;
+
+std::string Text(const absl::Status& status) { return std::string(status.message()); }
+
+Membership::Evidence EvidenceOf(const LinkLoss& loss) {
+  if (loss.was_up) {
+    return loss.end == LinkEnd::kReset ? Membership::Evidence::kReset
+                                       : Membership::Evidence::kClosed;
+  }
+  return loss.dial == DialOutcome::kRefused ? Membership::Evidence::kRefused
+                                            : Membership::Evidence::kUnreachable;
+}
+
+}  // namespace
+
+Node::Node(Machine& machine, const Registry& registry, NodeOptions options)
+    : machine_(machine),
+      registry_(registry),
+      options_(std::move(options)),
+      membership_(std::make_unique<Membership>(machine, options_.membership,
+                                               static_cast<Membership::Watcher&>(*this))),
+      anchor_(std::make_shared<Anchor>(Anchor{this})),
+      ready_(nullptr),
+      failed_(nullptr),
+      errors_(machine.control().log()),
+      tasks_(errors_) {
+  auto ready = kj::newPromiseAndFulfiller<void>();
+  ready_fulfiller_ = kj::mv(ready.fulfiller);
+  ready_ = ready.promise.fork();
+  auto failed = kj::newPromiseAndFulfiller<void>();
+  failed_fulfiller_ = kj::mv(failed.fulfiller);
+  failed_ = failed.promise.fork();
+}
+
+Node::~Node() noexcept(false) {
+  anchor_->node = nullptr;
+  machine_.StopWorkers();
+}
+
+void Node::Errors::taskFailed(kj::Exception&& exception) {
+  log.Error("node task failed", {{"error", Words(exception)}});
+}
+
+absl::Status Node::Start() {
+  auto& network = machine_.control().network();
+  auto listener = network.Listen(options_.membership.listen);
+  if (!listener.ok()) return listener.status();
+  listener_ = kj::mv(*listener);
+  address_ = listener_->address();
+  if (auto started = membership_->Start(address_); !started.ok()) return started;
+  tasks_.add(AcceptLoop());
+  return absl::OkStatus();
+}
+
+kj::Promise<void> Node::Ready() { return ready_.addBranch(); }
+kj::Promise<void> Node::Failed() { return failed_.addBranch(); }
+
+bool Node::ready() const {
+  auto map = membership_->map();
+  return workers_running_ && map && map->IsUp(boot_);
+}
+
+size_t Node::primaries() const {
+  auto map = membership_->map();
+  if (!map || boot_ == 0) return 0;
+  return static_cast<size_t>(std::count_if(map->shards.begin(), map->shards.end(),
+                                           [&](auto& shard) { return shard.primary == boot_; }));
+}
+
+// ---- Connections
+
+kj::Promise<void> Node::AcceptLoop() {
+  return listener_->Accept().then([this](Accepted&& accepted) {
+    if (greeting_ < kGreetingMax) {
+      ++greeting_;
+      tasks_.add(Greet(kj::mv(accepted)));
+    }
+    return AcceptLoop();
+  });
+}
+
+kj::Promise<void> Node::Greet(Accepted accepted) {
+  auto& host = machine_.control();
+  auto peer = accepted.peer_address;
+  auto& stream = *accepted.stream;
+  return ReadGreeting(host, stream)
+      .then([this, &host, peer, stream = kj::mv(accepted.stream)](
+                Greeting&& greeting) mutable -> kj::Promise<void> {
+        --greeting_;
+        if (greeting.kind == Greeting::Kind::kTroupe && greeting.lane == Lane::kControl) {
+          return AcceptLink(host, kj::mv(stream), membership_->Introduce(),
+                            [this](const Introduction& theirs) {
+                              return membership_->JudgePeer(theirs);
+                            })
+              .then([this](kj::Own<Link> link) { membership_->OnControlLink(kj::mv(link)); });
+        }
+        KJ_REQUIRE(workers_running_, "this node has not joined its cluster yet");
+        const size_t index = greeting.worker % workers_.size();
+        auto detached = host.network().Detach(kj::mv(stream));
+        ToWorker(index, [detached = kj::mv(detached), greeting = std::move(greeting),
+                         peer](Worker& worker) mutable {
+          if (greeting.kind == Greeting::Kind::kTroupe) {
+            worker.OnDataStream(kj::mv(detached), peer);
+          } else {
+            worker.OnOtherStream(kj::mv(detached), std::move(greeting.first_bytes));
+          }
+        });
+        return kj::READY_NOW;
+      }, [this](kj::Exception&& e) -> kj::Promise<void> {
+        --greeting_;
+        return kj::mv(e);
+      })
+      .catch_([&host, peer](kj::Exception&& e) {
+        host.log().Info("connection not taken", {{"peer", peer}, {"reason", Words(e)}});
+      });
+}
+
+// ---- Membership
+
+void Node::OnRegistered(Boot boot) {
+  if (boot_ != 0) {
+    failed_fulfiller_->reject(troupe::Failed(absl::StrCat(
+        "this process was boot ", boot_, " of node ", options_.membership.node,
+        " and has been replaced; another process uses its name")));
+    return;
+  }
+  boot_ = boot;
+  workers_.resize(options_.workers);
+  auto introduction = membership_->Introduce();
+  auto make = [this, introduction](size_t index, Host& host) -> kj::Own<WorkerBody> {
+    WorkerOptions options;
+    options.index = index;
+    options.count = options_.workers;
+    options.replica = options_.replica;
+    auto worker = kj::heap<Worker>(host, registry_, static_cast<WorkerControl&>(*this), options,
+                                   introduction);
+    workers_[index] = worker.get();
+    return worker;
+  };
+  tasks_.add(machine_.StartWorkers(options_.workers, kj::mv(make)).then([this] {
+    workers_running_ = true;
+    PublishMap();
+  }));
+}
+
+void Node::OnMap(const SharedMap& map) {
+  if (boot_ != 0) {
+    const auto* self = map->FindNode(options_.membership.node);
+    if (self != nullptr && self->boot > boot_) {
+      failed_fulfiller_->reject(troupe::Failed(
+          absl::StrCat("node ", options_.membership.node, " is registered as boot ", self->boot,
+                       " by another process; this one was boot ", boot_)));
+    }
+  }
+  PublishMap();
+}
+
+void Node::PublishMap() {
+  auto map = membership_->map();
+  if (!workers_running_ || !map) return;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    ToWorker(i, [map, introduction = membership_->Introduce()](Worker& worker) mutable {
+      worker.OnMap(map, std::move(introduction));
+    });
+  }
+  MoveWhatShouldMove();
+  if (map->IsUp(boot_)) ready_fulfiller_->fulfill();
+}
+
+void Node::MoveWhatShouldMove() {
+  auto map = membership_->map();
+  std::vector<WantedMove> moves;
+  if (draining_) {
+    for (ShardId shard = 0; shard < map->shards.size(); ++shard) {
+      const auto& entry = map->shards[shard];
+      if (entry.primary != boot_) continue;
+      CopyId best = 0;
+      for (CopyId copy : entry.isr) {
+        if (copy == boot_ || !map->IsUp(copy)) continue;
+        if (best == 0 || PlacementScore(shard, map->FindBoot(copy)->name) >
+                             PlacementScore(shard, map->FindBoot(best)->name)) {
+          best = copy;
+        }
+      }
+      if (best != 0) moves.push_back({shard, boot_, best});
+    }
+  } else {
+    moves = PlanMoves(*map, kMovesAtOnce);
+    std::erase_if(moves, [this](const WantedMove& move) { return move.from != boot_; });
+  }
+  if (moves.empty()) return;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    ToWorker(i, [moves](Worker& worker) { worker.MovePrimaries(moves); });
+  }
+}
+
+// ---- An orderly end
+
+bool Node::HasPrimariesToMove() const {
+  auto map = membership_->map();
+  return std::any_of(map->shards.begin(), map->shards.end(), [&](const ShardEntry& entry) {
+    return entry.primary == boot_ &&
+           std::any_of(entry.isr.begin(), entry.isr.end(), [&](CopyId copy) {
+             return copy != boot_ && map->IsUp(copy);
+           });
+  });
+}
+
+kj::Promise<void> Node::WaitUntilMoved(absl::Time deadline) {
+  auto& host = machine_.control();
+  if (!HasPrimariesToMove()) return kj::READY_NOW;
+  if (host.clock().Now() > deadline) {
+    host.log().Warning("leaving before all shards are handed over", {{"left", primaries()}});
+    return kj::READY_NOW;
+  }
+  MoveWhatShouldMove();
+  return host.timer().afterDelay(kMovePoll).then([this, deadline] {
+    return WaitUntilMoved(deadline);
+  });
+}
+
+kj::Promise<void> Node::Drain(absl::Duration limit) {
+  if (boot_ == 0 || !membership_->map()) return kj::READY_NOW;
+  auto& host = machine_.control();
+  host.log().Info("draining", {{"shards", primaries()}});
+  draining_ = true;
+  const absl::Time deadline = host.clock().Now() + limit;
+  return membership_->Submit(troupe::Drain{options_.membership.node, boot_}, limit)
+      .catch_([&host](kj::Exception&& e) {
+        host.log().Warning("drain was not recorded", {{"reason", Words(e)}});
+      })
+      .then([this, deadline] { return WaitUntilMoved(deadline); })
+      .then([this, &host, deadline] {
+        machine_.StopWorkers();  // A leave says that the last actor has stopped.
+        workers_running_ = false;
+        return membership_->Leave(std::max(deadline - host.clock().Now(), absl::Seconds(1)));
+      })
+      .then([&host] { host.log().Info("left the cluster"); });
+}
+
+// ---- Between the loops
+
+void Node::ToControl(kj::Function<void(Node&)> work) {
+  machine_.control().PostControl([anchor = anchor_, work = kj::mv(work)]() mutable {
+    if (anchor->node != nullptr) work(*anchor->node);
+  });
+}
+
+void Node::ToWorker(size_t index, kj::Function<void(Worker&)> work) {
+  machine_.worker(index).PostControl(
+      [worker = workers_[index], work = kj::mv(work)]() mutable { work(*worker); });
+}
+
+void Node::Propose(Command command) {
+  ToControl([command = std::move(command)](Node& node) mutable {
+    auto description = Describe(command);
+    node.tasks_.add(node.membership_->Submit(std::move(command))
+                        .catch_([&node, description](kj::Exception&& e) {
+                          node.machine_.control().log().Debug(
+                              "command not done", {{"command", description}, {"reason", Words(e)}});
+                        }));
+  });
+}
+
+void Node::Confirm(size_t worker, kj::Function<void(SharedMap)> done) {
+  ToControl([worker, done = kj::mv(done)](Node& node) mutable {
+    auto answer = [&node, worker, done = kj::mv(done)](SharedMap map) mutable {
+      if (!node.workers_running_) return;
+      node.ToWorker(worker, [done = kj::mv(done), map = std::move(map)](Worker&) mutable {
+        done(std::move(map));
+      });
+    };
+    node.tasks_.add(node.membership_->Confirm()
+                        .catch_([](kj::Exception&&) { return SharedMap(); })
+                        .then(kj::mv(answer)));
+  });
+}
+
+void Node::NeedNewerMap(uint64_t) {}  // Membership pushes every map as soon as it is chosen.
+
+void Node::OnLinkLoss(std::string name, Boot boot, LinkLoss loss) {
+  ToControl([name = std::move(name), boot, evidence = EvidenceOf(loss)](Node& node) {
+    node.membership_->OnEvidence(name, boot, evidence);
+  });
+}
+
+void Node::OnTraffic(std::string name, Boot boot) {
+  ToControl([name = std::move(name), boot](Node& node) { node.membership_->OnTraffic(name, boot); });
+}
+
+namespace {
+
+// A call on its way back to the loop it came to. If that loop has ended, so has the caller's need.
+struct ReturningCall {
+  explicit ReturningCall(kj::Own<InboundCall> c) : call(kj::mv(c)) {}
+  ReturningCall(ReturningCall&&) = default;
+  ~ReturningCall() noexcept(false) {
+    if (call.get() != nullptr) call->Abandon();
+  }
+  kj::Own<InboundCall> call;
+};
+
+}  // namespace
+
+void Node::Forward(size_t from, size_t to, kj::Own<InboundCall> call) {
+  auto header = call->header();
+  auto params = call->params();
+  const auto deadline = call->deadline();
+  auto answer = [&origin = machine_.worker(from),
+                 returning = ReturningCall(kj::mv(call))](CallOutcome&& outcome) mutable {
+    origin.PostControl(
+        [returning = kj::mv(returning), outcome = std::move(outcome)]() mutable {
+          returning.call->Finish(std::move(outcome));
+        });
+  };
+  auto forwarded = kj::heap<InboundCall>(std::move(header), std::move(params), deadline,
+                                         kj::mv(answer));
+  // When the other's inbox is full the call says Moved, and its caller tries again a little later.
+  (void)machine_.worker(to).Post(
+      [target = workers_[to], forwarded = kj::mv(forwarded)]() mutable {
+        target->Deliver(kj::mv(forwarded));
+      });
+}
+
+// ---- Status
+
+void Node::Status(size_t worker, uint64_t number, kj::Function<void(Payload)> done) {
+  ToControl([worker, number, done = kj::mv(done)](Node& node) mutable {
+    node.tasks_.add(node.CollectStatus(number).then(
+        [&node, worker, done = kj::mv(done)](Payload&& status) mutable {
+          node.ToWorker(worker, [done = kj::mv(done), status = std::move(status)](Worker&) mutable {
+            done(std::move(status));
+          });
+        }));
+  });
+}
+
+kj::Promise<Payload> Node::CollectStatus(uint64_t number) {
+  struct Counted {
+    WorkerStatus sum;
+    size_t missing;
+    kj::Own<kj::PromiseFulfiller<void>> all;
+  };
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  auto counted =
+      std::make_shared<Counted>(Counted{{}, workers_.size(), kj::mv(paf.fulfiller)});
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    ToWorker(i, [this, counted](Worker& worker) mutable {
+      ToControl([counted = std::move(counted), status = worker.status()](Node&) {
+        counted->sum.activations += status.activations;
+        counted->sum.stored_actors += status.stored_actors;
+        counted->sum.answered += status.answered;
+        if (--counted->missing == 0) counted->all->fulfill();
+      });
+    });
+  }
+  return paf.promise.then([this, counted, number] {
+    capnp::MallocMessageBuilder message;
+    auto out = message.initRoot<wire::StatusFrame>();
+    out.setNumber(number);
+    out.setNode(options_.membership.node.c_str());
+    out.setBoot(boot_);
+    out.setCoordinator(membership_->coordinator().c_str());
+    out.setMapVersion(membership_->map()->version);
+    out.setActors(counted->sum.activations);
+    out.setStoredActors(counted->sum.stored_actors);
+    out.setCalls(counted->sum.answered);
+    const auto members = membership_->members();
+    auto list = out.initMembers(static_cast<unsigned>(members.size()));
+    for (unsigned i = 0; i < list.size(); ++i) {
+      list[i].setName(members[i].name.c_str());
+      list[i].setState(members[i].state.c_str());
+      list[i].setAddress(members[i].address.c_str());
+    }
+    return Payload::Of(message);
+  });
+}
+
+}  // namespace troupe

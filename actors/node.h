@@ -1,0 +1,111 @@
+// Node: one process of the cluster: membership on the control loop, actors on the workers.
+//
+//   Registry registry;
+//   registry.Host<CounterActor>();
+//   Node node(machine, registry, options);
+//   auto started = node.Start();           // The port is bound, or why not.
+//   node.Ready().wait(machine.wait_scope());
+//
+// Programs mostly use troupe::Main (main.h), which reads the settings and does this.
+//
+// Threads: the control loop. Destroy it there; that stops the workers.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "kj/async.h"
+#include "troupe/actors/registry.h"
+#include "troupe/actors/worker.h"
+#include "troupe/membership/membership.h"
+#include "troupe/runtime/host.h"
+
+namespace troupe {
+
+struct NodeOptions {
+  MembershipOptions membership;
+  size_t workers = 1;  // At most 256.
+  ReplicaOptions replica;
+};
+
+class Node final : private Membership::Watcher, private WorkerControl {
+ public:
+  // `machine` and `registry` outlive it.
+  Node(Machine& machine, const Registry& registry, NodeOptions options);
+  ~Node() noexcept(false);
+  KJ_DISALLOW_COPY(Node);
+
+  // Binds the port and begins to join or found. Errors: AlreadyExists (port in use),
+  // InvalidArgument, DataLoss; each names the setting or the file.
+  absl::Status Start();
+
+  // Resolves once this node is registered, UP, its workers run and they have the map. Rejects when
+  // it never will be, for example because another process has taken over its name.
+  kj::Promise<void> Ready();
+  // Rejects when the node has to end: another process took over its name.
+  kj::Promise<void> Failed();
+
+  // An orderly end: hands its shards to other copies, then leaves. Resolves when done or when
+  // `limit` has passed; what could not be handed over is said in the log.
+  kj::Promise<void> Drain(absl::Duration limit);
+
+  const std::string& address() const { return address_; }  // As bound; after Start().
+  Membership& membership() { return *membership_; }
+  bool ready() const;
+  // The number of shards this node is primary of in the newest map.
+  size_t primaries() const;
+
+ private:
+  struct Anchor {
+    Node* node;
+  };
+
+  // Membership::Watcher
+  void OnMap(const SharedMap& map) override;
+  void OnRegistered(Boot boot) override;
+  // WorkerControl; on worker loops.
+  void Propose(Command command) override;
+  void Confirm(size_t worker, kj::Function<void(SharedMap)> done) override;
+  void NeedNewerMap(uint64_t than) override;
+  void OnLinkLoss(std::string node, Boot boot, LinkLoss loss) override;
+  void OnTraffic(std::string node, Boot boot) override;
+  void Forward(size_t from, size_t to, kj::Own<InboundCall> call) override;
+  void Status(size_t worker, uint64_t number, kj::Function<void(Payload)> done) override;
+
+  kj::Promise<void> AcceptLoop();
+  kj::Promise<void> Greet(Accepted accepted);
+  void ToControl(kj::Function<void(Node&)> work);
+  void ToWorker(size_t index, kj::Function<void(Worker&)> work);
+  void PublishMap();
+  void MoveWhatShouldMove();
+  bool HasPrimariesToMove() const;
+  kj::Promise<void> WaitUntilMoved(absl::Time deadline);
+  kj::Promise<Payload> CollectStatus(uint64_t number);
+
+  Machine& machine_;
+  const Registry& registry_;
+  const NodeOptions options_;
+  std::string address_;
+  kj::Own<Listener> listener_;
+  std::unique_ptr<Membership> membership_;
+  std::shared_ptr<Anchor> anchor_;
+  std::vector<Worker*> workers_;  // Set on their loops before they are announced here.
+  bool workers_running_ = false;
+  Boot boot_ = 0;
+  bool draining_ = false;
+  size_t greeting_ = 0;  // Connections that have not said what they are.
+  kj::Own<kj::PromiseFulfiller<void>> ready_fulfiller_;
+  kj::ForkedPromise<void> ready_;
+  kj::Own<kj::PromiseFulfiller<void>> failed_fulfiller_;
+  kj::ForkedPromise<void> failed_;
+  struct Errors final : kj::TaskSet::ErrorHandler {
+    explicit Errors(const Log& log) : log(log) {}
+    void taskFailed(kj::Exception&& exception) override;
+    const Log& log;
+  } errors_;
+  kj::TaskSet tasks_;
+};
+
+}  // namespace troupe
