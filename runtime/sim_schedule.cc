@@ -1,5 +1,9 @@
-#include "kj/debug.h"
 #include "troupe/runtime/internal/sim_schedule.h"
+
+#include <cstring>
+#include <utility>
+
+#include "kj/debug.h"
 
 namespace troupe::internal {
 namespace {
@@ -95,8 +99,13 @@ void SimSchedule::Mix(uint64_t value) {
 }
 
 void SimSchedule::Mix(std::span<const std::byte> bytes) {
-  uint64_t hash = 0xcbf29ce484222325ull;
-  for (std::byte b : bytes) hash = (hash ^ static_cast<uint64_t>(b)) * 0x100000001b3ull;
+  uint64_t hash = 0xcbf29ce484222325ull ^ bytes.size();
+  for (size_t i = 0; i < bytes.size(); i += sizeof(uint64_t)) {
+    uint64_t word = 0;
+    std::memcpy(&word, bytes.data() + i, std::min(sizeof word, bytes.size() - i));
+    hash = (hash ^ word) * 0x9E3779B97F4A7C15ull;
+    hash ^= hash >> 29;
+  }
   Mix(hash);
 }
 

@@ -63,7 +63,10 @@ class SimWorld::Impl {
   }
 
   ~Impl() noexcept(false) {
-    for (auto& [name, place] : places_) End(place, SimDiskAfter::kKeep);
+    for (auto& [name, place] : places_) {
+      place.destroy = nullptr;  // The owners are gone by now.
+      End(place, SimDiskAfter::kKeep);
+    }
     schedule_.Clear();
   }
 

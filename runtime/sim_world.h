@@ -64,7 +64,8 @@ class SimWorld {
   std::string Ip(std::string_view name);
   // A name that Resolve() gives the addresses of these machines for.
   void AddName(std::string_view name, std::vector<std::string> machines);
-  // What destroys the owner's objects on that machine; once, for its present run.
+  // What destroys the owner's objects on that machine, when it dies; for its present run. Not called
+  // when the world ends.
   void OnDestroy(std::string_view name, kj::Function<void()> destroy);
 
   absl::Time Now() const;
