@@ -11,39 +11,39 @@ RegisterAcceptor::Effects RegisterAcceptor::Step(const VoterRequest& request) {
 std::optional<VoterReply> RegisterAcceptor::AnswerIfBehind(const Ballot& ballot,
                                                            uint64_t known) const {
   if (state_.chosen == nullptr || state_.chosen->version <= known) return std::nullopt;
-  return Superseded{ballot, state_.chosen};
+  return SupersededReply{ballot, state_.chosen};
 }
 
-RegisterAcceptor::Effects RegisterAcceptor::On(const Prepare& prepare) {
+RegisterAcceptor::Effects RegisterAcceptor::On(const PrepareRequest& prepare) {
   if (auto answer = AnswerIfBehind(prepare.ballot, prepare.known)) {
     return {Persist::kNothing, answer};
   }
   // Strictly higher: a ballot that was promised once may already name a value.
   if (prepare.ballot <= state_.promised) {
-    return {Persist::kNothing, Rejected{prepare.ballot, state_.promised}};
+    return {Persist::kNothing, RejectedReply{prepare.ballot, state_.promised}};
   }
   if (mutation_ != AcceptorMutation::kPromiseNotKept) state_.promised = prepare.ballot;
-  return {Persist::kBeforeReply, Promised{prepare.ballot, state_.accepted, state_.value}};
+  return {Persist::kBeforeReply, PromisedReply{prepare.ballot, state_.accepted, state_.value}};
 }
 
-RegisterAcceptor::Effects RegisterAcceptor::On(const Accept& accept) {
+RegisterAcceptor::Effects RegisterAcceptor::On(const AcceptRequest& accept) {
   // A repeat: one ballot carries one value, so it is this one, whatever was promised since.
   if (state_.value != nullptr && accept.ballot == state_.accepted) {
-    return {Persist::kNothing, Accepted{accept.ballot}};
+    return {Persist::kNothing, AcceptedReply{accept.ballot}};
   }
   if (auto answer = AnswerIfBehind(accept.ballot, accept.known)) {
     return {Persist::kNothing, answer};
   }
   if (accept.ballot < state_.promised) {
-    return {Persist::kNothing, Rejected{accept.ballot, state_.promised}};
+    return {Persist::kNothing, RejectedReply{accept.ballot, state_.promised}};
   }
   state_.promised = std::max(accept.ballot, accept.next);
   state_.accepted = accept.ballot;
   state_.value = accept.value;
-  return {Persist::kBeforeReply, Accepted{accept.ballot}};
+  return {Persist::kBeforeReply, AcceptedReply{accept.ballot}};
 }
 
-RegisterAcceptor::Effects RegisterAcceptor::On(const Chosen& chosen) {
+RegisterAcceptor::Effects RegisterAcceptor::On(const ChosenNotice& chosen) {
   ValuePtr value = chosen.value;
   if (value == nullptr && chosen.ballot == state_.accepted) value = state_.value;
   bool newer =

@@ -42,9 +42,9 @@ class RegisterAcceptor {
   const AcceptorState& state() const { return state_; }
 
  private:
-  Effects On(const Prepare& prepare);
-  Effects On(const Accept& accept);
-  Effects On(const Chosen& chosen);
+  Effects On(const PrepareRequest& prepare);
+  Effects On(const AcceptRequest& accept);
+  Effects On(const ChosenNotice& chosen);
   // The answer to a proposer that knows less than this voter, if it does.
   std::optional<VoterReply> AnswerIfBehind(const Ballot& ballot, uint64_t known) const;
 

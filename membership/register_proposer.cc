@@ -88,11 +88,11 @@ void RegisterProposer::SendPrepares(absl::Time now, Effects& out) {
   found_ = nullptr;
   found_at_ = {};
   for (const VoterId& voter : asked_) {
-    out.send.push_back({voter, Prepare{ballot_, known_->version}});
+    out.send.push_back({voter, PrepareRequest{ballot_, known_->version}});
   }
 }
 
-void RegisterProposer::On(absl::Time now, const VoterId& from, const Promised& reply,
+void RegisterProposer::On(absl::Time now, const VoterId& from, const PromisedReply& reply,
                           Effects& out) {
   if (phase_ != Phase::kPreparing) return;
   answered_.insert(from);
@@ -150,11 +150,11 @@ void RegisterProposer::SendAccepts(absl::Time now, Phase phase, ValuePtr value, 
   AddSets(*base_, asked_);
   AddSets(*writing_, asked_);
   for (const VoterId& voter : asked_) {
-    out.send.push_back({voter, Accept{ballot_, *next_, writing_, known_->version}});
+    out.send.push_back({voter, AcceptRequest{ballot_, *next_, writing_, known_->version}});
   }
 }
 
-void RegisterProposer::On(absl::Time now, const VoterId& from, const Accepted&, Effects& out) {
+void RegisterProposer::On(absl::Time now, const VoterId& from, const AcceptedReply&, Effects& out) {
   if (phase_ != Phase::kWritingBack && phase_ != Phase::kProposing) return;
   answered_.insert(from);
   if (IsAccepted(answered_)) OnWritten(now, out);
@@ -179,11 +179,12 @@ void RegisterProposer::OnWritten(absl::Time now, Effects& out) {
 void RegisterProposer::TellChosen(Effects& out) const {
   for (const VoterId& voter : asked_) {
     ValuePtr value = answered_.contains(voter) ? nullptr : writing_;
-    out.send.push_back({voter, Chosen{ballot_, std::move(value)}});
+    out.send.push_back({voter, ChosenNotice{ballot_, std::move(value)}});
   }
 }
 
-void RegisterProposer::On(absl::Time now, const VoterId& from, const Rejected& reply, Effects&) {
+void RegisterProposer::On(absl::Time now, const VoterId& from, const RejectedReply& reply,
+                          Effects&) {
   // One's own higher ballot, promised with an accept that overtook this request, is no rival.
   if (reply.promised.node == node_ && reply.promised.nonce == nonce_) return;
   round_ = std::max(round_, reply.promised.round);
@@ -194,7 +195,8 @@ void RegisterProposer::On(absl::Time now, const VoterId& from, const Rejected& r
   if (!CanStillSucceed()) BackOff(now);
 }
 
-void RegisterProposer::On(absl::Time now, const VoterId&, const Superseded& reply, Effects& out) {
+void RegisterProposer::On(absl::Time now, const VoterId&, const SupersededReply& reply,
+                          Effects& out) {
   if (reply.chosen->version <= known_->version) return;
   Learn(reply.chosen);
   if (phase_ != Phase::kIdle && phase_ != Phase::kBackingOff) SendPrepares(now, out);
@@ -203,9 +205,11 @@ void RegisterProposer::On(absl::Time now, const VoterId&, const Superseded& repl
 void RegisterProposer::BackOff(absl::Time now) {
   phase_ = Phase::kBackingOff;
   kept_.reset();
+  // The first time at once: a proposer that is new knows no rounds, and this taught it one.
   absl::Duration most = timings_.backoff * (1 << std::min(conflicts_, 16));
+  absl::Duration wait = std::min(most, timings_.backoff_max) * random_.Unit();
+  attempt_ends_ = conflicts_ == 0 ? now : now + wait;
   ++conflicts_;
-  attempt_ends_ = now + std::min(most, timings_.backoff_max) * random_.Unit();
 }
 
 RegisterProposer::Effects RegisterProposer::OnReply(absl::Time now, const VoterId& from,

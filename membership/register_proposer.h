@@ -84,10 +84,10 @@ class RegisterProposer {
   void BackOff(absl::Time now);
   void Finish(absl::StatusOr<ValuePtr> outcome, Effects& out);
 
-  void On(absl::Time now, const VoterId& from, const Promised& reply, Effects& out);
-  void On(absl::Time now, const VoterId& from, const Accepted& reply, Effects& out);
-  void On(absl::Time now, const VoterId& from, const Rejected& reply, Effects& out);
-  void On(absl::Time now, const VoterId& from, const Superseded& reply, Effects& out);
+  void On(absl::Time now, const VoterId& from, const PromisedReply& reply, Effects& out);
+  void On(absl::Time now, const VoterId& from, const AcceptedReply& reply, Effects& out);
+  void On(absl::Time now, const VoterId& from, const RejectedReply& reply, Effects& out);
+  void On(absl::Time now, const VoterId& from, const SupersededReply& reply, Effects& out);
 
   Ballot NextBallot();
   bool HasQuorum(const RegisterValue& value, const VoterSet& voters) const;

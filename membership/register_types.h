@@ -49,41 +49,41 @@ absl::StatusOr<ClusterState> StateOf(const RegisterValue& value);
 
 // ---- Proposer to voter. `known` is the version of the newest value the proposer knows as chosen.
 
-struct Prepare {
+struct PrepareRequest {
   Ballot ballot;
   uint64_t known = 0;
-  friend bool operator==(const Prepare&, const Prepare&) = default;
+  friend bool operator==(const PrepareRequest&, const PrepareRequest&) = default;
 };
-struct Accept {
+struct AcceptRequest {
   Ballot ballot;
   Ballot next;  // To be promised with the acceptance: the kept ballot.
   ValuePtr value;
   uint64_t known = 0;
 };
-struct Chosen {    // Not answered.
-  Ballot ballot;   // At which the value was chosen.
-  ValuePtr value;  // Null to those who accepted it at this ballot: they have it.
+struct ChosenNotice {  // Not answered.
+  Ballot ballot;       // At which the value was chosen.
+  ValuePtr value;      // Null to those who accepted it at this ballot: they have it.
 };
-using VoterRequest = std::variant<Prepare, Accept, Chosen>;
+using VoterRequest = std::variant<PrepareRequest, AcceptRequest, ChosenNotice>;
 
 // ---- Voter to proposer. `ballot` is that of the request.
 
-struct Promised {
+struct PromisedReply {
   Ballot ballot;
   Ballot accepted;  // Round 0 and no value: this voter is empty.
   ValuePtr value;
 };
-struct Accepted {
+struct AcceptedReply {
   Ballot ballot;
 };
-struct Rejected {
+struct RejectedReply {
   Ballot ballot;
   Ballot promised;
 };
-struct Superseded {  // Instead of a vote: the proposer is behind.
+struct SupersededReply {  // Instead of a vote: the proposer is behind.
   Ballot ballot;
   ValuePtr chosen;
 };
-using VoterReply = std::variant<Promised, Accepted, Rejected, Superseded>;
+using VoterReply = std::variant<PromisedReply, AcceptedReply, RejectedReply, SupersededReply>;
 
 }  // namespace troupe

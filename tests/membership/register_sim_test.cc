@@ -55,7 +55,9 @@ TEST(RegisterSim, AllThatIsChosenIsOneChainAndGoesOnAfterHealing) {
   EXPECT_GT(result.kept, result.steps / 1000);
 }
 
-// Each mistake must show itself; the bounds are several times what the seeds tried needed.
+// Each mistake must show itself. Steps needed by seeds 1 to 6: a promise not kept 3 to 53 thousand,
+// a voter that forgets 5 to 284 thousand, a change built on what was not chosen 13 to 185 thousand;
+// a joint change that counts one set 0.7 to 3.4 million, with one seed not within 4 million.
 uint64_t StepsUntilFound(WorldMutation mutation, uint64_t steps_max) {
   Result result = Explore(g_seed, steps_max, mutation);
   std::printf("found after %llu steps: %s\n", static_cast<unsigned long long>(result.steps),

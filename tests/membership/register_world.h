@@ -26,6 +26,7 @@ struct WorldPlan {
     kTold,
     kSilent
   } telling = Telling::kTold;  // Are voters told what is chosen.
+  double voter_changes = 0.3;  // Share of proposals that change the voters.
   size_t acceptors = 4;
   size_t proposers = 2;
   static constexpr size_t kActions = 8;
@@ -62,6 +63,7 @@ class RegisterWorld {
   };
   enum class Want { kRead, kChange, kChangeVoters };
 
+  Want DrawWant();
   void AddVoter();
   void MakeProposer(size_t i);
   void StartProposal(size_t i, Want want);
@@ -130,6 +132,7 @@ inline WorldPlan DrawPlan(Random& random, WorldMutation mutation) {
     plan.disk = WorldPlan::Disk::kNone;
   }
   if (random.Chance(0.5)) plan.telling = WorldPlan::Telling::kSilent;
+  if (random.Chance(0.5)) plan.voter_changes = 0.8;
   uint64_t weights[WorldPlan::kActions] = {
       60,                   // deliver
       random.Below(6),      // lose
@@ -153,11 +156,16 @@ inline RegisterWorld::RegisterWorld(WorldPlan plan, Random random, WorldMutation
   chosen_[1] = 0;
   newest_ = 1;
   for (size_t i = 0; i < 3; ++i) {
-    voters_[i].acceptor.Step(Accept{{1, "founder", {1, 1}}, {}, founding, 1});
+    voters_[i].acceptor.Step(AcceptRequest{{1, "founder", {1, 1}}, {}, founding, 1});
     voters_[i].disk = voters_[i].acceptor.state();
   }
   proposers_.resize(plan.proposers);
   for (size_t i = 0; i < plan.proposers; ++i) MakeProposer(i);
+}
+
+inline RegisterWorld::Want RegisterWorld::DrawWant() {
+  if (random_.Chance(plan_.voter_changes)) return Want::kChangeVoters;
+  return random_.Chance(0.7) ? Want::kChange : Want::kRead;
 }
 
 inline void RegisterWorld::AddVoter() {
@@ -186,7 +194,7 @@ inline void RegisterWorld::Send(Message message) {
 
 inline void RegisterWorld::Perform(size_t proposer, RegisterProposer::Effects effects) {
   for (RegisterProposer::Send& send : effects.send) {
-    bool told = std::holds_alternative<Chosen>(send.request);
+    bool told = std::holds_alternative<ChosenNotice>(send.request);
     if (told && plan_.telling == WorldPlan::Telling::kSilent) continue;
     Send({proposer, send.to.id.lo - 1, std::move(send.request), std::nullopt});
   }
@@ -326,7 +334,7 @@ inline void RegisterWorld::Step() {
       return;
     case 2:
       if (proposers_[i]->busy() && !random_.Chance(0.25)) return;
-      return StartProposal(i, static_cast<Want>(random_.Below(3)));
+      return StartProposal(i, DrawWant());
     case 3:
       return MakeProposer(i);
     case 4:
@@ -337,8 +345,8 @@ inline void RegisterWorld::Step() {
       return;
     }
     case 6:
-      if (!proposers_[i]->busy()) StartProposal(i, Want::kChange);
-      return;
+      if (proposers_[i]->busy()) return;
+      return StartProposal(i, random_.Chance(0.5) ? Want::kChange : DrawWant());
     default:
       if (!proposers_[i]->busy()) return;
       now_ = std::max(now_, proposers_[i]->wake());
