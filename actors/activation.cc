@@ -129,7 +129,7 @@ class Activation::TurnOrigin final : public CallOrigin {
     const uint64_t ordinal = turn.ordinals[{target, interface_id, method_id}]++;
     header.id = ActorCall{
         self.id_,    self.shard_.lineage(), self.shard_.epoch(),
-        turn.number, turn.number,  // Earlier turns are settled when it leaves.
+        turn.number, self.OldestUnsettled(turn),
         options.id ? *options.id
                    : DerivedId(turn.inbound, target, interface_id, method_id, ordinal)};
     return EarlierSafe(turn).then(
@@ -181,6 +181,7 @@ absl::Status Activation::Load(const StoredActor* stored) {
     records_ = stored->records;
     next_turn_ = std::max<uint64_t>(1, stored->turn);
     resume_ = stored->resume;
+    resume_since_ = stored->oldest_unsettled;
     last_saved_ = stored->state;
   }
   whole_records_ = stored == nullptr;
@@ -498,6 +499,7 @@ void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
 
 void Activation::RequestResume() {
   KJ_REQUIRE(turn_ != nullptr, "RequestResume() is called within a mutating method");
+  if (!resume_ && !turn_->resume_before) resume_since_ = turn_->number;
   resume_ = true;
 }
 
@@ -554,6 +556,11 @@ void Activation::EndResume(kj::Maybe<kj::Exception> failure) {
   RunReady();
 }
 
+// Earlier turns are settled when a call of this one leaves, but for what waits to be resumed.
+uint64_t Activation::OldestUnsettled(const Turn& turn) const {
+  return turn.resume_before ? resume_since_ : turn.number;
+}
+
 // ---- Encoding
 
 std::optional<ActorChange> Activation::Encode() {
@@ -572,7 +579,7 @@ ActorChange Activation::TakeChange() {
   state_moved_ = false;
   dirty_ = false;
   change.turn = next_turn_;
-  change.oldest_unsettled = next_turn_;
+  change.oldest_unsettled = resume_ ? resume_since_ : next_turn_;
   change.resume = resume_;
   return change;
 }

@@ -101,6 +101,7 @@ class Activation final : private ActorContext {
   void ScheduleResume();
 
   ActorChange TakeChange();
+  uint64_t OldestUnsettled(const Turn& turn) const;
   void SaveState();
   void RestoreState();  // The object is made anew from last_saved_.
 
@@ -119,6 +120,9 @@ class Activation final : private ActorContext {
   RecordTable records_;
   uint64_t next_turn_ = 1;
   bool resume_ = false;
+  // The turn that asked for the Resume() that is not done yet. Until then it counts as unsettled, so
+  // that callees keep the records of what Resume() turns have called (P6.5).
+  uint64_t resume_since_ = 0;
   std::shared_ptr<const std::string> last_saved_;  // Never null; empty: no state yet.
   bool state_moved_ = false;     // last_saved_ is newer than what was taken for a batch.
   bool whole_records_ = true;    // The next change carries the whole table.

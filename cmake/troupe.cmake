@@ -84,13 +84,18 @@ function(troupe_test name)
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
 endfunction()
 
-# troupe_program(name SOURCES ... SCHEMAS ... DEPENDS ...): an executable in build/bin.
+# troupe_program(name SOURCES ... SCHEMAS ... DEPENDS ...): an executable in build/bin. A schema
+# "dir/x.capnp" is included as "x.capnp.h".
 function(troupe_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;SCHEMAS;DEPENDS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} troupe_flags)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
   if(ARG_SCHEMAS)
-    troupe_schema_sources(${name} ${CMAKE_CURRENT_SOURCE_DIR} "." ${ARG_SCHEMAS})
+    foreach(schema ${ARG_SCHEMAS})
+      get_filename_component(directory ${schema} DIRECTORY)
+      get_filename_component(file ${schema} NAME)
+      troupe_schema_sources(${name} ${CMAKE_CURRENT_SOURCE_DIR}/${directory} "." ${file})
+    endforeach()
   endif()
 endfunction()
