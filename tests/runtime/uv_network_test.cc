@@ -1,6 +1,7 @@
 // UvNetwork: streams, dial outcomes, datagrams and names on loopback.
 #include "troupe/runtime/uv_network.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -255,6 +256,45 @@ TEST(UvStream, BusyReaderDoesNotStarveTimers) {
   EXPECT_LT(kj::systemPreciseMonotonicClock().now() - start, 1 * kj::SECONDS);
 }
 
+// What is ready but wanted by nobody must not keep the loop busy.
+TEST(UvNetwork, SleepsWhileNobodyTakesWhatIsReady) {
+  UvLoop loop;
+  Pair unread = Connect(loop, "127.0.0.1:0"), ended = Connect(loop, "127.0.0.1:0");
+  Pair reset = Connect(loop, "127.0.0.1:0"), written = Connect(loop, "127.0.0.1:0");
+  Pair watched = Connect(loop, UnixAddress("watched"));
+  auto listener = loop.network.Listen("127.0.0.1:0");
+  auto socket = loop.network.Bind("127.0.0.1:0");
+  const std::vector<kj::byte> bytes = Pattern(20'000'000);
+  auto writing = written.client->write(bytes.data(), bytes.size());
+  char buffer[16];
+  for (Pair* pair : {&unread, &ended, &reset}) {  // Arms the interest that then nobody uses.
+    auto dropped = pair->server->tryRead(buffer, 1, sizeof buffer);
+  }
+  auto hung_up = watched.server->whenWriteDisconnected();
+  { auto dropped = (*listener)->Accept(); }
+  { auto dropped = (*socket)->Receive(); }
+
+  Write(loop, *unread.client, "data");
+  ended.client = nullptr;
+  Reset(kj::mv(reset.client));
+  watched.client = nullptr;
+  auto waiting = loop.network.Dial((*listener)->address(), kLimit).wait(loop.scope);
+  std::string nobody = (*loop.network.Bind("127.0.0.1:0"))->address();
+  (*socket)->Send(nobody, std::as_bytes(std::span("x")));
+  (*socket)->Send(nobody, std::as_bytes(std::span("x")));
+
+  rusage before, after;
+  ::getrusage(RUSAGE_THREAD, &before);
+  loop.timer().afterDelay(100 * kj::MILLISECONDS).wait(loop.scope);
+  ::getrusage(RUSAGE_THREAD, &after);
+  auto cpu_us = [](const rusage& r) {
+    return (r.ru_utime.tv_sec + r.ru_stime.tv_sec) * 1'000'000 + r.ru_utime.tv_usec + r.ru_stime.tv_usec;
+  };
+  EXPECT_LT(cpu_us(after) - cpu_us(before), 30'000);
+  hung_up.wait(loop.scope);
+  EXPECT_EQ((*socket)->Receive().wait(loop.scope).kind, DatagramEvent::Kind::kRefused);
+}
+
 TEST(UvDial, ClosedPortRefuses) {
   UvLoop loop;
   std::string address;
@@ -270,13 +310,18 @@ TEST(UvDial, ClosedPortRefuses) {
 
 TEST(UvDial, NeverConnectsToItself) {
   UvLoop loop;
-  // An ephemeral port that nobody listens on meets itself when the kernel picks it as the source.
+  // The kernel walks through its ephemeral ports from one dial of an address to the next. When it
+  // comes to the port that is being dialled, the socket meets itself and is connected.
   std::string address;
   {
     auto listener = loop.network.Listen("127.0.0.1:0");
-    address = (*listener)->address();
+    auto accepting = (*listener)->Accept();
+    auto client = loop.network.Dial((*listener)->address(), kLimit).wait(loop.scope);
+    Accepted accepted = accepting.wait(loop.scope);
+    address = accepted.peer_address;  // An ephemeral port as dialling gets them; then unused.
+    Reset(kj::mv(client.stream));
   }
-  for (int i = 0; i < 2000; ++i) {
+  for (int i = 0; i < 20'000; ++i) {
     ASSERT_EQ(loop.network.Dial(address, kLimit).wait(loop.scope).outcome, DialOutcome::kRefused);
   }
 }
