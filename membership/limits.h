@@ -20,6 +20,7 @@ inline constexpr size_t kAddressesMax = 16;
 inline constexpr size_t kRolesMax = 32;
 inline constexpr size_t kTextBytesMax = 255;         // Of a name, zone, role or address.
 inline constexpr size_t kCopiesMax = 64;             // In one set of one shard.
+inline constexpr size_t kCommandsMax = 4096;         // In one message to or from a coordinator.
 inline constexpr size_t kValueBytesMax = 32u << 20;  // An encoded value or difference.
 
 }  // namespace troupe

@@ -71,7 +71,7 @@ struct CommandBatch {
 
   struct Item {
     id @0 :UInt64;             # Of the asking process; its own choice, comes back with the reply.
-    command @1 :Cluster.Command;
+    command @1 :Cluster.Command;  # Absent: only confirm the map by a quorum, begun after this came.
   }
 }
 

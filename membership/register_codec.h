@@ -5,9 +5,10 @@
 #pragma once
 
 #include <span>
-#include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "troupe/membership/coordinator.h"
 #include "troupe/membership/register_acceptor.h"
 #include "troupe/membership/register_types.h"
 
@@ -34,5 +35,11 @@ struct StoredAcceptor {
 };
 Bytes Encode(const StoredAcceptor& stored);
 absl::StatusOr<StoredAcceptor> DecodeStoredAcceptor(std::span<const std::byte> bytes);
+
+// Commands to a coordinator and its answers. A command that cannot be decoded fails the batch.
+Bytes Encode(const std::vector<CommandItem>& items);
+absl::StatusOr<std::vector<CommandItem>> DecodeCommands(std::span<const std::byte> bytes);
+Bytes Encode(const std::vector<CommandAnswer>& answers);
+absl::StatusOr<std::vector<CommandAnswer>> DecodeAnswers(std::span<const std::byte> bytes);
 
 }  // namespace troupe

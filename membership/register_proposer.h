@@ -34,9 +34,9 @@ enum class ProposerMutation {
 
 class RegisterProposer {
  public:
-  // The next value for a chosen one: pure, version + 1, or the same value when nothing changes (a
-  // read, or commands that are refused or already so). May be called several times a proposal; what
-  // its last call judged is what the outcome confirms.
+  // The next value for a chosen one: pure, a later version, or the same value when nothing changes
+  // (a read, or commands that are refused or already so). May be called several times a proposal;
+  // what its last call judged is what the outcome confirms.
   using Change = std::function<ValuePtr(const ValuePtr& chosen)>;
 
   struct Send {
