@@ -14,6 +14,7 @@ namespace {
 
 constexpr absl::Duration kResumePauseMin = absl::Milliseconds(20);
 constexpr absl::Duration kResumePauseMax = absl::Seconds(1);
+constexpr absl::Duration kAgingInterval = absl::Seconds(30);  // Ageing looks at every record.
 
 kj::Duration ToKj(absl::Duration d) { return absl::ToInt64Microseconds(d) * kj::MICROSECONDS; }
 
@@ -571,8 +572,10 @@ std::optional<ActorChange> Activation::Encode() {
 
 ActorChange Activation::TakeChange() {
   ActorChange change;
-  const absl::Time now = host_.clock().Now();
-  records_.Age(now);
+  if (const absl::Time now = host_.clock().Now(); now >= next_aging_) {
+    records_.Age(now);
+    next_aging_ = now + kAgingInterval;
+  }
   change.records = whole_records_ ? records_.TakeWhole() : records_.TakeChanges();
   if (state_moved_ || whole_records_) change.state = last_saved_;
   whole_records_ = false;

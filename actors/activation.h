@@ -118,6 +118,7 @@ class Activation final : private ActorContext {
   kj::Own<ActorBase> actor_;
 
   RecordTable records_;
+  absl::Time next_aging_ = absl::InfinitePast();
   uint64_t next_turn_ = 1;
   bool resume_ = false;
   // The turn that asked for the Resume() that is not done yet. Until then it counts as unsettled, so

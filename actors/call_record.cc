@@ -78,7 +78,17 @@ void RecordTable::AdvanceFloor(absl::Time now, const CallId& call) {
       moved_callers_[a.caller].insert(id);
     }
   }
-  caller.epoch = std::max(caller.epoch, a.epoch);
+  if (a.epoch > caller.epoch) {
+    // Turns of the old epoch that nobody had acknowledged are undone, and their numbers are used
+    // again. A call such a turn had made here may be repeated by a later turn, under the same id.
+    for (auto& [id, record] : caller.records) {
+      if (record.turn >= a.oldest_unsettled || record.turn == kUndoneTurn) continue;
+      record.turn = kUndoneTurn;
+      record.answered = now;
+      moved_callers_[a.caller].insert(id);
+    }
+    caller.epoch = a.epoch;
+  }
   if (a.oldest_unsettled > caller.mark) DropBelow(caller, a.oldest_unsettled);
 }
 
@@ -137,6 +147,11 @@ void RecordTable::Age(absl::Time now) {
       ++it;
     }
   }
+  for (auto& [id, caller] : callers_) {
+    record_count_ -= std::erase_if(caller.records, [&](const auto& entry) {
+      return entry.second.turn == kUndoneTurn && entry.second.answered + kRecordAge <= now;
+    });
+  }
 }
 
 absl::Time RecordTable::NextAging() const {
@@ -145,6 +160,11 @@ absl::Time RecordTable::NextAging() const {
     if (client.records.empty()) next = std::min(next, client.moved + kRecordAge);
     for (const auto& [sequence, record] : client.records) {
       next = std::min(next, record.answered + kRecordAge);
+    }
+  }
+  for (const auto& [id, caller] : callers_) {
+    for (const auto& [call, record] : caller.records) {
+      if (record.turn == kUndoneTurn) next = std::min(next, record.answered + kRecordAge);
     }
   }
   return next;

@@ -13,8 +13,6 @@ constexpr size_t kGreetingMax = 1024;  // Connections that have said nothing yet
 constexpr size_t kMovesAtOnce = 8;     // Shards handed over at a time; each stops for a round trip.
 constexpr auto kMovePoll = 20 * kj::MILLISECONDS;
 
-std::string Text(const absl::Status& status) { return std::string(status.message()); }
-
 Membership::Evidence EvidenceOf(const LinkLoss& loss) {
   if (loss.was_up) {
     return loss.end == LinkEnd::kReset ? Membership::Evidence::kReset

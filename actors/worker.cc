@@ -126,7 +126,8 @@ void Worker::OnMap(SharedMap map, Introduction introduction) {
                       Contains(entry.learners, self);
     auto& slot = hosts_[shard];
     if (!slot && ours) {
-      slot = std::make_unique<ShardHost>(host_, registry_, *this, shard, self, options_.replica);
+      slot = std::make_unique<ShardHost>(host_, registry_, static_cast<ShardHost::Worker&>(*this), shard,
+                                         self, options_.replica);
     }
     if (!slot) {
       hosts_.erase(shard);
