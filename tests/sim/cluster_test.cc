@@ -1,0 +1,264 @@
+// Whole nodes on virtual time: what callers see through each failure of DESIGN.md section 8.
+#include "cluster.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "counter.h"
+#include "troupe/rpc/status.h"
+
+namespace troupe {
+namespace {
+
+using ::testing::HasSubstr;
+
+class ClusterTest : public ::testing::TestWithParam<uint64_t> {
+ protected:
+  ClusterTest() { registry_.Host<CounterActor>(); }
+
+  Cluster::Options Options() {
+    Cluster::Options options;
+    return options;
+  }
+  void Start(std::vector<std::string> names) { Start(std::move(names), Options()); }
+  void Start(std::vector<std::string> names, Cluster::Options options) {
+    cluster_ = std::make_unique<Cluster>(GetParam(), std::move(names), registry_, options);
+    client_ = &cluster_->AddClient("client");
+    ASSERT_TRUE(cluster_->Settle());
+  }
+  uint64_t Add(const std::string& key, uint64_t by = 1) {
+    auto request = client_->Get<Counter>(key).addRequest();
+    request.setBy(by);
+    return cluster_->Await(request.send().then([](auto&& r) { return r.getValue(); }));
+  }
+  uint64_t Get(const std::string& key) {
+    return cluster_->Await(
+        client_->Get<Counter>(key).getRequest().send().then([](auto&& r) { return r.getValue(); }));
+  }
+  std::string ErrorOf(kj::Promise<void> promise, absl::Duration limit = absl::Seconds(60)) {
+    std::string text = "no error";
+    auto caught = promise.catch_([&text](kj::Exception&& e) { text = Words(e); })
+                      .then([] { return 0; });
+    cluster_->Await(kj::mv(caught), limit);
+    return text;
+  }
+
+  // Calls that go on while things happen: each counter is only ever added to by one caller, so the
+  // value must be the number of answered calls, or one more for one whose answer is still due.
+  struct Traffic {
+    std::map<std::string, uint64_t> answered;
+    std::map<std::string, uint64_t> newest;  // The highest value that an answer showed.
+    uint64_t errors = 0;
+    std::string last_error;
+    bool stop = false;
+    size_t running = 0;
+  };
+  void Drive(Traffic& traffic, const std::string& key) {
+    ++traffic.running;
+    Next(traffic, key);
+  }
+  void Next(Traffic& traffic, const std::string& key) {
+    if (traffic.stop) {
+      --traffic.running;
+      return;
+    }
+    auto request = client_->Get<Counter>(key).addRequest();
+    request.setBy(1);
+    tasks_.add(request.send().then(
+        [this, &traffic, key](auto&& reply) {
+          const uint64_t expected = ++traffic.answered[key];
+          EXPECT_EQ(reply.getValue(), expected) << key << ", seed " << GetParam();
+          traffic.newest[key] = reply.getValue();
+          Next(traffic, key);
+        },
+        [this, &traffic, key](kj::Exception&& e) {
+          ++traffic.errors;
+          traffic.last_error = Words(e);
+          Next(traffic, key);
+        }));
+  }
+  void StopAndCheck(Traffic& traffic) {
+    traffic.stop = true;
+    ASSERT_TRUE(cluster_->RunUntil([&] { return traffic.running == 0; }, absl::Seconds(60)));
+    EXPECT_EQ(traffic.errors, 0u) << traffic.last_error << ", seed " << GetParam();
+    for (const auto& [key, answered] : traffic.answered) EXPECT_EQ(Get(key), answered) << key;
+  }
+  void DriveMany(Traffic& traffic, int keys) {
+    for (int i = 0; i < keys; ++i) Drive(traffic, "k" + std::to_string(i));
+  }
+
+  struct Errors final : kj::TaskSet::ErrorHandler {
+    void taskFailed(kj::Exception&& e) override { ADD_FAILURE() << Words(e); }
+  } errors_;
+  Registry registry_;
+  std::unique_ptr<Cluster> cluster_;
+  Client* client_ = nullptr;
+  // Destroyed first: the promises live on the cluster's loop.
+  struct LateTasks {
+    explicit LateTasks(Errors& errors) : errors(errors) {}
+    void add(kj::Promise<void>&& promise) {
+      if (!set) set = std::make_unique<kj::TaskSet>(errors);
+      set->add(kj::mv(promise));
+    }
+    Errors& errors;
+    std::unique_ptr<kj::TaskSet> set;
+  } tasks_{errors_};
+};
+
+TEST_P(ClusterTest, OneNodeAnswersCalls) {
+  Start({"a"});
+  EXPECT_EQ(Add("x"), 1u);
+  EXPECT_EQ(Add("x", 4), 5u);
+  EXPECT_EQ(Get("x"), 5u);
+  EXPECT_EQ(Get("y"), 0u);
+}
+
+TEST_P(ClusterTest, ThreeNodesAnswerCallsAndKeepThreeCopies) {
+  Start({"a", "b", "c"});
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(Add("k" + std::to_string(i)), 1u);
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(Get("k" + std::to_string(i)), 1u);
+}
+
+TEST_P(ClusterTest, KillOfAPrimaryLosesAndDoublesNothing) {
+  Start({"a", "b", "c"});
+  Traffic traffic;
+  DriveMany(traffic, 20);
+  cluster_->Run(absl::Seconds(1));
+  cluster_->Kill(cluster_->PrimaryOf(CounterId("k0")));
+  cluster_->Run(absl::Seconds(5));
+  StopAndCheck(traffic);
+}
+
+TEST_P(ClusterTest, KillOfTheCoordinatorLosesAndDoublesNothing) {
+  Start({"a", "b", "c"});
+  Traffic traffic;
+  DriveMany(traffic, 20);
+  cluster_->Run(absl::Seconds(1));
+  cluster_->Kill(cluster_->Coordinator());
+  cluster_->Run(absl::Seconds(5));
+  StopAndCheck(traffic);
+}
+
+TEST_P(ClusterTest, AKilledNodeComesBackEmptyAndASecondOneMayDieThen) {
+  Start({"a", "b", "c"});
+  Traffic traffic;
+  DriveMany(traffic, 20);
+  cluster_->Run(absl::Seconds(1));
+  cluster_->Kill("b");
+  cluster_->Run(absl::Seconds(3));
+  cluster_->Restart("b");
+  ASSERT_TRUE(cluster_->Settle());
+  cluster_->Kill("c");
+  cluster_->Run(absl::Seconds(5));
+  StopAndCheck(traffic);
+}
+
+TEST_P(ClusterTest, ARestartFasterThanDetectionIsNotCountedAsInSync) {
+  Start({"a", "b", "c"});
+  Traffic traffic;
+  DriveMany(traffic, 20);
+  cluster_->Run(absl::Seconds(1));
+  const Boot before = cluster_->NewestMap()->FindNode("b")->boot;
+  cluster_->Kill("b");
+  cluster_->Restart("b");
+  ASSERT_TRUE(cluster_->Settle());
+  EXPECT_GT(cluster_->NewestMap()->FindNode("b")->boot, before);
+  StopAndCheck(traffic);
+}
+
+TEST_P(ClusterTest, APausedPrimaryIsReplacedAndComesBackAsABackup) {
+  Start({"a", "b", "c"});
+  Traffic traffic;
+  DriveMany(traffic, 20);
+  cluster_->Run(absl::Seconds(1));
+  const std::string paused = cluster_->PrimaryOf(CounterId("k0"));
+  cluster_->Pause(paused);
+  cluster_->Run(absl::Seconds(6));
+  EXPECT_NE(cluster_->PrimaryOf(CounterId("k0")), paused);
+  cluster_->Resume(paused);
+  ASSERT_TRUE(cluster_->Settle(absl::Seconds(60)));
+  StopAndCheck(traffic);
+}
+
+TEST_P(ClusterTest, AnOldPrimaryOnTheMinoritySideAnswersNothing) {
+  Start({"a", "b", "c"});
+  Traffic traffic;
+  DriveMany(traffic, 20);
+  cluster_->Run(absl::Seconds(1));
+  const std::string minority = cluster_->PrimaryOf(CounterId("k0"));
+  for (const auto& name : cluster_->names()) {
+    if (name != minority) cluster_->world().Cut(minority, name);  // The client still reaches it.
+  }
+  cluster_->Run(absl::Seconds(6));
+  cluster_->Heal();
+  ASSERT_TRUE(cluster_->Settle(absl::Seconds(60)));
+  StopAndCheck(traffic);
+}
+
+TEST_P(ClusterTest, AMethodThatThrowsChangesNothing) {
+  Start({"a", "b", "c"});
+  EXPECT_EQ(Add("x"), 1u);
+  auto request = client_->Get<Counter>("x").failRequest();
+  request.setText("now");
+  EXPECT_THAT(ErrorOf(request.send().ignoreResult()), HasSubstr("told to fail"));
+  EXPECT_EQ(Get("x"), 1u);
+  EXPECT_EQ(Add("x"), 2u);
+}
+
+TEST_P(ClusterTest, AMethodThatNeverAnswersEndsWithAnErrorThatNamesIt) {
+  Start({"a", "b", "c"});
+  auto never = client_->Get<Counter>("x", {.deadline = absl::Seconds(2)}).neverRequest().send();
+  EXPECT_THAT(ErrorOf(never.ignoreResult()), HasSubstr("Counter.never on Counter/x"));
+}
+
+TEST_P(ClusterTest, CallsBetweenActorsTakeEffectOnceThroughKills) {
+  Start({"a", "b", "c"});
+  size_t open = 0, answered = 0;
+  for (int i = 0; i < 40; ++i) {
+    auto request = client_->Get<Counter>("from" + std::to_string(i % 8)).addToRequest();
+    request.setOther("to" + std::to_string(i % 8));
+    request.setBy(1);
+    ++open;
+    tasks_.add(request.send().then([&](auto&&) { --open, ++answered; },
+                                   [&](kj::Exception&& e) {
+                                     --open;
+                                     ADD_FAILURE() << Words(e);
+                                   }));
+    if (i == 10) cluster_->Kill(cluster_->PrimaryOf(CounterId("from0")));
+    cluster_->Run(absl::Milliseconds(2));
+  }
+  ASSERT_TRUE(cluster_->RunUntil([&] { return open == 0; }, absl::Seconds(60)));
+  uint64_t from = 0, to = 0;
+  for (int i = 0; i < 8; ++i) {
+    from += Get("from" + std::to_string(i));
+    to += Get("to" + std::to_string(i));
+  }
+  EXPECT_EQ(from, 40u) << "seed " << GetParam();
+  EXPECT_EQ(to, 40u) << "seed " << GetParam();
+}
+
+TEST_P(ClusterTest, LossOfTwoOfThreeRefusesWritesAndLosesNothing) {
+  Start({"a", "b", "c"});
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(Add("k" + std::to_string(i)), 1u);
+  cluster_->Kill("a");
+  cluster_->Kill("b");
+  cluster_->Run(absl::Seconds(5));
+  auto late = client_->Get<Counter>("k0", {.deadline = absl::Seconds(2)}).addRequest();
+  late.setBy(1);
+  EXPECT_THAT(ErrorOf(late.send().ignoreResult()), HasSubstr("no answer"));
+}
+
+TEST_P(ClusterTest, AClientWhoseNodesAreAllGoneGetsAnErrorByItsDeadline) {
+  Start({"a"});
+  EXPECT_EQ(Add("x"), 1u);
+  cluster_->Kill("a");
+  auto request = client_->Get<Counter>("x", {.deadline = absl::Seconds(3)}).addRequest();
+  const absl::Time before = cluster_->world().Now();
+  EXPECT_THAT(ErrorOf(request.send().ignoreResult()), HasSubstr("no answer"));
+  EXPECT_LT(cluster_->world().Now() - before, absl::Seconds(4));
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, ClusterTest, ::testing::Values(1, 2, 3));
+
+}  // namespace
+}  // namespace troupe

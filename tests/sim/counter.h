@@ -1,0 +1,58 @@
+// CounterActor: what the tests of whole clusters count with.
+#pragma once
+
+#include "counter.capnp.h"
+#include "kj/timer.h"
+#include "troupe/actors/actor.h"
+#include "troupe/actors/registry.h"
+#include "troupe/runtime/task.h"
+
+namespace troupe {
+
+class CounterActor final : public Actor<Counter, CounterState> {
+ public:
+  explicit CounterActor(kj::Timer* timer = nullptr) : timer_(timer) {}
+
+ private:
+  kj::Promise<void> add(AddContext call) override {
+    call.getResults().setValue(value_ += call.getParams().getBy());
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> get(GetContext call) override {
+    call.getResults().setValue(value_);
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> fail(FailContext call) override {
+    value_ += 1000;
+    KJ_FAIL_REQUIRE("told to fail", call.getParams().getText());
+  }
+  kj::Promise<void> addTo(AddToContext call) override { return AddTo(call); }
+  Task<void> AddTo(AddToContext call) {
+    const uint64_t by = call.getParams().getBy();
+    value_ += by;
+    auto other = context().Get<Counter>(call.getParams().getOther());
+    auto request = other.addRequest();
+    request.setBy(by);
+    auto sent = request.send();
+    auto reply = co_await sent;
+    call.getResults().setValue(value_);
+    call.getResults().setOthers(reply.getValue());
+  }
+  kj::Promise<void> wait(WaitContext call) override {
+    return timer_->afterDelay(call.getParams().getMilliseconds() * kj::MILLISECONDS);
+  }
+  kj::Promise<void> never(NeverContext) override { return kj::NEVER_DONE; }
+  kj::Promise<void> big(BigContext call) override {
+    call.getResults().initData(static_cast<unsigned>(call.getParams().getBytes()));
+    return kj::READY_NOW;
+  }
+  void Save(CounterState::Builder out) const override { out.setValue(value_); }
+  void Load(CounterState::Reader in) override { value_ = in.getValue(); }
+
+  kj::Timer* timer_;
+  uint64_t value_ = 0;
+};
+
+inline ActorId CounterId(const std::string& key) { return {capnp::typeId<Counter>(), key}; }
+
+}  // namespace troupe
