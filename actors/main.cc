@@ -1,0 +1,157 @@
+#include "troupe/actors/main.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <random>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "kj/debug.h"
+#include "troupe/actors/node.h"
+#include "troupe/actors/node_settings.h"
+#include "troupe/rpc/status.h"
+#include "troupe/runtime/uv_machine.h"
+
+namespace troupe {
+namespace {
+
+constexpr absl::Duration kDrainGrace = absl::Seconds(2);  // For leaving, after the drain's limit.
+
+NodeDefaults DefaultsHere() {
+  std::random_device random;
+  return {absl::StrFormat("node-%06x", random() & 0xffffff),
+          std::max<size_t>(1, std::thread::hardware_concurrency())};
+}
+
+std::vector<std::string> Environment() {
+  std::vector<std::string> out;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    out.push_back(*entry);
+  }
+  return out;
+}
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  if (!in.good() && !in.eof()) {
+    return absl::UnavailableError(absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
+  }
+  return text;
+}
+
+// Which setting a node that cannot start should have another value of.
+std::string StartComplaint(const absl::Status& status) {
+  std::string text(status.message());
+  if (absl::IsAlreadyExists(status)) {
+    return absl::StrCat(text, "; another program has this port: choose another with --listen");
+  }
+  if (absl::IsPermissionDenied(status) || absl::IsInvalidArgument(status)) {
+    return absl::StrCat(text, " (setting listen)");
+  }
+  if (absl::IsDataLoss(status)) return absl::StrCat(text, " (setting data-dir)");
+  return text;
+}
+
+kj::Duration ToKj(absl::Duration d) { return absl::ToInt64Microseconds(d) * kj::MICROSECONDS; }
+
+}  // namespace
+
+Main::Main(int argc, char** argv) : program_(argc > 0 ? argv[0] : "troupe") {
+  program_.erase(0, program_.find_last_of('/') + 1);
+  for (int i = 1; i < argc; ++i) arguments_.emplace_back(argv[i]);
+}
+
+int Main::Refuse(const std::string& complaint, int code) const {
+  std::cerr << program_ << ": " << complaint << std::endl;
+  return code;
+}
+
+int Main::Run() {
+  const SettingSources sources{arguments_, Environment(), ReadFile};
+  auto settings = Settings::Read(NodeSettingTable(DefaultsHere()), sources);
+  if (!settings.ok()) return Refuse(std::string(settings.status().message()), 2);
+  if (settings->request() == Settings::Request::kHelp) {
+    std::cout << settings->Help(program_) << std::flush;
+    return 0;
+  }
+  auto node = ToNodeSettings(*settings);
+  if (!node.ok()) return Refuse(std::string(node.status().message()), 2);
+  if (settings->request() == Settings::Request::kPrint) {
+    std::cout << settings->Print() << std::flush;
+    return 0;
+  }
+  std::signal(SIGPIPE, SIG_IGN);  // A peer that is gone is an error of a write, not our end.
+  SetStandardErrorLogLevel(node->log_level);
+  try {
+    return RunNode(*node);
+  } catch (const kj::Exception& e) {
+    return Refuse(Words(e), 1);
+  } catch (const std::exception& e) {
+    return Refuse(e.what(), 1);
+  }
+}
+
+int Main::RunNode(const NodeSettings& settings) {
+  UvMachineOptions options;
+  options.node = settings.node.membership.node;
+  options.data_directory = settings.data_directory;
+  auto machine = UvMachine::Create(std::move(options));
+  if (!machine.ok()) {
+    return Refuse(absl::StrCat(std::string(machine.status().message()),
+                               settings.data_directory ? " (setting data-dir)" : ""),
+                  1);
+  }
+  return RunOn(**machine, settings);
+}
+
+int Main::RunOn(UvMachine& machine, const NodeSettings& settings) {
+  const Log& log = machine.control().log();
+  // From before the start on: who is told to end while joining ends in order, too.
+  auto signalled = machine.OnSignal({SIGTERM, SIGINT});
+  Node node(machine, registry_, settings.node);
+  if (auto started = node.Start(); !started.ok()) return Refuse(StartComplaint(started), 1);
+  const auto& membership = settings.node.membership;
+  log.Info("listening", {{"address", node.address()}, {"cluster", membership.cluster_name}});
+
+  auto ended = signalled
+                   .then([&](int signal) {
+                     log.Info("told to end", {{"signal", signal == SIGINT ? "SIGINT" : "SIGTERM"}});
+                     auto late = machine.control().timer().afterDelay(
+                         ToKj(settings.drain_limit + kDrainGrace));
+                     return node.Drain(settings.drain_limit).exclusiveJoin(late.then([&log] {
+                       log.Warning("ending before the cluster has confirmed the leave");
+                     }));
+                   })
+                   .then([] { return 0; });
+  auto failed = node.Failed().then([] { return 1; },
+                                   [&](kj::Exception&& e) {
+                                     log.Error("this node has to end", {{"reason", Words(e)}});
+                                     return 1;
+                                   });
+  auto ready = node.Ready().then(
+      [&]() -> kj::Promise<int> {
+        log.Info("ready",
+                 {{"node", membership.node},
+                  {"address", membership.advertise.empty() ? node.address() : membership.advertise},
+                  {"cluster", membership.cluster_name}});
+        return kj::NEVER_DONE;
+      },
+      [&](kj::Exception&& e) -> kj::Promise<int> {
+        log.Error("this node cannot join", {{"reason", Words(e)}});
+        return 1;
+      });
+  return ended.exclusiveJoin(kj::mv(failed))
+      .exclusiveJoin(kj::mv(ready))
+      .wait(machine.wait_scope());
+}
+
+}  // namespace troupe
