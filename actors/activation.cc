@@ -346,7 +346,12 @@ void Activation::FinishWaiters(const CallKey& key, const CallOutcome& outcome) {
 // ---- Turns
 
 void Activation::RunReady() {
-  while (!stopped_ && turn_ == nullptr && !mailbox_.empty()) {
+  while (!stopped_ && turn_ == nullptr && (resume_due_ || !mailbox_.empty())) {
+    if (resume_due_) {
+      if (readers_ > 0) return;
+      StartResume();
+      continue;
+    }
     const bool read_only = InfoOf(*mailbox_.front()).read_only;
     if (!read_only && readers_ > 0) return;
     auto call = kj::mv(mailbox_.front());
@@ -520,18 +525,15 @@ void Activation::ScheduleResume() {
   auto wait = resume_pause_ > absl::ZeroDuration() ? host_.timer().afterDelay(ToKj(resume_pause_))
                                                    : kj::Promise<void>(kj::READY_NOW);
   tasks_.add(paf.promise.then([wait = kj::mv(wait)]() mutable { return kj::mv(wait); })
-                 .then([this] { StartResume(); }));
+                 .then([this] {
+                   resume_due_ = resume_;
+                   resume_scheduled_ = resume_;
+                   RunReady();
+                 }));
 }
 
 void Activation::StartResume() {
-  if (stopped_ || !resume_) {
-    resume_scheduled_ = false;
-    return;
-  }
-  if (turn_ != nullptr || readers_ > 0) {  // After whatever is open; it goes before what waits.
-    tasks_.add(host_.timer().afterDelay(1 * kj::MILLISECONDS).then([this] { StartResume(); }));
-    return;
-  }
+  resume_due_ = false;
   BeginTurn(DerivedId({}, id_, 0, 0, next_turn_), {},
             host_.clock().Now() + kDeadlineDefault);
   turn_->running = kj::evalNow([this] { return actor_->Resume(); })

@@ -140,7 +140,8 @@ class Activation final : private ActorContext {
   std::map<uint64_t, std::unique_ptr<Turn>> reads_;
   uint64_t next_read_ = 1;
   size_t readers_ = 0;
-  bool resume_scheduled_ = false;
+  bool resume_scheduled_ = false;  // A Resume() turn is waited for, due or running.
+  bool resume_due_ = false;        // It runs next, before what waits in the mailbox.
   absl::Duration resume_pause_ = absl::ZeroDuration();
   bool stopped_ = false;
 
