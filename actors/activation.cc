@@ -534,7 +534,9 @@ void Activation::ScheduleResume() {
 
 void Activation::StartResume() {
   resume_due_ = false;
-  BeginTurn(DerivedId({}, id_, 0, 0, next_turn_), {},
+  // Unlike a call, a Resume() turn need not find what an earlier one of the same number did: the
+  // epoch keeps their derived ids apart. What must reach a callee once names its id itself.
+  BeginTurn(DerivedId({shard_.lineage(), shard_.epoch()}, id_, 0, 0, next_turn_), {},
             host_.clock().Now() + kDeadlineDefault);
   turn_->running = kj::evalNow([this] { return actor_->Resume(); })
                        .then([this] { EndResume(nullptr); },
