@@ -19,7 +19,8 @@ void BroadcastQueue::Add(Member rumour) {
   if (entries_.size() >= rumours_max_) entries_.pop_back();
   size_t bytes = EncodedBytes(rumour);
   Entry entry{std::move(rumour), bytes, 0, next_order_++};
-  entries_.insert(std::upper_bound(entries_.begin(), entries_.end(), entry, GoesFirst), std::move(entry));
+  entries_.insert(std::upper_bound(entries_.begin(), entries_.end(), entry, GoesFirst),
+                  std::move(entry));
 }
 
 void BroadcastQueue::Remove(std::string_view name) {

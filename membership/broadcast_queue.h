@@ -24,8 +24,8 @@ class BroadcastQueue {
   void Remove(std::string_view name);
   void Clear() { entries_.clear(); }
 
-  // Rumours of at most `bytes` in all, as they will be encoded, for `receiver` (who need not be told
-  // that itself is alive). Counts one send for each and drops those sent `sends_max` times.
+  // Rumours of at most `bytes` in all, as they will be encoded, for `receiver` (who need not be
+  // told that itself is alive). Counts one send for each and drops those sent `sends_max` times.
   std::vector<Member> Take(size_t bytes, int sends_max, std::string_view receiver);
 
   bool empty() const { return entries_.empty(); }

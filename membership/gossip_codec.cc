@@ -95,9 +95,11 @@ absl::Status Malformed(const std::string& what) { return absl::InvalidArgumentEr
 
 absl::Status CheckText(std::string_view text, size_t bytes_max, const char* what) {
   if (text.empty() || text.size() > bytes_max) {
-    return Malformed(absl::StrCat(what, " must have 1 to ", bytes_max, " bytes, got ", text.size()));
+    return Malformed(
+        absl::StrCat(what, " must have 1 to ", bytes_max, " bytes, got ", text.size()));
   }
-  bool printable = std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  bool printable =
+      std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
   if (!printable) return Malformed(absl::StrCat(what, " must be printable ASCII without blanks"));
   return absl::OkStatus();
 }
@@ -122,9 +124,11 @@ absl::StatusOr<GossipHeader> ReadHeader(wire::Header::Reader from) {
 absl::StatusOr<std::optional<Member>> ReadUpdate(wire::Update::Reader from) {
   if (from.getState() > wire::State::LEFT) return std::optional<Member>();
   if (from.getMetadata().size() > kMetadataBytesMax || from.getName().size() > kNodeNameBytesMax ||
-      from.getRpcAddress().size() > kAddressBytesMax || from.getAccuser().size() > kNodeNameBytesMax ||
+      from.getRpcAddress().size() > kAddressBytesMax ||
+      from.getAccuser().size() > kNodeNameBytesMax ||
       from.getGossipAddress().size() > kAddressBytesMax) {
-    return Malformed("an update has a field beyond its bound");  // Checked before anything is copied.
+    return Malformed(
+        "an update has a field beyond its bound");  // Checked before anything is copied.
   }
   Member member;
   member.id.name = ReadText(from.getName());
@@ -140,17 +144,21 @@ absl::StatusOr<std::optional<Member>> ReadUpdate(wire::Update::Reader from) {
   member.metadata.assign(reinterpret_cast<const char*>(metadata.begin()), metadata.size());
 
   absl::Status status = CheckName(member.id.name);
-  if (status.ok() && member.id.nonce.IsZero()) status = Malformed("a member's nonce must not be zero");
+  if (status.ok() && member.id.nonce.IsZero())
+    status = Malformed("a member's nonce must not be zero");
   bool whole = member.state == MemberState::kAlive;
-  if (status.ok() && (whole || !member.gossip_address.empty())) status = CheckAddress(member.gossip_address);
-  if (status.ok() && (whole || !member.rpc_address.empty())) status = CheckAddress(member.rpc_address);
+  if (status.ok() && (whole || !member.gossip_address.empty()))
+    status = CheckAddress(member.gossip_address);
+  if (status.ok() && (whole || !member.rpc_address.empty()))
+    status = CheckAddress(member.rpc_address);
   bool accused = member.state == MemberState::kSuspect || member.state == MemberState::kDead;
   if (status.ok() && (accused || !member.accuser.empty())) status = CheckName(member.accuser);
   if (!status.ok()) return status;
   return std::optional<Member>(std::move(member));
 }
 
-absl::StatusOr<std::vector<Member>> ReadUpdates(capnp::List<wire::Update>::Reader from, size_t count_max) {
+absl::StatusOr<std::vector<Member>> ReadUpdates(capnp::List<wire::Update>::Reader from,
+                                                size_t count_max) {
   if (from.size() > count_max) {
     return Malformed(absl::StrCat("at most ", count_max, " updates, got ", from.size()));
   }
@@ -173,10 +181,14 @@ absl::StatusOr<GossipBody> ReadAddressed(From from) {
 
 absl::StatusOr<GossipBody> ReadBody(wire::Datagram::Reader from) {
   switch (from.which()) {
-    case wire::Datagram::GOSSIP: return GossipBody(GossipOnly{});
-    case wire::Datagram::PING: return ReadAddressed<Ping>(from.getPing());
-    case wire::Datagram::PING_REQ: return ReadAddressed<PingReq>(from.getPingReq());
-    case wire::Datagram::NACK: return GossipBody(Nack{from.getNack().getSequence()});
+    case wire::Datagram::GOSSIP:
+      return GossipBody(GossipOnly{});
+    case wire::Datagram::PING:
+      return ReadAddressed<Ping>(from.getPing());
+    case wire::Datagram::PING_REQ:
+      return ReadAddressed<PingReq>(from.getPingReq());
+    case wire::Datagram::NACK:
+      return GossipBody(Nack{from.getNack().getSequence()});
     case wire::Datagram::ACK: {
       auto ack = from.getAck();
       return GossipBody(Ack{ack.getSequence(), {ack.getNonceHi(), ack.getNonceLo()}});
@@ -215,7 +227,8 @@ template <typename Root, typename Read>
 auto Guarded(std::span<const std::byte> bytes, size_t bytes_max, Read read)
     -> decltype(read(std::declval<typename Root::Reader>())) {
   if (bytes.empty() || bytes.size() > bytes_max || bytes.size() % kWord != 0) {
-    return Malformed(absl::StrCat("expected whole words and at most ", bytes_max, " bytes, got ", bytes.size()));
+    return Malformed(
+        absl::StrCat("expected whole words and at most ", bytes_max, " bytes, got ", bytes.size()));
   }
   auto words = kj::heapArray<capnp::word>(bytes.size() / kWord);  // Arrives unaligned.
   std::memcpy(words.begin(), bytes.data(), bytes.size());
@@ -233,7 +246,9 @@ auto Guarded(std::span<const std::byte> bytes, size_t bytes_max, Read read)
 
 }  // namespace
 
-absl::Status CheckName(std::string_view name) { return CheckText(name, kNodeNameBytesMax, "a node name"); }
+absl::Status CheckName(std::string_view name) {
+  return CheckText(name, kNodeNameBytesMax, "a node name");
+}
 
 absl::Status CheckAddress(std::string_view address) {
   return CheckText(address, kAddressBytesMax, "an address");
@@ -259,7 +274,8 @@ std::vector<std::byte> Encode(const PushPull& push_pull) {
   capnp::MallocMessageBuilder message;
   auto root = message.initRoot<wire::PushPull>();
   WriteHeader(push_pull.header, root.initHeader());
-  WriteUpdates(push_pull.members, root.initMembers(static_cast<unsigned>(push_pull.members.size())));
+  WriteUpdates(push_pull.members,
+               root.initMembers(static_cast<unsigned>(push_pull.members.size())));
   return Flatten(message);
 }
 

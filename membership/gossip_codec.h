@@ -22,10 +22,10 @@ inline constexpr uint16_t kOldestGossipVersion = 1;  // That we still read.
 
 // One complete alive rumour with a header fits in a datagram whatever the names.
 inline constexpr size_t kNodeNameBytesMax = 64;
-inline constexpr size_t kAddressBytesMax = 64;    // A bracketed IPv6 address, scope and port: 60.
+inline constexpr size_t kAddressBytesMax = 64;  // A bracketed IPv6 address, scope and port: 60.
 inline constexpr size_t kMetadataBytesMax = 512;
-inline constexpr size_t kUpdatesMax = 64;         // Per datagram; a bare one takes 100 bytes.
-inline constexpr size_t kDatagramBytesMax = 1400; // Larger ones are not looked at.
+inline constexpr size_t kUpdatesMax = 64;          // Per datagram; a bare one takes 100 bytes.
+inline constexpr size_t kDatagramBytesMax = 1400;  // Larger ones are not looked at.
 inline constexpr size_t kPushPullMembersMax = 32768;
 inline constexpr size_t kPushPullBytesMax = 32 << 20;
 
@@ -90,8 +90,8 @@ size_t EncodedBytes(const GossipHeader& header, const GossipBody& body);
 absl::StatusOr<GossipDatagram> DecodeDatagram(std::span<const std::byte> bytes);
 absl::StatusOr<PushPull> DecodePushPull(std::span<const std::byte> bytes);
 
-// The bounds above, for what the owner of this node says about it. Names and addresses are printable
-// ASCII without blanks.
+// The bounds above, for what the owner of this node says about it. Names and addresses are
+// printable ASCII without blanks.
 absl::Status CheckName(std::string_view name);
 absl::Status CheckAddress(std::string_view address);
 absl::Status CheckMetadata(std::string_view metadata);

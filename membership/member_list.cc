@@ -21,7 +21,8 @@ MemberRecord* MemberList::Find(std::string_view name, const Id128& nonce) {
 Merged MemberList::Merge(absl::Time now, const Member& rumour) {
   MemberRecord* record = Find(rumour.id.name);
   uint64_t known = 0;
-  if (record != nullptr && record->member.id.nonce == rumour.id.nonce) known = record->member.incarnation;
+  if (record != nullptr && record->member.id.nonce == rumour.id.nonce)
+    known = record->member.incarnation;
   if (rumour.incarnation > known && rumour.incarnation - known > kIncarnationLeapMax) {
     return {Change::kImplausible, record, {}, 0};
   }
@@ -41,10 +42,13 @@ Merged MemberList::Merge(absl::Time now, const Member& rumour) {
 
 Merged MemberList::MergeSameProcess(absl::Time now, MemberRecord& record, const Member& rumour) {
   switch (rumour.state) {
-    case MemberState::kAlive: return MergeAlive(now, record, rumour);
-    case MemberState::kSuspect: return MergeSuspect(now, record, rumour);
+    case MemberState::kAlive:
+      return MergeAlive(now, record, rumour);
+    case MemberState::kSuspect:
+      return MergeSuspect(now, record, rumour);
     case MemberState::kDead:
-    case MemberState::kLeft: return MergeGone(now, record, rumour);
+    case MemberState::kLeft:
+      return MergeGone(now, record, rumour);
   }
   return {Change::kNothing, &record, {}, 0};
 }
@@ -178,7 +182,8 @@ Suspicion MemberList::NewSuspicion(absl::Time now, const std::string& accuser) c
 
 absl::Time MemberList::NextSuspicionDeadline() const {
   absl::Time next = absl::InfiniteFuture();
-  for (const std::string& name : suspects_) next = std::min(next, Find(name)->suspicion->deadline());
+  for (const std::string& name : suspects_)
+    next = std::min(next, Find(name)->suspicion->deadline());
   return next;
 }
 

@@ -21,11 +21,11 @@ namespace troupe {
 
 struct MemberRecord {
   Member member;
-  absl::Time since;                    // Of its present state.
-  std::optional<Suspicion> suspicion;  // Set exactly while suspect.
+  absl::Time since;                            // Of its present state.
+  std::optional<Suspicion> suspicion;          // Set exactly while suspect.
   absl::Time traffic = absl::InfinitePast();   // Last seen by the owner on its links.
   absl::Time datagram = absl::InfinitePast();  // Last that came from it.
-  int failed_probes = 0;                    // Of ours, in a row.
+  int failed_probes = 0;                       // Of ours, in a row.
 
   // The last process known dead under this name: old rumours that it lives are not believed.
   Id128 former_nonce;
@@ -35,15 +35,15 @@ struct MemberRecord {
 
 // What a rumour did.
 enum class Change {
-  kNothing,      // Old, or not ours to believe.
-  kJoined,       // A name not seen before, or a process that was dead or left is back.
-  kReplaced,     // Another process has the name now; `previous` is the old one.
-  kRefuted,      // It was suspect and says it lives.
-  kRenewed,      // A higher rank and nothing else: a refutation that overtook the doubt.
-  kUpdated,      // Its addresses, boot or metadata changed.
-  kMapVersion,   // It holds a newer map; nothing else is new.
+  kNothing,     // Old, or not ours to believe.
+  kJoined,      // A name not seen before, or a process that was dead or left is back.
+  kReplaced,    // Another process has the name now; `previous` is the old one.
+  kRefuted,     // It was suspect and says it lives.
+  kRenewed,     // A higher rank and nothing else: a refutation that overtook the doubt.
+  kUpdated,     // Its addresses, boot or metadata changed.
+  kMapVersion,  // It holds a newer map; nothing else is new.
   kSuspected,
-  kConfirmed,    // One more accuser of a suspect.
+  kConfirmed,  // One more accuser of a suspect.
   kDied,
   kLeft,
   kConflict,     // Two living processes claim the name and no boot decides. Said once.
@@ -70,8 +70,8 @@ class MemberList {
   MemberRecord* Find(std::string_view name, const Id128& nonce);
 
   const std::map<std::string, MemberRecord, std::less<>>& records() const { return records_; }
-  size_t here() const { return here_; }                  // Alive and suspect.
-  size_t cluster_size() const { return here_ + 1; }      // With ourselves.
+  size_t here() const { return here_; }              // Alive and suspect.
+  size_t cluster_size() const { return here_ + 1; }  // With ourselves.
 
   // Suspicion. `Expired` names the suspects whose time is up.
   absl::Time NextSuspicionDeadline() const;

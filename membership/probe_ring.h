@@ -16,12 +16,14 @@ namespace troupe {
 
 class ProbeRing {
  public:
-  // At a random place, so that nodes that learn of many at once do not probe in step. Once per name.
+  // At a random place, so that nodes that learn of many at once do not probe in step. Once per
+  // name.
   void Add(const std::string& name, Random& random);
   void Remove(const std::string& name);
 
   // The next name that is `wanted`; nothing when a whole round holds none.
-  std::optional<std::string> Next(const std::function<bool(const std::string&)>& wanted, Random& random);
+  std::optional<std::string> Next(const std::function<bool(const std::string&)>& wanted,
+                                  Random& random);
 
   size_t size() const { return names_.size(); }
 

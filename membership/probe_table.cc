@@ -69,7 +69,8 @@ std::vector<Relay> ProbeTable::TakeDueRelays(absl::Time now) {
 absl::Time ProbeTable::NextDeadline() const {
   absl::Time next = absl::InfiniteFuture();
   for (const auto& [sequence, probe] : probes_) {
-    next = std::min(next, probe.indirect ? probe.deadline : std::min(probe.direct_due, probe.deadline));
+    next = std::min(next,
+                    probe.indirect ? probe.deadline : std::min(probe.direct_due, probe.deadline));
   }
   for (const auto& [sequence, relay] : relays_) next = std::min(next, relay.nack_due);
   return next;

@@ -16,7 +16,8 @@
 
 namespace troupe {
 
-inline constexpr size_t kRelaysMax = 1024;  // Each lives one probe timeout; beyond it: a nack at once.
+inline constexpr size_t kRelaysMax =
+    1024;  // Each lives one probe timeout; beyond it: a nack at once.
 
 // One of our own probes: a ping, then helpers and the fallback, then a verdict.
 struct Probe {

@@ -66,7 +66,8 @@ std::optional<PushPullSchedule::Retry> PushPullSchedule::SeedFailed(absl::Time n
   if (it == seeds_.end()) return std::nullopt;
   Seed& seed = it->second;
   int doublings = std::min(seed.attempts++, 16);
-  absl::Duration wait = std::min(options_.seed_retry_min * (1 << doublings), options_.seed_retry_max);
+  absl::Duration wait =
+      std::min(options_.seed_retry_min * (1 << doublings), options_.seed_retry_max);
   wait *= 0.75 + 0.5 * random.Unit();  // So that a whole cluster does not come at once.
   seed.next_try = now + wait;
   return Retry{seed.attempts, wait};

@@ -1,7 +1,7 @@
 // PushPullSchedule: which exchanges are under way, and when a seed is tried again.
 //
-// Keeps state; swim.cc decides with whom. Each seed is tried for ever, ever more slowly, until it has
-// been reached once. Not thread-safe.
+// Keeps state; swim.cc decides with whom. Each seed is tried for ever, ever more slowly, until it
+// has been reached once. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,8 @@ class PushPullSchedule {
   void SeedReached(const std::string& address);
 
   // Nothing when as many as allowed are under way, or one with that address is.
-  std::optional<Exchange> Begin(absl::Time now, const std::string& address, const std::string& name);
+  std::optional<Exchange> Begin(absl::Time now, const std::string& address,
+                                const std::string& name);
   // Nothing when it is unknown or given up: its result still counts, the schedule has moved on.
   std::optional<Exchange> End(uint64_t id);
   std::vector<Exchange> TakeExpired(absl::Time now);

@@ -8,7 +8,8 @@
 namespace troupe {
 namespace {
 
-constexpr size_t kRumoursMax = 4096;  // Waiting ones; far beyond what a mass failure starts at once.
+constexpr size_t kRumoursMax =
+    4096;  // Waiting ones; far beyond what a mass failure starts at once.
 constexpr size_t kSeedsMax = 256;
 
 Member MemberOf(SwimSelf self) {
@@ -28,7 +29,8 @@ absl::Status Swim::Check(const SwimOptions& options, const SwimSelf& self) {
   if (status.ok()) status = CheckAddress(self.rpc_address);
   if (status.ok()) status = CheckAddress(self.gossip_address);
   if (status.ok()) status = CheckMetadata(self.metadata);
-  if (status.ok() && self.nonce.IsZero()) status = absl::InvalidArgumentError("nonce must not be zero");
+  if (status.ok() && self.nonce.IsZero())
+    status = absl::InvalidArgumentError("nonce must not be zero");
   return status;
 }
 
@@ -52,9 +54,9 @@ Swim::Swim(SwimOptions options, SwimSelf self, Random random, absl::Time now)
 // ---- Time.
 
 absl::Time Swim::NextDeadline() const {
-  absl::Time next = std::min({next_probe_, next_push_pull_, next_reconnect_, leave_until_,
-                              probes_.NextDeadline(), members_.NextSuspicionDeadline(),
-                              push_pulls_.NextDeadline()});
+  absl::Time next =
+      std::min({next_probe_, next_push_pull_, next_reconnect_, leave_until_, probes_.NextDeadline(),
+                members_.NextSuspicionDeadline(), push_pulls_.NextDeadline()});
   if (!queue_.empty() && !members_.records().empty()) next = std::min(next, next_gossip_);
   return next;
 }
@@ -174,7 +176,8 @@ void Swim::OnDatagram(absl::Time now, std::string_view from, std::span<const std
   for (const Member& rumour : datagram->updates) {
     if (TakeIn(turn, rumour) == Accused::kYes) accused = Accused::kYes;
   }
-  sender = members_.Find(header.sender.name, header.sender.nonce);  // May have been learned just now.
+  sender =
+      members_.Find(header.sender.name, header.sender.nonce);  // May have been learned just now.
   if (sender != nullptr) {
     sender->datagram = now;
     if (header.map_version > sender->member.map_version) {
@@ -186,7 +189,8 @@ void Swim::OnDatagram(absl::Time now, std::string_view from, std::span<const std
   if (accused == Accused::kYes && !superseded_) first.insert(first.begin(), RumourOf(self_));
   if (ping != nullptr) Handle(turn, header, from, *ping, std::move(first));
   if (const auto* ack = std::get_if<Ack>(&datagram->body)) Handle(turn, header, *ack);
-  if (const auto* request = std::get_if<PingReq>(&datagram->body)) Handle(turn, header, from, *request);
+  if (const auto* request = std::get_if<PingReq>(&datagram->body))
+    Handle(turn, header, from, *request);
   if (const auto* nack = std::get_if<Nack>(&datagram->body)) Handle(turn, header, *nack);
 }
 

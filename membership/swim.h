@@ -1,8 +1,8 @@
 // Swim: who is in the cluster and who is alive, as one node sees it.
 //
-// A pure state machine. The owner tells it what happened (a method per event), does what it finds in
-// SwimActions afterwards, and calls OnTimer when NextDeadline has come. It opens no socket, reads no
-// clock, and draws chance only from the Random it was given: same events, same actions.
+// A pure state machine. The owner tells it what happened (a method per event), does what it finds
+// in SwimActions afterwards, and calls OnTimer when NextDeadline has come. It opens no socket,
+// reads no clock, and draws chance only from the Random it was given: same events, same actions.
 //
 //   every probe interval   ping the next member of a shuffled ring
 //     no ack in time       ask helpers to ping it, and try the link
@@ -15,8 +15,8 @@
 // pings it and refutes by a higher incarnation, and a node whose own network is bad doubts itself
 // first (awareness.h, suspicion.h). What is declared here is evidence: the register decides.
 //
-// Not thread-safe: one control loop. Errors: datagrams are never answered with one, they are counted.
-// Source: Das, Gupta, Motivala, "SWIM", 2002; Dadgar, Phillips, Currey, "Lifeguard", 2017.
+// Not thread-safe: one control loop. Errors: datagrams are never answered with one, they are
+// counted. Source: Das, Gupta, Motivala, "SWIM", 2002; Dadgar, Phillips, Currey, "Lifeguard", 2017.
 // The wire is gossip.capnp, every number is in swim_options.h.
 #pragma once
 
@@ -53,15 +53,15 @@ struct SwimNotice {
     kUpdated,     // Addresses, boot or metadata.
     kMapVersion,  // It holds a newer map than we knew of.
     kSuspected,
-    kRefuted,     // Was suspect, is alive.
-    kDied,        // `accusers` says how many had accused it, as far as heard here.
-    kLeft,        // It said so itself.
-    kConflict,    // Another living process claims `member`'s name and neither has the higher boot.
+    kRefuted,   // Was suspect, is alive.
+    kDied,      // `accusers` says how many had accused it, as far as heard here.
+    kLeft,      // It said so itself.
+    kConflict,  // Another living process claims `member`'s name and neither has the higher boot.
     // Evidence about a member, for the coordinator to weigh.
-    kRefused,         // Its port answers that nobody is there; `detail` is "tcp" or "udp".
-    kProbeAnswered,   // A probe begun on evidence: it lives. `round_trip` is set.
-    kProbeFailed,     // A probe begun on evidence: silence.
-    kNoDatagrams,     // Alive on the link, silent on datagrams: something drops them.
+    kRefused,        // Its port answers that nobody is there; `detail` is "tcp" or "udp".
+    kProbeAnswered,  // A probe begun on evidence: it lives. `round_trip` is set.
+    kProbeFailed,    // A probe begun on evidence: silence.
+    kNoDatagrams,    // Alive on the link, silent on datagrams: something drops them.
     // About ourselves.
     kAccused,         // Somebody (`member.accuser`) took us for suspect or dead; we refute.
     kNameHeld,        // `member` is another process under our name; to register, replace its boot.
@@ -71,8 +71,8 @@ struct SwimNotice {
     kSeedFailed,      // `address` did not answer; `detail` says when it is tried again.
     kLeaveDone,       // All have been told, or the time for it is over.
     // Strangers.
-    kWrongCluster,    // `address` and `member.id` belong to another cluster.
-    kWrongVersion,    // `address` and `member.id` speak a protocol that we do not.
+    kWrongCluster,  // `address` and `member.id` belong to another cluster.
+    kWrongVersion,  // `address` and `member.id` speak a protocol that we do not.
   };
   Kind kind;
   Member member;
@@ -95,8 +95,8 @@ struct SwimActions {
     std::string address;
     std::string name;  // Empty: a seed.
   };
-  // Ask `member` for a sign of life over the link and report OnLinkPing. A mere connect is no sign: a
-  // stopped process accepts.
+  // Ask `member` for a sign of life over the link and report OnLinkPing. A mere connect is no sign:
+  // a stopped process accepts.
   struct StartLinkPing {
     uint64_t probe;
     Member member;
@@ -145,8 +145,8 @@ class Swim {
   // ---- Datagrams.
   void OnDatagram(absl::Time now, std::string_view from, std::span<const std::byte> bytes,
                   SwimActions& actions);
-  // A send that did not go out. kLocal (no buffers, no descriptors) is our own ill health and accuses
-  // nobody; kUnreachable is weak evidence.
+  // A send that did not go out. kLocal (no buffers, no descriptors) is our own ill health and
+  // accuses nobody; kUnreachable is weak evidence.
   enum class SendFailure { kLocal, kUnreachable };
   void OnSendFailed(absl::Time now, std::string_view to, SendFailure failure, SwimActions& actions);
   enum class LinkPing { kAnswered, kFailed };
@@ -167,7 +167,8 @@ class Swim {
   enum class LinkEnd { kEof, kReset };
   void OnLinkLost(absl::Time now, std::string_view name, const Id128& nonce, LinkEnd end,
                   SwimActions& actions);
-  void OnPeerRefused(absl::Time now, std::string_view name, const Id128& nonce, SwimActions& actions);
+  void OnPeerRefused(absl::Time now, std::string_view name, const Id128& nonce,
+                     SwimActions& actions);
   void OnDatagramRefused(absl::Time now, std::string_view address, SwimActions& actions);
   // Spares a probe, and keeps our own probe from accusing; never clears what others said.
   void OnTraffic(absl::Time now, std::string_view name, const Id128& nonce);
@@ -190,7 +191,9 @@ class Swim {
   std::optional<Member> Find(std::string_view name) const;
   const Member& self() const { return self_; }
   const Id128& cluster() const { return cluster_; }
-  int health() const { return awareness_.score(); }  // 0 is good; above 2 do not trust our evidence.
+  int health() const {
+    return awareness_.score();
+  }  // 0 is good; above 2 do not trust our evidence.
   const SwimCounters& counters() const { return counters_; }
 
  private:
@@ -223,7 +226,8 @@ class Swim {
   void Handle(Turn& turn, const GossipHeader& header, std::string_view from, const Ping& ping,
               std::vector<Member> first);
   void Handle(Turn& turn, const GossipHeader& header, const Ack& ack);
-  void Handle(Turn& turn, const GossipHeader& header, std::string_view from, const PingReq& request);
+  void Handle(Turn& turn, const GossipHeader& header, std::string_view from,
+              const PingReq& request);
   void Handle(Turn& turn, const GossipHeader& header, const Nack& nack);
 
   // swim_rumour.cc: what others say, and push/pull.

@@ -21,20 +21,22 @@ SwimOptions SwimOptions::Scaled(double factor) const {
 
 absl::Status SwimOptions::Validate() const {
   if (probe_timeout <= absl::ZeroDuration() || probe_timeout * 2 > probe_interval) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("probe_interval must hold two probe_timeouts (direct, then indirect), got ",
-                     absl::FormatDuration(probe_interval), " and ", absl::FormatDuration(probe_timeout)));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "probe_interval must hold two probe_timeouts (direct, then indirect), got ",
+        absl::FormatDuration(probe_interval), " and ", absl::FormatDuration(probe_timeout)));
   }
   if (gossip_interval <= absl::ZeroDuration() || push_pull_interval <= absl::ZeroDuration() ||
       reconnect_interval <= absl::ZeroDuration() || seed_retry_min <= absl::ZeroDuration()) {
-    return absl::InvalidArgumentError("gossip, push/pull, reconnect and seed intervals must be > 0");
+    return absl::InvalidArgumentError(
+        "gossip, push/pull, reconnect and seed intervals must be > 0");
   }
   if (suspicion_mult < 1 || suspicion_max_mult < 1 || gossip_fanout < 1 || retransmit_mult < 1) {
     return absl::InvalidArgumentError("suspicion, fanout and retransmit multipliers must be >= 1");
   }
   if (datagram_bytes_max < 1300 || datagram_bytes_max >= 1400) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "datagram_bytes_max must be in [1300, 1400) to hold the largest member, got ", datagram_bytes_max));
+    return absl::InvalidArgumentError(
+        absl::StrCat("datagram_bytes_max must be in [1300, 1400) to hold the largest member, got ",
+                     datagram_bytes_max));
   }
   return absl::OkStatus();
 }
@@ -79,8 +81,8 @@ absl::StatusOr<SwimOptions> SwimProfile(std::string_view name) {
   if (name == "lan") return LanProfile();
   if (name == "wan") return WanProfile();
   if (name == "ci") return CiProfile();
-  return absl::InvalidArgumentError(
-      absl::StrCat("membership profile must be lan-fast, lan, wan or ci, got '", std::string(name), "'"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "membership profile must be lan-fast, lan, wan or ci, got '", std::string(name), "'"));
 }
 
 }  // namespace troupe

@@ -15,7 +15,8 @@ void Swim::ProbeNext(Turn& turn) {
     if (record == nullptr || !record->member.IsHere()) return false;
     if (probes_.FindProbeOf(name) != nullptr) return false;
     // A suspect is pinged all the same: the ping tells it so.
-    bool fresh = record->member.state == MemberState::kAlive && record->traffic > turn.now - interval;
+    bool fresh =
+        record->member.state == MemberState::kAlive && record->traffic > turn.now - interval;
     spared = spared || fresh;
     return !fresh;
   };
@@ -34,11 +35,12 @@ void Swim::StartProbe(Turn& turn, const Member& target, Urgency urgency) {
   probe.target = target.id;
   probe.sent = turn.now;
   probe.direct_due = turn.now + options_.probe_timeout;
-  probe.deadline = turn.now + (urgent ? 2 * options_.probe_timeout : awareness_.Stretch(options_.probe_interval));
+  probe.deadline = turn.now + (urgent ? 2 * options_.probe_timeout
+                                      : awareness_.Stretch(options_.probe_interval));
   probe.urgent = urgent;
   ++counters_.probes;
-  Send(turn, target.gossip_address, target.id.name, Ping{probe.sequence, target.id.name, target.id.nonce},
-       FactsFor(target.id));
+  Send(turn, target.gossip_address, target.id.name,
+       Ping{probe.sequence, target.id.name, target.id.nonce}, FactsFor(target.id));
   Probe& added = probes_.AddProbe(std::move(probe));
   if (urgent) AskForHelp(turn, added);
 }
@@ -61,7 +63,8 @@ void Swim::AskForHelp(Turn& turn, Probe& probe) {
   const MemberRecord* target = members_.Find(probe.target.name, probe.target.nonce);
   if (target == nullptr) return;
   std::vector<const Member*> helpers = Others(MemberState::kAlive);
-  std::erase_if(helpers, [&](const Member* helper) { return helper->id.name == probe.target.name; });
+  std::erase_if(helpers,
+                [&](const Member* helper) { return helper->id.name == probe.target.name; });
   random_.Shuffle(helpers);
   size_t wanted = static_cast<size_t>(std::max(0, options_.indirect_checks));
   if (helpers.size() > wanted) helpers.resize(wanted);
@@ -80,7 +83,8 @@ void Swim::RunProbes(Turn& turn) {
   }
   // A timer that comes so late that both are due still asks nobody for help in vain.
   for (uint64_t sequence : probes_.Failed(turn.now)) FailProbe(turn, sequence);
-  for (uint64_t sequence : probes_.DueForHelp(turn.now)) AskForHelp(turn, *probes_.FindProbe(sequence));
+  for (uint64_t sequence : probes_.DueForHelp(turn.now))
+    AskForHelp(turn, *probes_.FindProbe(sequence));
 }
 
 void Swim::FailProbe(Turn& turn, uint64_t sequence) {
@@ -110,7 +114,8 @@ void Swim::Handle(Turn& turn, const GossipHeader& header, std::string_view from,
     ++counters_.not_for_us;
     return;
   }
-  Send(turn, std::string(from), header.sender.name, Ack{ping.sequence, self_.id.nonce}, std::move(first));
+  Send(turn, std::string(from), header.sender.name, Ack{ping.sequence, self_.id.nonce},
+       std::move(first));
 }
 
 void Swim::Handle(Turn& turn, const GossipHeader&, const Ack& ack) {
@@ -140,25 +145,33 @@ void Swim::Handle(Turn& turn, const GossipHeader&, const Ack& ack) {
   probes_.EndProbe(ack.sequence);
 }
 
-void Swim::Handle(Turn& turn, const GossipHeader& header, std::string_view from, const PingReq& request) {
+void Swim::Handle(Turn& turn, const GossipHeader& header, std::string_view from,
+                  const PingReq& request) {
   const MemberId& asker = header.sender;
   MemberRecord* target = members_.Find(request.name, request.nonce);
-  Relay relay{probes_.NewSequence(), request.nonce, asker.name, asker.nonce, std::string(from),
-              request.sequence, turn.now + options_.probe_timeout};
+  Relay relay{probes_.NewSequence(),
+              request.nonce,
+              asker.name,
+              asker.nonce,
+              std::string(from),
+              request.sequence,
+              turn.now + options_.probe_timeout};
   uint64_t sequence = relay.sequence;
-  if (target == nullptr || target->member.gossip_address.empty() || !probes_.AddRelay(std::move(relay))) {
+  if (target == nullptr || target->member.gossip_address.empty() ||
+      !probes_.AddRelay(std::move(relay))) {
     Send(turn, std::string(from), asker.name, Nack{request.sequence}, FactsFor(asker));
     return;
   }
-  Send(turn, target->member.gossip_address, request.name, Ping{sequence, request.name, request.nonce},
-       FactsFor(target->member.id));
+  Send(turn, target->member.gossip_address, request.name,
+       Ping{sequence, request.name, request.nonce}, FactsFor(target->member.id));
 }
 
 void Swim::Handle(Turn&, const GossipHeader& header, const Nack& nack) {
   Probe* probe = probes_.FindProbe(nack.sequence);
   if (probe == nullptr) return;
   const std::string& helper = header.sender.name;
-  bool asked = std::find(probe->helpers.begin(), probe->helpers.end(), helper) != probe->helpers.end();
+  bool asked =
+      std::find(probe->helpers.begin(), probe->helpers.end(), helper) != probe->helpers.end();
   bool again = std::find(probe->nacked.begin(), probe->nacked.end(), helper) != probe->nacked.end();
   if (asked && !again) probe->nacked.push_back(helper);
 }
@@ -176,7 +189,8 @@ void Swim::OnLinkLost(absl::Time now, std::string_view name, const Id128& nonce,
   ProbeOnEvidence(turn, name, nonce);
 }
 
-void Swim::OnPeerRefused(absl::Time now, std::string_view name, const Id128& nonce, SwimActions& actions) {
+void Swim::OnPeerRefused(absl::Time now, std::string_view name, const Id128& nonce,
+                         SwimActions& actions) {
   Turn turn = Begin(now, actions);
   MemberRecord* record = members_.Find(name, nonce);
   if (record == nullptr || !record->member.IsHere()) return;
@@ -197,7 +211,8 @@ void Swim::OnDatagramRefused(absl::Time now, std::string_view address, SwimActio
   for (const MemberId& id : refused) ProbeOnEvidence(turn, id.name, id.nonce);
 }
 
-void Swim::OnSendFailed(absl::Time now, std::string_view to, SendFailure failure, SwimActions& actions) {
+void Swim::OnSendFailed(absl::Time now, std::string_view to, SendFailure failure,
+                        SwimActions& actions) {
   Turn turn = Begin(now, actions);
   std::vector<MemberId> there;
   for (const auto& [name, record] : members_.records()) {

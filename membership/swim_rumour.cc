@@ -13,7 +13,8 @@ Swim::Accused Swim::TakeIn(Turn& turn, const Member& rumour) {
   return Accused::kNo;
 }
 
-// Does what a change asks for: tells the owner, passes the rumour on, keeps ring and probes in step.
+// Does what a change asks for: tells the owner, passes the rumour on, keeps ring and probes in
+// step.
 void Swim::Act(Turn& turn, const Merged& merged, const Member& rumour) {
   using Kind = SwimNotice::Kind;
   if (merged.change == Change::kNothing) return;
@@ -25,8 +26,10 @@ void Swim::Act(Turn& turn, const Merged& merged, const Member& rumour) {
   const std::string& name = member.id.name;
   switch (merged.change) {
     case Change::kNothing:
-    case Change::kImplausible: return;
-    case Change::kConflict: return Notify(turn, Kind::kConflict, rumour);  // Not passed on.
+    case Change::kImplausible:
+      return;
+    case Change::kConflict:
+      return Notify(turn, Kind::kConflict, rumour);  // Not passed on.
     case Change::kConfirmed:
       queue_.Add(Accusation(member, MemberState::kSuspect, rumour.accuser));
       return BuryExpired(turn);
@@ -40,11 +43,20 @@ void Swim::Act(Turn& turn, const Merged& merged, const Member& rumour) {
       Notify(turn, Kind::kReplaced, member);
       turn.actions.notices.back().previous = merged.previous;
       break;
-    case Change::kRenewed: break;
-    case Change::kRefuted: Notify(turn, Kind::kRefuted, member); break;
-    case Change::kUpdated: Notify(turn, Kind::kUpdated, member); break;
-    case Change::kMapVersion: Notify(turn, Kind::kMapVersion, member); break;
-    case Change::kSuspected: Notify(turn, Kind::kSuspected, member); break;
+    case Change::kRenewed:
+      break;
+    case Change::kRefuted:
+      Notify(turn, Kind::kRefuted, member);
+      break;
+    case Change::kUpdated:
+      Notify(turn, Kind::kUpdated, member);
+      break;
+    case Change::kMapVersion:
+      Notify(turn, Kind::kMapVersion, member);
+      break;
+    case Change::kSuspected:
+      Notify(turn, Kind::kSuspected, member);
+      break;
     case Change::kDied:
     case Change::kLeft:
       probes_.EndProbesOf(name);
@@ -73,7 +85,8 @@ Swim::Accused Swim::TakeInAboutSelf(Turn& turn, const Member& rumour) {
   if (self_.state == MemberState::kLeft || superseded_) return accused;
   if (RankOf(rumour) < RankOf(self_)) return accused;  // Answered before; an ack will repeat it.
   // Beyond what we ever said of ourselves; from a boot that is not ours it cannot be true at all.
-  if (rumour.id.boot > self_.id.boot || rumour.incarnation - self_.incarnation > kIncarnationLeapMax) {
+  if (rumour.id.boot > self_.id.boot ||
+      rumour.incarnation - self_.incarnation > kIncarnationLeapMax) {
     ++counters_.implausible;
     return Accused::kNo;
   }
@@ -102,11 +115,13 @@ void Swim::TakeInAboutName(Turn& turn, const Member& rumour) {
     Notify(turn, SwimNotice::Kind::kNameHeld, rumour);
   }
   if (turn.now < announce_again_) return;
-  announce_again_ = turn.now + (rumour.IsHere() ? options_.push_pull_interval : options_.probe_interval);
+  announce_again_ =
+      turn.now + (rumour.IsHere() ? options_.push_pull_interval : options_.probe_interval);
   Announce();  // Who says so does not know us, or may now take us in the other's place.
 }
 
-// What the receiver of a datagram should know at once: that we doubt it, or that its name has moved.
+// What the receiver of a datagram should know at once: that we doubt it, or that its name has
+// moved.
 std::vector<Member> Swim::FactsFor(const MemberId& receiver) const {
   const MemberRecord* record = members_.Find(receiver.name);
   if (record == nullptr) return {};
@@ -118,7 +133,8 @@ std::vector<Member> Swim::FactsFor(const MemberId& receiver) const {
 
 // ---- Who may speak.
 
-bool Swim::Admits(Turn& turn, const GossipHeader& header, std::string_view from, bool meant_for_us) {
+bool Swim::Admits(Turn& turn, const GossipHeader& header, std::string_view from,
+                  bool meant_for_us) {
   Member stranger;
   stranger.id = header.sender;
   if (!header.Readable()) {
@@ -126,8 +142,8 @@ bool Swim::Admits(Turn& turn, const GossipHeader& header, std::string_view from,
     Notify(turn, SwimNotice::Kind::kWrongVersion, stranger);
     turn.actions.notices.back().address = std::string(from);
     turn.actions.notices.back().detail =
-        absl::StrCat("speaks ", header.version, ", readable from ", header.oldest, "; we speak ", kGossipVersion,
-                     " and read from ", kOldestGossipVersion);
+        absl::StrCat("speaks ", header.version, ", readable from ", header.oldest, "; we speak ",
+                     kGossipVersion, " and read from ", kOldestGossipVersion);
     return false;
   }
   if (header.cluster == cluster_ || header.cluster.IsZero()) return true;
@@ -135,12 +151,12 @@ bool Swim::Admits(Turn& turn, const GossipHeader& header, std::string_view from,
     ++counters_.wrong_cluster;
     Notify(turn, SwimNotice::Kind::kWrongCluster, stranger);
     turn.actions.notices.back().address = std::string(from);
-    turn.actions.notices.back().detail =
-        absl::StrCat("is of cluster ", header.cluster.ToString(), ", we are of ", cluster_.ToString());
+    turn.actions.notices.back().detail = absl::StrCat("is of cluster ", header.cluster.ToString(),
+                                                      ", we are of ", cluster_.ToString());
     return false;
   }
-  // We know no cluster yet. Whoever knows us, or whom we know, tells us ours; a stranger's packet to
-  // an address that was once another's does not.
+  // We know no cluster yet. Whoever knows us, or whom we know, tells us ours; a stranger's packet
+  // to an address that was once another's does not.
   if (!meant_for_us) {
     ++counters_.wrong_cluster;
     return false;
@@ -172,7 +188,8 @@ absl::StatusOr<std::vector<std::byte>> Swim::AnswerPushPull(absl::Time now, std:
     return MakePushPull();  // We are our own seed; the asking side of us finds out.
   }
   if (!Admits(turn, push_pull->header, from, true)) {
-    return absl::FailedPreconditionError(absl::StrCat("push/pull refused: ", actions.notices.back().detail));
+    return absl::FailedPreconditionError(
+        absl::StrCat("push/pull refused: ", actions.notices.back().detail));
   }
   TakeInPushPull(turn, from, *push_pull);
   return MakePushPull();
@@ -244,8 +261,8 @@ void Swim::SeedFailed(Turn& turn, const std::string& address) {
   if (!retry.has_value()) return;
   Notify(turn, SwimNotice::Kind::kSeedFailed, Member());
   turn.actions.notices.back().address = address;
-  turn.actions.notices.back().detail =
-      absl::StrCat("no answer ", retry->attempts, " times, again in ", absl::FormatDuration(retry->in));
+  turn.actions.notices.back().detail = absl::StrCat(
+      "no answer ", retry->attempts, " times, again in ", absl::FormatDuration(retry->in));
 }
 
 void Swim::PushPullWith(Turn& turn, const std::string& address, const std::string& name) {

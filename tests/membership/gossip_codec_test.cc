@@ -41,7 +41,10 @@ std::vector<std::byte> Flat(capnp::MessageBuilder& message) {
 
 TEST(GossipCodec, EveryBodyComesBackAsItWas) {
   for (const GossipBody& body : AllBodies()) {
-    GossipDatagram datagram{SomeHeader(), body, {Alive("a", 1, 2), Suspect("b", 3, "a"), Dead("c", 4, "b"), Left("d", 5)}};
+    GossipDatagram datagram{
+        SomeHeader(),
+        body,
+        {Alive("a", 1, 2), Suspect("b", 3, "a"), Dead("c", 4, "b"), Left("d", 5)}};
     auto decoded = DecodeDatagram(Encode(datagram));
     ASSERT_TRUE(decoded.ok()) << decoded.status();
     EXPECT_EQ(*decoded, datagram);
@@ -72,7 +75,8 @@ TEST(GossipCodec, SizesAreForetoldExactly) {
 TEST(GossipCodec, TheLargestMemberFitsWithTheLargestHeader) {
   GossipHeader header = SomeHeader();
   header.sender.name = std::string(kNodeNameBytesMax, 's');
-  GossipDatagram datagram{header, Ping{1, std::string(kNodeNameBytesMax, 't'), {1, 1}}, {Largest()}};
+  GossipDatagram datagram{
+      header, Ping{1, std::string(kNodeNameBytesMax, 't'), {1, 1}}, {Largest()}};
   EXPECT_LE(Encode(datagram).size(), LanFastProfile().datagram_bytes_max);
   EXPECT_TRUE(DecodeDatagram(Encode(datagram)).ok());
 }
@@ -90,7 +94,8 @@ TEST(GossipCodec, EveryFieldIsBounded) {
   EXPECT_TRUE(refused([](Member& m) { m.id.name = "\xff\xfe"; }));
   EXPECT_TRUE(refused([](Member& m) { m.id.nonce = {}; }));
   EXPECT_TRUE(refused([](Member& m) { m.rpc_address = ""; }));
-  EXPECT_TRUE(refused([](Member& m) { m.gossip_address = std::string(kAddressBytesMax + 1, 'x'); }));
+  EXPECT_TRUE(
+      refused([](Member& m) { m.gossip_address = std::string(kAddressBytesMax + 1, 'x'); }));
   EXPECT_TRUE(refused([](Member& m) { m.metadata = std::string(kMetadataBytesMax + 1, 'x'); }));
   EXPECT_TRUE(refused([](Member& m) { m.state = MemberState::kSuspect; }));  // By nobody.
 }
@@ -108,7 +113,8 @@ TEST(GossipCodec, TheSenderIsBoundedToo) {
 }
 
 TEST(GossipCodec, TrailingAndTruncatedBytesAreRejected) {
-  std::vector<std::byte> whole = Encode(GossipDatagram{SomeHeader(), Ping{1, "a", {1, 1}}, {Alive("a")}});
+  std::vector<std::byte> whole =
+      Encode(GossipDatagram{SomeHeader(), Ping{1, "a", {1, 1}}, {Alive("a")}});
   for (size_t size = 0; size < whole.size(); ++size) {
     EXPECT_FALSE(DecodeDatagram(std::span(whole).first(size)).ok()) << size;
   }
@@ -189,9 +195,11 @@ TEST(GossipCodec, DamagedBytesNeverDoMoreThanBeDropped) {
   Swim swim(LanFastProfile(), SwimFixture::SelfOf("me"), Random(1), kStart);
   std::vector<std::vector<std::byte>> samples;
   for (const GossipBody& body : AllBodies()) {
-    samples.push_back(Encode(GossipDatagram{SomeHeader(), body, {Alive("a", 1), Suspect("me", 3, "a"), Largest()}}));
+    samples.push_back(Encode(
+        GossipDatagram{SomeHeader(), body, {Alive("a", 1), Suspect("me", 3, "a"), Largest()}}));
   }
-  std::vector<std::byte> exchange = Encode(PushPull{SomeHeader(), {Alive("a", 1), Dead("me", 3, "a"), Largest()}});
+  std::vector<std::byte> exchange =
+      Encode(PushPull{SomeHeader(), {Alive("a", 1), Dead("me", 3, "a"), Largest()}});
   for (int i = 0; i < 6000; ++i) {
     std::vector<std::byte> bytes = i % 8 == 0 ? exchange : samples[random.Below(samples.size())];
     for (uint64_t flips = random.Below(6); flips > 0; --flips) {
@@ -212,7 +220,8 @@ TEST(GossipCodec, RandomBytesAreMalformed) {
   Random random(12);
   for (int i = 0; i < 6000; ++i) {
     std::vector<std::byte> bytes(8 * random.Below(40));
-    for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.Chance(0.5) ? 0 : random.Next());
+    for (std::byte& byte : bytes)
+      byte = static_cast<std::byte>(random.Chance(0.5) ? 0 : random.Next());
     EXPECT_FALSE(DecodeDatagram(bytes).ok());
   }
 }

@@ -1,7 +1,8 @@
 // Swim, together: clusters of machines on a simulated network, from one seed each.
 //
-// Every node is one Swim; datagrams take 0.1 to 2 ms and can be lost, links 1 ms. A link to a stopped
-// process fails at once, as a refused connection does; to one that is cut off, after a while.
+// Every node is one Swim; datagrams take 0.1 to 2 ms and can be lost, links 1 ms. A link to a
+// stopped process fails at once, as a refused connection does; to one that is cut off, after a
+// while.
 #include <functional>
 #include <map>
 #include <memory>
@@ -58,13 +59,16 @@ class Net {
     nodes_[name].running = false;
     ++nodes_[name].life;
   }
-  void With(const std::string& name, const std::function<void(Swim&, absl::Time, SwimActions&)>& act) {
+  void With(const std::string& name,
+            const std::function<void(Swim&, absl::Time, SwimActions&)>& act) {
     SwimActions actions;
     act(*nodes_[name].swim, now_, actions);
     Perform(name, std::move(actions));
   }
   // The chance that a datagram from one to the other is lost; 1 also cuts their links.
-  std::function<double(const std::string&, const std::string&)> loss = [](auto&, auto&) { return 0.0; };
+  std::function<double(const std::string&, const std::string&)> loss = [](auto&, auto&) {
+    return 0.0;
+  };
 
   void Run(absl::Duration duration) {
     absl::Time end = now_ + duration;
@@ -128,7 +132,9 @@ class Net {
   absl::Time now() const { return now_; }
 
  private:
-  void At(absl::Time when, std::function<void()> what) { events_[{when, next_event_++}] = std::move(what); }
+  void At(absl::Time when, std::function<void()> what) {
+    events_[{when, next_event_++}] = std::move(what);
+  }
 
   void Arm(const std::string& name) {
     Node& node = nodes_[name];
@@ -153,8 +159,12 @@ class Net {
     Arm(name);
   }
 
-  static std::string NodeAt(const std::string& address) { return address.substr(0, address.rfind(':')); }
-  bool Cut(const std::string& a, const std::string& b) const { return loss(a, b) >= 1 || loss(b, a) >= 1; }
+  static std::string NodeAt(const std::string& address) {
+    return address.substr(0, address.rfind(':'));
+  }
+  bool Cut(const std::string& a, const std::string& b) const {
+    return loss(a, b) >= 1 || loss(b, a) >= 1;
+  }
 
   void SendDatagram(const std::string& from, SwimActions::SendDatagram datagram) {
     ++packets_;
@@ -203,7 +213,8 @@ class Net {
       if (!nodes_[from].running) return;
       bool there = nodes_[to].running && nodes_[to].swim->self().id.nonce == nonce;
       With(from, [&](Swim& swim, absl::Time now, SwimActions& out) {
-        swim.OnLinkPing(now, probe, there ? Swim::LinkPing::kAnswered : Swim::LinkPing::kFailed, out);
+        swim.OnLinkPing(now, probe, there ? Swim::LinkPing::kAnswered : Swim::LinkPing::kFailed,
+                        out);
       });
     });
   }
@@ -243,7 +254,8 @@ TEST_P(SwimCluster, ASilentCrashIsFoundInTime) {
   std::string victim = Net::Name(size() - 1);
   net.Kill(victim);
   // One round of the ring at worst, and the longest suspicion.
-  EXPECT_TRUE(net.RunUntil(absl::Seconds(4), [&] { return net.AllSay(victim, MemberState::kDead); }));
+  EXPECT_TRUE(
+      net.RunUntil(absl::Seconds(4), [&] { return net.AllSay(victim, MemberState::kDead); }));
   EXPECT_TRUE(net.Agree());  // And nobody else.
 }
 
@@ -258,7 +270,8 @@ TEST_P(SwimCluster, ARestartFasterThanDetectionIsTakenInByItsNewBoot) {
     auto taken_in = [&] {
       for (int i = 0; i < size(); ++i) {
         auto member = net.node(Net::Name(i)).swim->Find(Net::Name(1));
-        if (!member || member->id.boot != boot || member->state != MemberState::kAlive) return false;
+        if (!member || member->id.boot != boot || member->state != MemberState::kAlive)
+          return false;
       }
       return true;
     };
@@ -304,7 +317,8 @@ TEST_P(SwimCluster, LeavingIsToldToAllAndIsNotDeath) {
   net.With(leaver, [](Swim& swim, absl::Time now, SwimActions& out) { swim.Leave(now, out); });
   EXPECT_TRUE(net.RunUntil(absl::Seconds(2), [&] { return !net.Said(Kind::kLeaveDone).empty(); }));
   net.Kill(leaver);
-  EXPECT_TRUE(net.RunUntil(absl::Seconds(6), [&] { return net.AllSay(leaver, MemberState::kLeft); }));
+  EXPECT_TRUE(
+      net.RunUntil(absl::Seconds(6), [&] { return net.AllSay(leaver, MemberState::kLeft); }));
   net.Run(absl::Seconds(10));
   EXPECT_THAT(net.Said(Kind::kDied), IsEmpty());
 }

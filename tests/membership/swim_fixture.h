@@ -80,7 +80,9 @@ class SwimFixture : public ::testing::Test {
     Deliver({HeaderOf(from), std::move(body), std::move(rumours)});
   }
   void HearPushPull(std::vector<Member> members, std::string from = "stranger") {
-    EXPECT_TRUE(swim.AnswerPushPull(now, from + ":1", Encode(PushPull{HeaderOf(from), members}), actions).ok());
+    EXPECT_TRUE(
+        swim.AnswerPushPull(now, from + ":1", Encode(PushPull{HeaderOf(from), members}), actions)
+            .ok());
     Collect();
   }
   void Know(const std::vector<std::string>& names) {
@@ -95,7 +97,8 @@ class SwimFixture : public ::testing::Test {
       now = std::max(now, swim.NextDeadline());
       swim.OnTimer(now, actions);
       Collect();
-      ASSERT_GT(swim.NextDeadline(), now - absl::Milliseconds(1)) << "a timer that does not move on";
+      ASSERT_GT(swim.NextDeadline(), now - absl::Milliseconds(1))
+          << "a timer that does not move on";
       ASSERT_LT(++steps_, 2000000) << "time stands still";
     }
     now = end;
@@ -104,7 +107,8 @@ class SwimFixture : public ::testing::Test {
   Ping RunToPingOf(const std::string& name) {
     for (int i = 0; i < 4000; ++i) {
       for (const Sent& one : sent) {
-        if (const auto* ping = std::get_if<Ping>(&one.datagram.body); ping && ping->name == name) return *ping;
+        if (const auto* ping = std::get_if<Ping>(&one.datagram.body); ping && ping->name == name)
+          return *ping;
       }
       Run(absl::Milliseconds(5));
     }
@@ -131,7 +135,8 @@ class SwimFixture : public ::testing::Test {
   std::vector<std::pair<std::string, Body>> SentBodies() const {
     std::vector<std::pair<std::string, Body>> bodies;
     for (const Sent& one : sent) {
-      if (const auto* body = std::get_if<Body>(&one.datagram.body)) bodies.emplace_back(one.to, *body);
+      if (const auto* body = std::get_if<Body>(&one.datagram.body))
+        bodies.emplace_back(one.to, *body);
     }
     return bodies;
   }

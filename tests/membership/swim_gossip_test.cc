@@ -5,8 +5,8 @@ namespace troupe {
 namespace {
 
 using ::testing::Contains;
-using ::testing::ElementsAre;
 using ::testing::Each;
+using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
@@ -109,7 +109,8 @@ TEST_F(SwimGossip, AFewMembersAreAllTold) {
     Forget();
     Hear({Alive("a", i)});
     Run(absl::Milliseconds(300));
-    for (const char* to : {"b:2", "c:2", "d:2", "e:2", "f:2"}) EXPECT_THAT(Receivers("a"), Contains(to));
+    for (const char* to : {"b:2", "c:2", "d:2", "e:2", "f:2"})
+      EXPECT_THAT(Receivers("a"), Contains(to));
   }
 }
 
@@ -228,7 +229,8 @@ class SwimPushPull : public SwimFixture {
     GossipHeader header = HeaderOf(from);
     header.cluster = cluster;
     SwimActions actions;
-    absl::Status status = swim.MergePushPull(now, exchange, Encode(PushPull{header, members}), actions);
+    absl::Status status =
+        swim.MergePushPull(now, exchange, Encode(PushPull{header, members}), actions);
     for (auto& notice : actions.notices) notices.push_back(notice);
     return status;
   }
@@ -338,7 +340,8 @@ TEST_F(SwimPushPull, GivesAndTakesEverything) {
   Hear({Left("b", 0)});
   GossipHeader header = HeaderOf("x");
   SwimActions actions;
-  auto answer = swim.AnswerPushPull(now, "x:1", Encode(PushPull{header, {Alive("x"), Alive("y")}}), actions);
+  auto answer =
+      swim.AnswerPushPull(now, "x:1", Encode(PushPull{header, {Alive("x"), Alive("y")}}), actions);
   ASSERT_TRUE(answer.ok());
   EXPECT_TRUE(Knows("y"));
   auto decoded = DecodePushPull(*answer);
@@ -373,7 +376,8 @@ TEST_F(SwimPushPull, KeepsALeftMemberLeft) {
 TEST_F(SwimPushPull, GarbageIsRefusedWithAReason) {
   SwimActions actions;
   std::vector<std::byte> garbage(64, std::byte{0x5a});
-  EXPECT_EQ(swim.AnswerPushPull(now, "x:1", garbage, actions).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(swim.AnswerPushPull(now, "x:1", garbage, actions).status().code(),
+            absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(swim.counters().malformed, 1u);
 }
 
@@ -490,7 +494,8 @@ TEST_F(SwimLeaving, IsBoundedByATimeout) {
   options.gossip_interval = absl::Seconds(10);  // So slow that telling does not finish.
   Swim slow(options, SelfOf("me"), Random(1), kStart);
   SwimActions actions;
-  slow.OnDatagram(now, "a:2", Encode(GossipDatagram{HeaderOf("a"), GossipOnly{}, {Alive("a")}}), actions);
+  slow.OnDatagram(now, "a:2", Encode(GossipDatagram{HeaderOf("a"), GossipOnly{}, {Alive("a")}}),
+                  actions);
   slow.Leave(now, actions);
   absl::Time end = kStart + options.leave_timeout;
   while (slow.NextDeadline() <= end) {

@@ -156,6 +156,14 @@ TEST_F(SwimProbe, IgnoresAcksOfAWrongSequenceAWrongProcessOrTooLate) {
   EXPECT_EQ(StateOf("a"), MemberState::kSuspect);
 }
 
+TEST_F(SwimProbe, AckBehindItsDeadlineIsIgnoredEvenIfNoTimerHasRun) {
+  Know({"a", "b"});
+  Ping ping = PingThenSilence("a");
+  now += kInterval + absl::Milliseconds(1);
+  HearBody("a", Ack{ping.sequence, NonceOf("a")});
+  EXPECT_EQ(swim.counters().stray_acks, 1u);
+}
+
 // ---- Our own health.
 
 TEST_F(SwimProbe, SuccessLowersTheScore) {
@@ -426,7 +434,8 @@ TEST(ProbeRing, PutsNewMembersAtRandomPlacesAndSkipsNobody) {
   }
   int twice = 0;
   for (const auto& [name, times] : seen) twice += times > 1;
-  EXPECT_LE(twice, 50);  // Those of the next round; of the first 25 none is visited again in this one.
+  EXPECT_LE(twice,
+            50);  // Those of the next round; of the first 25 none is visited again in this one.
 }
 
 TEST(ProbeRing, WithNobodyWantedEnds) {

@@ -181,7 +181,8 @@ TEST_F(SwimRumour, AliveReplayedAfterDeathDoesNotResurrect) {
   EXPECT_THAT(Noticed(Kind::kJoined), ElementsAre("a", "a"));
 }
 
-// The accusation proves that somebody saw the higher incarnation; the alive rumour of it is old news.
+// The accusation proves that somebody saw the higher incarnation; the alive rumour of it is old
+// news.
 TEST_F(SwimRumour, AccusationOfAHigherIncarnationRaisesWhatIsStored) {
   Hear({Alive("a", 1), Alive("b", 1)});
   Hear({Suspect("a", 1, "x")});
