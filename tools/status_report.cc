@@ -1,0 +1,264 @@
+#include "status_report.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace troupe {
+namespace {
+
+const char* Name(NodeState state) {
+  switch (state) {
+    case NodeState::kUp:
+      return "up";
+    case NodeState::kDraining:
+      return "draining";
+    case NodeState::kFenced:
+      return "fenced";
+    case NodeState::kLeft:
+      return "left";
+  }
+  return "unknown";
+}
+
+int Badness(const std::string& seen) {
+  if (seen == "dead") return 3;
+  if (seen == "suspect") return 2;
+  return seen == "alive" ? 1 : 0;
+}
+
+std::string WorstSeen(const std::string& node, const std::vector<NodeAnswer>& answers) {
+  std::string worst = "unknown";
+  for (const auto& answer : answers) {
+    auto it = answer.members.find(node);
+    if (it != answer.members.end() && Badness(it->second) > Badness(worst)) worst = it->second;
+  }
+  return worst;
+}
+
+std::string MostSay(const std::vector<NodeAnswer>& answers) {
+  std::map<std::string, size_t> votes;
+  for (const auto& answer : answers) {
+    if (!answer.coordinator.empty()) ++votes[answer.coordinator];
+  }
+  auto most = std::max_element(votes.begin(), votes.end(),
+                               [](auto& a, auto& b) { return a.second < b.second; });
+  return most == votes.end() ? "" : most->first;
+}
+
+bool Has(const std::vector<CopyId>& copies, CopyId copy) {
+  return std::find(copies.begin(), copies.end(), copy) != copies.end();
+}
+
+NodeRow MakeRow(const NodeEntry& node, const ClusterState& map,
+                const std::vector<NodeAnswer>& answers) {
+  NodeRow row;
+  row.name = node.name;
+  row.boot = node.boot;
+  row.state = Name(node.state);
+  row.seen = WorstSeen(node.name, answers);
+  row.address = node.addresses.empty() ? "" : node.addresses.front();
+  row.zone = node.zone;
+  for (const auto& shard : map.shards) {
+    row.primaries += shard.primary == node.boot;
+    row.copies += Has(shard.isr, node.boot);
+    row.learners += Has(shard.learners, node.boot);
+  }
+  row.answer.trouble = "not asked";
+  for (const auto& answer : answers) {
+    if (answer.node == node.name) row.answer = answer;
+  }
+  return row;
+}
+
+void CountShards(const ClusterState& map, StatusReport& report) {
+  const auto up = std::count_if(map.nodes.begin(), map.nodes.end(),
+                                [](auto& node) { return node.state == NodeState::kUp; });
+  const size_t wanted = std::min<size_t>(map.config.replicas, static_cast<size_t>(up));
+  report.shards = map.shards.size();
+  for (const auto& shard : map.shards) {
+    report.no_primary += shard.state == ShardState::kNoPrimary;
+    report.lost += shard.state == ShardState::kLost;
+    report.under_replicated += shard.isr.size() < wanted;
+    ++report.isr_sizes[shard.isr.size()];
+  }
+}
+
+// ---- Table
+
+constexpr const char* kRed = "31";
+constexpr const char* kYellow = "33";
+constexpr const char* kGreen = "32";
+
+std::string Painted(const std::string& text, const char* colour, Paint paint) {
+  return paint == Paint::kPlain ? text : absl::StrCat("\x1b[", colour, "m", text, "\x1b[0m");
+}
+
+const char* ColourOf(const NodeRow& row) {
+  if (row.state == "fenced" || row.seen == "dead") return kRed;
+  return row.state == "draining" || row.seen == "suspect" ? kYellow : kGreen;
+}
+
+using Cells = std::vector<std::string>;
+
+Cells CellsOf(const NodeRow& row, bool coordinates) {
+  const auto& answer = row.answer;
+  const bool told = answer.trouble.empty();
+  auto number = [told](uint64_t n) { return told ? absl::StrCat(n) : std::string("-"); };
+  return {absl::StrCat(row.name, coordinates ? " *" : ""),
+          row.state,
+          row.seen,
+          row.address,
+          row.zone.empty() ? "-" : row.zone,
+          absl::StrCat(row.primaries),
+          absl::StrCat(row.copies),
+          absl::StrCat(row.learners),
+          number(answer.actors),
+          number(answer.stored_actors),
+          number(answer.calls)};
+}
+
+std::string Aligned(const std::vector<Cells>& rows, const std::vector<const char*>& colours,
+                    Paint paint) {
+  constexpr size_t kFirstNumber = 5;  // Columns from here on are set to the right.
+  std::vector<size_t> widths(rows.front().size());
+  for (const auto& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string out;
+  for (size_t r = 0; r < rows.size(); ++r) {
+    std::string line;
+    for (size_t i = 0; i < rows[r].size(); ++i) {
+      const int width = static_cast<int>(widths[i]);
+      std::string cell = i < kFirstNumber ? absl::StrFormat("%-*s", width, rows[r][i])
+                                          : absl::StrFormat("%*s", width, rows[r][i]);
+      if (r > 0 && (i == 1 || i == 2)) cell = Painted(cell, colours[r], paint);
+      absl::StrAppend(&line, i == 0 ? "" : "  ", cell);
+    }
+    absl::StrAppend(&out, line, "\n");
+  }
+  return out;
+}
+
+std::string ShardLine(const StatusReport& report, Paint paint) {
+  std::string sizes;
+  for (auto it = report.isr_sizes.rbegin(); it != report.isr_sizes.rend(); ++it) {
+    absl::StrAppend(&sizes, sizes.empty() ? "" : ", ", it->second, " with ", it->first);
+  }
+  std::string out = absl::StrCat("shards   ", report.shards, "; copies in sync: ", sizes, "\n");
+  if (report.healthy()) {
+    return absl::StrCat(out, "health   ",
+                        Painted("all shards serve with all copies", kGreen, paint), "\n");
+  }
+  std::string troubles;
+  auto add = [&](uint64_t n, const char* what) {
+    if (n > 0) absl::StrAppend(&troubles, troubles.empty() ? "" : ", ", n, " ", what);
+  };
+  add(report.lost, "LOST");
+  add(report.no_primary, "without a primary");
+  add(report.under_replicated, "with too few copies");
+  const bool down = report.lost + report.no_primary > 0;
+  return absl::StrCat(out, "health   ", Painted(troubles, down ? kRed : kYellow, paint), "\n");
+}
+
+// ---- JSON
+
+std::string Quoted(const std::string& text) {
+  std::string out = "\"";
+  for (unsigned char c : text) {
+    if (c == '"' || c == '\\') {
+      absl::StrAppend(&out, "\\", std::string(1, static_cast<char>(c)));
+    } else if (c < 0x20) {
+      absl::StrAppendFormat(&out, "\\u%04x", c);
+    } else {
+      out += static_cast<char>(c);
+    }
+  }
+  return out + '"';
+}
+
+std::string Joined(const std::vector<std::string>& parts) {
+  std::string out;
+  for (const auto& part : parts) absl::StrAppend(&out, out.empty() ? "" : ",", part);
+  return out;
+}
+
+std::string ToJson(const NodeRow& row) {
+  std::string out = absl::StrCat("{\"name\":", Quoted(row.name), ",\"boot\":", row.boot,
+                                 ",\"state\":", Quoted(row.state), ",\"seen\":", Quoted(row.seen),
+                                 ",\"address\":", Quoted(row.address),
+                                 ",\"zone\":", Quoted(row.zone), ",\"primaries\":", row.primaries);
+  absl::StrAppend(&out, ",\"copies\":", row.copies, ",\"learners\":", row.learners);
+  const auto& answer = row.answer;
+  if (!answer.trouble.empty()) {
+    return absl::StrCat(out, ",\"answered\":false,\"trouble\":", Quoted(answer.trouble), "}");
+  }
+  return absl::StrCat(out, ",\"answered\":true,\"map_version\":", answer.map_version,
+                      ",\"actors\":", answer.actors, ",\"stored_actors\":", answer.stored_actors,
+                      ",\"calls\":", answer.calls, "}");
+}
+
+}  // namespace
+
+StatusReport MakeStatusReport(const ClusterState& map, const std::vector<NodeAnswer>& answers) {
+  StatusReport report;
+  report.cluster = map.cluster.ToString();
+  report.version = map.version;
+  report.coordinator = MostSay(answers);
+  for (const auto& voter : map.voters) report.voters.push_back(voter.node);
+  report.config = map.config;
+  for (const auto& node : map.nodes) {
+    if (node.state != NodeState::kLeft) report.nodes.push_back(MakeRow(node, map, answers));
+  }
+  CountShards(map, report);
+  return report;
+}
+
+std::string ToTable(const StatusReport& report, Paint paint) {
+  std::string out =
+      absl::StrCat("cluster  ", report.cluster, ", map version ", report.version, "\n");
+  absl::StrAppend(&out, "decides  ", report.coordinator.empty() ? "nobody now" : report.coordinator,
+                  " coordinates; voters ", Joined(report.voters), "\n");
+  absl::StrAppend(&out, "config   ", report.config.replicas, " replicas, at least ",
+                  report.config.min_isr, " to answer\n");
+  absl::StrAppend(&out, ShardLine(report, paint), "\n");
+  std::vector<Cells> rows = {{"NODE", "STATE", "SEEN", "ADDRESS", "ZONE", "PRIMARY", "COPIES",
+                              "LEARNING", "ACTIVE", "STORED", "CALLS"}};
+  std::vector<const char*> colours = {""};
+  for (const auto& node : report.nodes) {
+    rows.push_back(CellsOf(node, node.name == report.coordinator));
+    colours.push_back(ColourOf(node));
+  }
+  absl::StrAppend(&out, Aligned(rows, colours, paint));
+  for (const auto& node : report.nodes) {
+    if (node.answer.trouble.empty()) continue;
+    absl::StrAppend(&out, "no answer from ", node.name, ": ", node.answer.trouble, "\n");
+  }
+  return out;
+}
+
+std::string ToJson(const StatusReport& report) {
+  std::vector<std::string> voters, sizes, nodes;
+  for (const auto& voter : report.voters) voters.push_back(Quoted(voter));
+  for (const auto& [size, count] : report.isr_sizes) {
+    sizes.push_back(absl::StrCat("\"", size, "\":", count));
+  }
+  uint64_t actors = 0;
+  for (const auto& node : report.nodes) {
+    nodes.push_back(ToJson(node));
+    actors += node.answer.actors;
+  }
+  return absl::StrCat(
+      absl::StrCat("{\"cluster\":", Quoted(report.cluster), ",\"version\":", report.version,
+                   ",\"coordinator\":", Quoted(report.coordinator), ",\"voters\":[", Joined(voters),
+                   "],\"healthy\":", report.healthy() ? "true" : "false", ",\"actors\":", actors),
+      absl::StrCat(",\"config\":{\"replicas\":", report.config.replicas, ",\"min_isr\":",
+                   report.config.min_isr, ",\"shards\":", report.config.shards, "}"),
+      absl::StrCat(",\"shards\":{\"total\":", report.shards, ",\"no_primary\":", report.no_primary,
+                   ",\"lost\":", report.lost, ",\"under_replicated\":", report.under_replicated,
+                   ",\"isr_sizes\":{", Joined(sizes), "}}"),
+      ",\"nodes\":[", Joined(nodes), "]}\n");
+}
+
+}  // namespace troupe

@@ -1,0 +1,64 @@
+// StatusReport: what `troupe status` shows: a cluster as its map and its nodes tell it.
+//
+// Pure. The map says who owns what, the answers of the nodes what runs where and who seems alive.
+// Numbers are counts. With --json one object a line; its keys are in status_report.cc.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "troupe/membership/cluster_state.h"
+
+namespace troupe {
+
+// What one node answered, or why it did not.
+struct NodeAnswer {
+  std::string node;
+  std::string trouble;  // Empty: it answered.
+  std::string coordinator;
+  uint64_t map_version = 0;
+  uint64_t actors = 0;                         // Activations.
+  uint64_t stored_actors = 0;                  // Of which it holds a copy.
+  uint64_t calls = 0;                          // Answered since its start.
+  std::map<std::string, std::string> members;  // Name to alive, suspect, dead or left.
+};
+
+struct NodeRow {
+  std::string name;
+  Boot boot = 0;
+  std::string state;  // As the register decided: up, draining, fenced.
+  std::string seen;   // As gossip has it, the worst that any node says: alive, suspect, dead.
+  std::string address;
+  std::string zone;
+  uint64_t primaries = 0;
+  uint64_t copies = 0;  // In sync, its primaries among them.
+  uint64_t learners = 0;
+  NodeAnswer answer;
+};
+
+struct StatusReport {
+  std::string cluster;
+  uint64_t version = 0;
+  std::string coordinator;  // As most nodes say; empty if none does.
+  std::vector<std::string> voters;
+  ClusterConfig config;
+  std::vector<NodeRow> nodes;  // By name, without those that left.
+  uint64_t shards = 0;
+  uint64_t no_primary = 0;
+  uint64_t lost = 0;
+  uint64_t under_replicated = 0;  // Fewer copies in sync than replicas, or than nodes that are up.
+  std::map<size_t, uint64_t> isr_sizes;  // Size to the number of shards.
+
+  // Everything has a primary and all the copies it can have.
+  bool healthy() const { return no_primary == 0 && lost == 0 && under_replicated == 0; }
+};
+
+StatusReport MakeStatusReport(const ClusterState& map, const std::vector<NodeAnswer>& answers);
+
+enum class Paint : uint8_t { kPlain, kColours };
+std::string ToTable(const StatusReport& report, Paint paint);
+std::string ToJson(const StatusReport& report);
+
+}  // namespace troupe

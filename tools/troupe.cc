@@ -1,0 +1,202 @@
+// troupe: the command that shows what a cluster does. See `troupe help`.
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "status_report.h"
+#include "troupe/actors/call.capnp.h"
+#include "troupe/actors/client.h"
+#include "troupe/actors/settings.h"
+#include "troupe/rpc/status.h"
+#include "troupe/runtime/uv_machine.h"
+
+namespace troupe {
+namespace {
+
+constexpr absl::Duration kConnectLimit = absl::Seconds(2);
+constexpr absl::Duration kAnswerLimit = absl::Seconds(1);
+constexpr auto kWatchPause = 1 * kj::SECONDS;
+
+constexpr const char* kUsage = R"(usage: troupe COMMAND [FLAG...]
+
+  status    members and their state, the coordinator, shards and their copies, actors
+      --nodes HOST:PORT,...   nodes to ask; one that answers is enough [127.0.0.1:7100]
+      --cluster NAME          the cluster's name [troupe]
+      --json                  one JSON object, on one line
+      --watch                 again every second, until interrupted
+  help      this text
+
+Exit code: 0 when the cluster answered, 1 when no node did within 2 s, 2 for a wrong command line.
+)";
+
+struct StatusRequest {
+  ClientOptions client;
+  bool json = false;
+  bool watch = false;
+};
+
+std::vector<std::string> SplitAtCommas(const std::string& list) {
+  std::vector<std::string> out;
+  for (size_t begin = 0; begin < list.size();) {
+    const size_t end = std::min(list.find(',', begin), list.size());
+    if (end > begin) out.push_back(list.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return out;
+}
+
+std::string Nearest(const std::string& word, const std::vector<std::string>& known) {
+  return *std::min_element(known.begin(), known.end(), [&](auto& a, auto& b) {
+    return EditDistance(word, a) < EditDistance(word, b);
+  });
+}
+
+absl::Status TakeFlag(StatusRequest& request, const std::string& flag, const std::string& value) {
+  if (flag == "--nodes") {
+    request.client.nodes = SplitAtCommas(value);
+    for (const auto& node : request.client.nodes) {
+      if (node.find(':') != node.npos) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("--nodes: expected host:port, got \"", node, "\""));
+    }
+    if (request.client.nodes.empty()) {
+      return absl::InvalidArgumentError("--nodes: expected host:port, got nothing");
+    }
+    return absl::OkStatus();
+  }
+  request.client.cluster_name = value;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<StatusRequest> ReadArguments(const std::vector<std::string>& arguments) {
+  StatusRequest request;
+  request.client.nodes = {"127.0.0.1:7100"};
+  request.client.name = "troupe status";
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const size_t equals = arguments[i].find('=');
+    const std::string flag = arguments[i].substr(0, equals);
+    if (flag == "--json" && equals == flag.npos) {
+      request.json = true;
+    } else if (flag == "--watch" && equals == flag.npos) {
+      request.watch = true;
+    } else if (flag == "--nodes" || flag == "--cluster") {
+      if (equals == flag.npos && i + 1 == arguments.size()) {
+        return absl::InvalidArgumentError(absl::StrCat(flag, ": expected a value after it"));
+      }
+      auto taken = TakeFlag(request, flag,
+                            equals == flag.npos ? arguments[++i] : arguments[i].substr(equals + 1));
+      if (!taken.ok()) return taken;
+    } else {
+      return absl::InvalidArgumentError(
+          absl::StrCat("unknown flag ", arguments[i], "; the nearest known is ",
+                       Nearest(flag, {"--nodes", "--cluster", "--json", "--watch"})));
+    }
+  }
+  return request;
+}
+
+NodeAnswer ReadAnswer(const Payload& payload) {
+  capnp::FlatArrayMessageReader reader(payload.words());
+  auto frame = reader.getRoot<wire::StatusFrame>();
+  NodeAnswer answer;
+  answer.node = frame.getNode().cStr();
+  answer.coordinator = frame.getCoordinator().cStr();
+  answer.map_version = frame.getMapVersion();
+  answer.actors = frame.getActors();
+  answer.stored_actors = frame.getStoredActors();
+  answer.calls = frame.getCalls();
+  for (auto member : frame.getMembers()) {
+    answer.members[member.getName().cStr()] = member.getState().cStr();
+  }
+  return answer;
+}
+
+kj::Promise<NodeAnswer> Ask(Client& client, const std::string& node) {
+  return client.Status(node, kAnswerLimit)
+      .then([node](Payload&& payload) {
+        auto answer = ReadAnswer(payload);
+        answer.node = node;
+        return answer;
+      })
+      .catch_([node](kj::Exception&& e) {
+        NodeAnswer answer;
+        answer.node = node;
+        answer.trouble = Words(e);
+        return answer;
+      });
+}
+
+StatusReport Collect(Client& client, kj::WaitScope& wait_scope) {
+  kj::Vector<kj::Promise<NodeAnswer>> questions;
+  for (const auto& node : client.map()->nodes) {
+    if (node.state != NodeState::kLeft) questions.add(Ask(client, node.name));
+  }
+  auto all = kj::joinPromises(questions.releaseAsArray()).wait(wait_scope);
+  return MakeStatusReport(*client.map(), {all.begin(), all.end()});
+}
+
+int ShowStatus(const StatusRequest& request) {
+  SetStandardErrorLogLevel(LogLevel::kError);
+  auto machine = UvMachine::Create({.node = "troupe"});
+  if (!machine.ok()) {
+    std::cerr << "troupe: " << machine.status().message() << std::endl;
+    return 1;
+  }
+  auto& wait_scope = (*machine)->wait_scope();
+  Client client((*machine)->control(), request.client);
+  client.Connected(kConnectLimit).wait(wait_scope);
+  const bool terminal = ::isatty(STDOUT_FILENO) == 1;
+  const Paint paint =
+      terminal && std::getenv("NO_COLOR") == nullptr ? Paint::kColours : Paint::kPlain;
+  while (true) {
+    auto report = Collect(client, wait_scope);
+    const std::string text = request.json ? ToJson(report) : ToTable(report, paint);
+    const bool clear = request.watch && terminal && !request.json;
+    std::cout << (clear ? "\x1b[H\x1b[2J" : "") << text
+              << (request.watch && !clear && !request.json ? "\n" : "") << std::flush;
+    if (!request.watch || !std::cout) return 0;
+    (*machine)->control().timer().afterDelay(kWatchPause).wait(wait_scope);
+  }
+}
+
+int Run(const std::vector<std::string>& arguments) {
+  const std::string command = arguments.empty() ? "" : arguments.front();
+  if (command == "help" || command == "--help" || command == "-h") {
+    std::cout << kUsage;
+    return 0;
+  }
+  if (command != "status") {
+    if (!command.empty()) std::cerr << "troupe: no command \"" << command << "\"\n";
+    std::cerr << kUsage;
+    return 2;
+  }
+  if (arguments.size() > 1 && (arguments[1] == "--help" || arguments[1] == "-h")) {
+    std::cout << kUsage;
+    return 0;
+  }
+  auto request = ReadArguments({arguments.begin() + 1, arguments.end()});
+  if (!request.ok()) {
+    std::cerr << "troupe: " << request.status().message() << std::endl;
+    return 2;
+  }
+  return ShowStatus(*request);
+}
+
+}  // namespace
+}  // namespace troupe
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // A node that is gone is an error of a write, not our end.
+  try {
+    return troupe::Run({argv + std::min(argc, 1), argv + argc});
+  } catch (const kj::Exception& e) {
+    std::cerr << "troupe: " << troupe::Words(e) << std::endl;
+    return 1;
+  }
+}
