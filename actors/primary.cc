@@ -87,7 +87,7 @@ void Primary::Progress(absl::Time now, ReplicaEffects& out) {
     complete_ = std::max(complete_, acked);
   }
   if (copy_.mutations.answer_before_reconciled) complete_ = std::max<uint64_t>(complete_, 1);
-  copy_.store.RaiseMark({epoch_, complete_});
+  copy_.store.RaiseMark({epoch_, copy_.mutations.mark_ahead ? log_.newest() : complete_});
   TrimLog();
 
   if (phase_ == Phase::kReconciling && complete_ >= 1 && now >= wait_until_) {

@@ -62,6 +62,7 @@ void Primary::OnReport(absl::Time now, CopyId from, const Report& report, Replic
 void Primary::StartLearner(absl::Time now, Peer& peer) {
   LearnerDifference difference = CompareLearner(copy_.store, peer.report.report().entries);
   peer.report.Begin(0);
+  if (copy_.mutations.no_restamp) difference.restamp.clear();
   peer.join_seq = log_.newest() + (difference.restamp.empty() ? 0 : 1);
   restamp_.insert(difference.restamp.begin(), difference.restamp.end());
   peer.feed.emplace(copy_.store, peer.request, log_.newest(), std::move(difference.send));
@@ -139,7 +140,7 @@ ReplicaMessage Primary::Make(absl::Time now, CopyId to, ReplicaBody body) const 
           .primary = copy_.self,
           .target = to,
           .stamp = absl::ToUnixNanos(now),
-          .mark = complete_,
+          .mark = copy_.mutations.mark_ahead ? log_.newest() : complete_,
           .body = std::move(body)};
 }
 

@@ -19,6 +19,8 @@ struct ReplicaMutations {
   bool no_lease_wait = false;             // Against P4.3.
   bool move_while_serving = false;        // Against P3.14.
   bool pending_not_electable = false;     // Against P4.2.
+  bool mark_ahead = false;                // Against P3.4: says all have what was only sent.
+  bool no_restamp = false;                // Against P3.8: a learner keeps what it holds beyond us.
 };
 
 inline constexpr ReplicaMutations kNoMutations;

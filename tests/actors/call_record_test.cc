@@ -1,0 +1,192 @@
+// RecordTable: a call that was answered is never run again, and what may be forgotten is.
+#include "troupe/actors/call_record.h"
+
+#include "gtest/gtest.h"
+
+namespace troupe {
+namespace {
+
+using Kind = RecordLookup::Kind;
+
+constexpr uint64_t kHash = 77;
+const absl::Time kStart = absl::UnixEpoch() + absl::Hours(1);
+const ActorId kCaller{5, "caller"};
+
+ClientCall Client(uint64_t sequence, uint64_t first_incomplete = 0) {
+  return {{1, 2}, sequence, first_incomplete};
+}
+ActorCall Caller(uint64_t turn, uint64_t id, uint64_t oldest_unsettled = 0, Epoch epoch = 3,
+                 uint64_t lineage = 1) {
+  return {kCaller, lineage, epoch, turn, oldest_unsettled, {9, id}};
+}
+Kind Meets(const RecordTable& table, const CallId& call, uint64_t hash = kHash) {
+  return table.Lookup(call, hash).kind;
+}
+void Answer(RecordTable& table, const CallId& call, absl::Time now = kStart,
+            std::string result = "r") {
+  table.AdvanceFloor(now, call);
+  table.Add(now, call, kHash, RecordStatus::kOk, std::move(result));
+}
+// Everything a table says, as a change that can be compared.
+std::string Print(const RecordTable& table) {
+  std::string out;
+  RecordChanges whole = table.Whole();
+  for (const auto& client : whole.clients) {
+    out += "client floor " + std::to_string(client.floor) + ":";
+    for (const auto& [sequence, record] : client.records) {
+      out += " " + std::to_string(sequence) + "=" + *record.result;
+    }
+  }
+  for (const auto& caller : whole.callers) {
+    out += " caller " + caller.caller.key + " epoch " + std::to_string(caller.epoch) + " mark " +
+           std::to_string(caller.mark) + ":";
+    for (const auto& [id, record] : caller.records) {
+      out += " " + std::to_string(id.lo) + "@" + std::to_string(record.turn);
+    }
+  }
+  return out;
+}
+
+TEST(RecordTable, GivesTheStoredAnswerToTheSameCall) {
+  RecordTable table;
+  EXPECT_EQ(Meets(table, Client(4)), Kind::kUnknown);
+  Answer(table, Client(4));
+  ASSERT_EQ(Meets(table, Client(4)), Kind::kKnown);
+  EXPECT_EQ(*table.Lookup(Client(4), kHash).record->result, "r");
+  EXPECT_EQ(Meets(table, Client(5)), Kind::kUnknown);
+}
+
+TEST(RecordTable, RefusesOtherArgumentsUnderAKnownId) {
+  RecordTable table;
+  Answer(table, Client(4));
+  EXPECT_EQ(Meets(table, Client(4), kHash + 1), Kind::kMismatch);
+}
+
+TEST(RecordTable, KeepsTheFloorWhenRecordsGo) {
+  RecordTable table;
+  Answer(table, Client(4));
+  Answer(table, Client(5, 5));  // Says that call 4 was answered.
+  EXPECT_EQ(table.record_count(), 1u);
+  EXPECT_EQ(Meets(table, Client(4)), Kind::kStale);
+  EXPECT_EQ(Meets(table, Client(3)), Kind::kStale);
+}
+
+TEST(RecordTable, RemembersThatATooLargeResultWasDone) {
+  RecordTable table;
+  Answer(table, Client(4), kStart, std::string(kRecordResultBytesMax + 1, 'x'));
+  const CallRecord* record = table.Lookup(Client(4), kHash).record;
+  ASSERT_NE(record, nullptr);
+  EXPECT_EQ(record->status, RecordStatus::kTooLarge);
+  EXPECT_TRUE(record->result->empty());
+}
+
+TEST(RecordTable, ReplacesBegunByTheAnswer) {
+  RecordTable table;
+  table.Add(kStart, Client(4), kHash, RecordStatus::kBegun, "");
+  EXPECT_EQ(table.Lookup(Client(4), kHash).record->status, RecordStatus::kBegun);
+  table.Age(kStart + absl::Hours(1));
+  EXPECT_EQ(Meets(table, Client(4)), Kind::kKnown) << "what has begun does not age";
+  Answer(table, Client(4), kStart + absl::Hours(1));
+  EXPECT_EQ(table.Lookup(Client(4), kHash).record->status, RecordStatus::kOk);
+  EXPECT_EQ(table.record_count(), 1u);
+}
+
+TEST(RecordTable, ForgetsAClientsRecordAfterTenMinutesButNotItsFloor) {
+  RecordTable table;
+  Answer(table, Client(4));
+  EXPECT_EQ(table.NextAging(), kStart + absl::Minutes(10));
+  table.Age(kStart + absl::Minutes(10) - absl::Nanoseconds(1));
+  EXPECT_EQ(Meets(table, Client(4)), Kind::kKnown);
+  table.AdvanceFloor(kStart + absl::Minutes(9), Client(9));
+  table.Age(kStart + absl::Minutes(10));
+  EXPECT_EQ(table.record_count(), 0u);
+  EXPECT_EQ(Meets(table, Client(4)), Kind::kStale) << "a late copy must not run again";
+  table.Age(kStart + absl::Minutes(19));
+  EXPECT_TRUE(table.empty()) << "by then every deadline of this client has passed";
+}
+
+TEST(RecordTable, DropsACallersRecordsBelowItsMark) {
+  RecordTable table;
+  Answer(table, Caller(10, 1));
+  Answer(table, Caller(11, 2));
+  Answer(table, Caller(12, 3, 11));
+  EXPECT_EQ(Print(table), " caller caller epoch 3 mark 11: 2@11 3@12");
+  EXPECT_EQ(Meets(table, Caller(10, 1)), Kind::kStale);
+  table.Age(kStart + absl::Hours(9));
+  EXPECT_EQ(Meets(table, Caller(11, 2)), Kind::kKnown) << "records of actors do not age";
+}
+
+TEST(RecordTable, RefusesALowerEpochOfTheCaller) {
+  RecordTable table;
+  Answer(table, Caller(10, 1, 0, 3));
+  Answer(table, Caller(10, 2, 0, 4));
+  EXPECT_EQ(Meets(table, Caller(11, 3, 0, 3)), Kind::kRefused);
+  EXPECT_EQ(Meets(table, Caller(10, 1, 0, 4)), Kind::kKnown) << "a repeated turn repeats its ids";
+}
+
+TEST(RecordTable, SurvivesThatACallerCountsItsTurnsAnew) {
+  RecordTable table;
+  Answer(table, Caller(100, 1, 90, 3, 1));
+  EXPECT_EQ(Meets(table, Caller(2, 1, 1, 5, 2)), Kind::kKnown);
+  table.AdvanceFloor(kStart, Caller(2, 1, 1, 5, 2));
+  EXPECT_EQ(Meets(table, Caller(2, 1, 1, 5, 2)), Kind::kKnown) << "what it did here stays done";
+  EXPECT_EQ(Meets(table, Caller(3, 7, 1, 5, 2)), Kind::kUnknown);
+}
+
+TEST(RecordTable, IsBounded) {
+  RecordTable table;
+  for (uint64_t i = 0; i < kRecordsMax - 10; ++i) Answer(table, Client(i));
+  EXPECT_TRUE(table.CheckRoom(9).ok());
+  EXPECT_EQ(table.CheckRoom(10).code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(RecordTable, IsBoundedInCallersToo) {
+  RecordTable table;
+  for (uint64_t i = 0; i < kRecordOriginsMax; ++i) {
+    table.AdvanceFloor(kStart, ClientCall{{1, i}, 1, 1});
+  }
+  EXPECT_EQ(table.CheckRoom(0).code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(RecordTable, SendsOnlyWhatMoved) {
+  RecordTable table;
+  Answer(table, Client(4));
+  Answer(table, Caller(10, 1));
+  (void)table.TakeChanges();
+  EXPECT_TRUE(table.TakeChanges().empty());
+  Answer(table, Client(5));
+  RecordChanges changes = table.TakeChanges();
+  ASSERT_EQ(changes.clients.size(), 1u);
+  EXPECT_EQ(changes.clients[0].records.size(), 1u);
+  EXPECT_TRUE(changes.callers.empty());
+}
+
+TEST(RecordTable, IsTheSameWhereItsChangesAreReplayed) {
+  RecordTable here, there;
+  auto compare = [&] {
+    there.Replay(here.TakeChanges());
+    EXPECT_EQ(Print(there), Print(here));
+    EXPECT_EQ(there.record_count(), here.record_count());
+  };
+  Answer(here, Client(4));
+  compare();
+  Answer(here, Client(5));
+  Answer(here, Caller(10, 1));
+  compare();
+  Answer(here, Client(6, 6));
+  Answer(here, Caller(12, 2, 11));
+  compare();
+  Answer(here, Caller(2, 3, 1, 5, 2));
+  compare();
+  here.Age(kStart + absl::Hours(1));
+  compare();
+  EXPECT_EQ(there.record_count(), here.record_count());
+  Answer(here, Client(9, 8), kStart + absl::Hours(1));
+  compare();
+  RecordTable fresh;
+  fresh.Replay(here.TakeWhole());
+  EXPECT_EQ(Print(fresh), Print(here));
+}
+
+}  // namespace
+}  // namespace troupe
