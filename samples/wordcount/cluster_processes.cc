@@ -3,15 +3,18 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <stdexcept>
-
-extern char** environ;
+#include <utility>
 
 namespace {
 
@@ -26,7 +29,8 @@ std::vector<int> FreePorts(int count) {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
     auto* raw = reinterpret_cast<sockaddr*>(&address);
-    if (bind(tcp, raw, size) == 0 && getsockname(tcp, raw, &size) == 0 && bind(udp, raw, size) == 0) {
+    if (bind(tcp, raw, size) == 0 && getsockname(tcp, raw, &size) == 0 &&
+        bind(udp, raw, size) == 0) {
       ports.push_back(ntohs(address.sin_port));
     }
     sockets.push_back(tcp);
@@ -37,16 +41,40 @@ std::vector<int> FreePorts(int count) {
   return ports;
 }
 
+// In the child: only what may be done after the fork of a process with threads.
+[[noreturn]] void Become(const NodeProcess& node, const ClusterPlan& plan, char** argv) {
+  if (plan.orphans == Orphans::kDie) prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (plan.cpu >= 0) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(plan.cpu, &set);
+    sched_setaffinity(0, sizeof set, &set);
+  }
+  const int nothing = open("/dev/null", O_RDONLY);
+  const int log = open(node.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
+  dup2(nothing, 0);
+  dup2(log, 1);
+  dup2(log, 2);
+  if (node.network_namespace < 0 || setns(node.network_namespace, CLONE_NEWNET) == 0) {
+    execv(argv[0], argv);
+  }
+  _exit(127);
+}
+
 }  // namespace
 
-ClusterProcesses::ClusterProcesses(std::string binary, std::string directory, int nodes)
-    : binary_(std::move(binary)), directory_(std::move(directory)) {
-  const auto ports = FreePorts(nodes);
-  for (int i = 0; i < nodes; ++i) {
-    const std::string name = std::string("n") + std::to_string(i + 1);
-    nodes_.push_back({name, "127.0.0.1:" + std::to_string(ports[static_cast<size_t>(i)]),
-                      directory_ + "/" + name + ".log", 0});
+ClusterProcesses::ClusterProcesses(ClusterPlan plan) : plan_(std::move(plan)) {
+  for (const auto& place : plan_.places) {
+    const std::string name = "n" + std::to_string(nodes_.size() + 1);
+    nodes_.push_back(
+        {name, place.address, plan_.directory + "/" + name + ".log", place.network_namespace, 0});
   }
+}
+
+std::vector<NodePlace> ClusterProcesses::OnLoopback(int count) {
+  std::vector<NodePlace> out;
+  for (int port : FreePorts(count)) out.push_back({"127.0.0.1:" + std::to_string(port), -1});
+  return out;
 }
 
 ClusterProcesses::~ClusterProcesses() {
@@ -73,26 +101,25 @@ void ClusterProcesses::StartAll() {
 
 void ClusterProcesses::Start(size_t index) {
   auto& node = nodes_[index];
-  std::string seeds;
-  for (const auto& other : nodes_) seeds += (seeds.empty() ? "" : ",") + other.address;
-  std::vector<std::string> args = {binary_,  "--name",   node.name, "--listen", node.address,
-                                   "--join", seeds, "--expect", std::to_string(nodes_.size())};
+  std::vector<std::string> args = {plan_.binary, "--name", node.name, "--listen", node.address};
+  if (nodes_.size() > 1) {  // A single node founds its cluster alone.
+    std::string seeds;
+    for (const auto& other : nodes_) seeds += (seeds.empty() ? "" : ",") + other.address;
+    args.insert(args.end(), {"--join", seeds, "--expect", std::to_string(nodes_.size())});
+  }
+  args.insert(args.end(), plan_.arguments.begin(), plan_.arguments.end());
   std::vector<char*> argv;
   for (auto& arg : args) argv.push_back(arg.data());
   argv.push_back(nullptr);
-
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&files, 1, node.log_file.c_str(),
-                                   O_WRONLY | O_CREAT | O_APPEND, 0644);
-  posix_spawn_file_actions_adddup2(&files, 1, 2);
-  const int failed = posix_spawn(&node.pid, binary_.c_str(), &files, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&files);
-  if (failed != 0) {
-    node.pid = 0;
-    throw std::runtime_error("cannot start " + binary_);
+  if (access(plan_.binary.c_str(), X_OK) != 0) {
+    throw std::runtime_error("there is no program " + plan_.binary);
   }
+  // As fork(). A child in a pid namespace of its own is no process that its peers could watch.
+  const unsigned long flags = SIGCHLD | (node.network_namespace >= 0 ? CLONE_NEWPID : 0);
+  const auto pid = static_cast<pid_t>(syscall(SYS_clone, flags, 0, 0, 0, 0));
+  if (pid < 0) throw std::runtime_error("cannot start " + plan_.binary + ": " + strerror(errno));
+  if (pid == 0) Become(node, plan_, argv.data());
+  node.pid = pid;
 }
 
 void ClusterProcesses::Kill(size_t index, int signal) {

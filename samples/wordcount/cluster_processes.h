@@ -1,4 +1,7 @@
-// ClusterProcesses: real node processes on loopback, started, killed and started again.
+// ClusterProcesses: real node processes, started, killed and started again.
+//
+// On free ports of 127.0.0.1, or each at an address in a network namespace of its own. The thread
+// that starts them is to live as long as they do.
 #pragma once
 
 #include <sys/types.h>
@@ -6,24 +9,45 @@
 #include <string>
 #include <vector>
 
-// One node of the demo: a copy of the node binary.
+// One node: a copy of the node binary.
 struct NodeProcess {
   std::string name;
-  std::string address;  // 127.0.0.1:port
+  std::string address;
   std::string log_file;
+  int network_namespace = -1;
   pid_t pid = 0;  // 0: not running.
+};
+
+// Where a node is to run.
+struct NodePlace {
+  std::string address;         // host:port.
+  int network_namespace = -1;  // Descriptor to enter; with it the node also gets a pid namespace of
+                               // its own, as if it were on another computer. -1: ours.
+};
+
+enum class Orphans { kDie, kLive };  // What becomes of the nodes when this process is gone.
+
+struct ClusterPlan {
+  std::string binary;     // Is run with the settings of troupe::Main.
+  std::string directory;  // For the logs.
+  std::vector<NodePlace> places;
+  std::vector<std::string> arguments = {};  // Beside name, addresses and the number of nodes.
+  Orphans orphans = Orphans::kDie;
+  int cpu = -1;  // To run all of them on; -1: anywhere.
 };
 
 class ClusterProcesses {
  public:
-  // `binary` is run with the settings of troupe::Main. Logs go to `directory`.
-  ClusterProcesses(std::string binary, std::string directory, int nodes);
+  explicit ClusterProcesses(ClusterPlan plan);
   ~ClusterProcesses();  // Kills what still runs, unless released.
   ClusterProcesses(const ClusterProcesses&) = delete;
   ClusterProcesses& operator=(const ClusterProcesses&) = delete;
 
+  // `count` free ports of 127.0.0.1.
+  static std::vector<NodePlace> OnLoopback(int count);
+
   void StartAll();
-  void Start(size_t index);
+  void Start(size_t index);             // Throws std::runtime_error when that is not possible.
   void Kill(size_t index, int signal);  // SIGKILL is waited for.
   void Stop();                          // SIGTERM to all, then waits.
   void Release() { released_ = true; }
@@ -33,8 +57,7 @@ class ClusterProcesses {
   int IndexOf(const std::string& name) const;  // -1 if there is none.
 
  private:
-  std::string binary_;
-  std::string directory_;
+  const ClusterPlan plan_;
   std::vector<NodeProcess> nodes_;
   bool released_ = false;
 };

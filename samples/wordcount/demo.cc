@@ -1,7 +1,7 @@
 // demo: counts the words of real text on three node processes while it kills them.
 //
-// One actor per distinct word, one call per occurrence. At the end every count is compared with what
-// tr, sort and uniq of coreutils say: nothing answered is lost, nothing is done twice.
+// One actor per distinct word, one call per occurrence. At the end every count is compared with
+// what tr, sort and uniq of coreutils say: nothing answered is lost, nothing is done twice.
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,18 +10,14 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
-#include <map>
 #include <optional>
-#include <set>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "cluster_processes.h"
-#include "load.h"
+#include "kill_run.h"
 #include "text.h"
-#include "troupe/actors/client.h"
 #include "troupe/rpc/status.h"
 #include "troupe/runtime/task.h"
 #include "troupe/runtime/uv_machine.h"
@@ -29,8 +25,6 @@
 namespace {
 
 constexpr size_t kInFlight = 256;
-constexpr absl::Duration kStartLimit = absl::Seconds(30);
-constexpr absl::Duration kRecoveryLimit = absl::Seconds(60);
 
 constexpr char kUsage[] =
     "usage: demo [--kills N] [--nodes N] [--seed N] [--json] [--keep] [FILE...]\n"
@@ -49,12 +43,6 @@ struct Options {
   bool json = false;
   bool keep = false;
   std::vector<std::string> files;
-};
-
-struct KillReport {
-  std::string node;
-  bool coordinator = false;
-  double gap_ms = 0;
 };
 
 [[noreturn]] void Die(const std::string& message, int code) {
@@ -110,39 +98,6 @@ Options Parse(int argc, char** argv) {
   return options;
 }
 
-// How well the shards are covered, from the newest map.
-struct Coverage {
-  size_t serving = 0;
-  size_t shards = 0;
-  size_t fewest_copies = 0;   // In sync and on live nodes.
-  size_t wanted_copies = 0;   // As many as can be: replicas, or all nodes that are up.
-  size_t up = 0;
-  std::map<std::string, size_t> primaries;
-  bool full() const { return shards > 0 && serving == shards && fewest_copies >= wanted_copies; }
-};
-
-Coverage Cover(const troupe::ClusterState& map) {
-  Coverage out;
-  for (const auto& node : map.nodes) {
-    if (node.state != troupe::NodeState::kUp) continue;
-    ++out.up;
-    out.primaries[node.name] = 0;
-  }
-  out.shards = map.shards.size();
-  out.wanted_copies = std::min<size_t>(map.config.replicas, out.up);
-  out.fewest_copies = out.wanted_copies;
-  for (const auto& shard : map.shards) {
-    size_t live = 0;
-    for (auto copy : shard.isr) live += map.IsUp(copy);
-    out.fewest_copies = std::min(out.fewest_copies, live);
-    const auto* primary = map.FindBoot(shard.primary);
-    if (shard.state != troupe::ShardState::kActive || primary == nullptr) continue;
-    ++out.serving;
-    ++out.primaries[primary->name];
-  }
-  return out;
-}
-
 // One line about the present, rewritten in place on a terminal.
 class Display {
  public:
@@ -162,9 +117,9 @@ class Display {
     const double rate = static_cast<double>(load_.answered() - shown_answered_) / seconds;
     shown_ = now;
     shown_answered_ = load_.answered();
-    const std::string line = absl::StrFormat(
-        "pass %d %3.0f%%  %d answered  %.0f calls/s  %s", load_.passes() + 1,
-        load_.progress() * 100, load_.answered(), rate, Members());
+    const std::string line =
+        absl::StrFormat("pass %d %3.0f%%  %d answered  %.0f calls/s  %s", load_.passes() + 1,
+                        load_.progress() * 100, load_.answered(), rate, Members());
     if (!terminal_) return Say(line);
     Clear();
     std::printf("          %s", line.c_str());
@@ -183,9 +138,9 @@ class Display {
     std::vector<std::string> parts;
     for (const auto& node : client_.map()->nodes) {
       static constexpr const char* kStates[] = {"up", "draining", "fenced", "left"};
-      parts.push_back(absl::StrCat(node.name, " ", kStates[static_cast<int>(node.state)], " ",
-                                   cover.primaries.count(node.name) ? cover.primaries.at(node.name)
-                                                                    : 0));
+      parts.push_back(
+          absl::StrCat(node.name, " ", kStates[static_cast<int>(node.state)], " ",
+                       cover.primaries.count(node.name) ? cover.primaries.at(node.name) : 0));
     }
     return absl::StrCat("[", absl::StrJoin(parts, ", "), " shards; copies ", cover.fewest_copies,
                         "/", client_.map()->config.replicas, "]");
@@ -214,18 +169,18 @@ class Demo {
         options_(std::move(options)),
         words_(std::move(words)),
         random_(options_.seed),
-        cluster_(std::move(binary), std::move(directory), options_.nodes) {}
+        cluster_({.binary = std::move(binary),
+                  .directory = std::move(directory),
+                  .places = ClusterProcesses::OnLoopback(options_.nodes),
+                  .orphans = options_.keep ? Orphans::kLive : Orphans::kDie}),
+        run_(host_, cluster_, words_, kInFlight,
+             [this](const std::string& text) { display_->Say(text); }) {}
 
   int Run() {
     auto& scope = machine_.wait_scope();
-    cluster_.StartAll();
-    client_.emplace(host_, troupe::ClientOptions{.nodes = cluster_.addresses(), .name = "demo"});
-    client_->Connected(kStartLimit).wait(scope);
-    load_.emplace(host_, *client_, words_, kInFlight);
-    display_.emplace(host_, *load_, *client_);
-    WaitFor("all nodes in the cluster", kStartLimit, [this](const Coverage& c) {
-      return c.full() && c.up == static_cast<size_t>(options_.nodes);
-    }).Wait(scope);
+    run_.Found().Wait(scope);
+    load_ = &run_.load();
+    display_.emplace(host_, *load_, run_.client());
     display_->Say(absl::StrFormat("%d nodes up, %d words in the text, seed %d", options_.nodes,
                                   words_.size(), options_.seed));
     began_ = host_.clock().Now();
@@ -240,126 +195,37 @@ class Demo {
   }
 
  private:
-  troupe::Task<void> Sleep(absl::Duration duration) {
-    auto slept = host_.timer().afterDelay(absl::ToInt64Microseconds(duration) * kj::MICROSECONDS);
-    co_await slept;
-  }
-
   troupe::Task<void> ShowLoop() {
     for (;;) {
       display_->Show();
-      auto slept = Sleep(display_->interval());
-      co_await slept;
-    }
-  }
-
-  troupe::Task<void> WaitFor(std::string what, absl::Duration limit,
-                             std::function<bool(const Coverage&)> done) {
-    const absl::Time deadline = host_.clock().Now() + limit;
-    while (!client_->map() || !done(Cover(*client_->map()))) {
-      if (host_.clock().Now() > deadline) {
-        auto failure = troupe::Overloaded(
-            absl::StrCat("waited ", absl::FormatDuration(limit), " in vain for ", what));
-        co_await troupe::Fail(kj::mv(failure));
-      }
-      auto slept = Sleep(absl::Milliseconds(5));
+      auto slept = run_.Sleep(display_->interval());
       co_await slept;
     }
   }
 
   troupe::Task<void> KillAll() {
     for (int i = 0; i < options_.kills; ++i) {
-      auto calm = Sleep(absl::Milliseconds(700 + static_cast<int64_t>(random_.Below(600))));
+      auto calm = run_.Sleep(absl::Milliseconds(700 + static_cast<int64_t>(random_.Below(600))));
       co_await calm;
-      auto killed = KillOne();
-      co_await killed;
+      auto killed = run_.Kill(random_.Below(cluster_.nodes().size()));
+      kills_.push_back(co_await killed);
     }
-  }
-
-  troupe::Task<void> KillOne() {
-    const size_t victim = random_.Below(cluster_.nodes().size());
-    const std::string name = cluster_.nodes()[victim].name;
-    auto coordinator = Coordinator();
-    const std::string coordinator_name = co_await coordinator;
-    const troupe::Boot boot = client_->map()->FindNode(name)->boot;
-    const absl::Time at = host_.clock().Now();
-    load_->MarkKill(at);
-    cluster_.Kill(victim, SIGKILL);
-    display_->Say(absl::StrCat("kill -9 ", name,
-                               name == coordinator_name ? ", which was the coordinator" : ""));
-    auto noticed = WaitFor(absl::StrCat("the loss of ", name, " to be noticed"), kRecoveryLimit,
-                           [this, boot](const Coverage&) { return !client_->map()->IsUp(boot); });
-    co_await noticed;
-    auto covered = WaitFor("full redundancy", kRecoveryLimit,
-                           [](const Coverage& c) { return c.full(); });
-    co_await covered;
-    const absl::Duration redundant = host_.clock().Now() - at;
-    auto calm = Sleep(absl::Milliseconds(300));  // Calls caught by the kill are through by now.
-    co_await calm;
-    const double gap = absl::ToDoubleMilliseconds(load_->GapSinceKill());
-    kills_.push_back({name, name == coordinator_name, gap});
-    display_->Say(absl::StrFormat("longest gap of a call %.1f ms; redundant again after %.0f ms",
-                                  gap, absl::ToDoubleMilliseconds(redundant)));
-    cluster_.Start(victim);
-    display_->Say(absl::StrCat("started ", name, " again, empty"));
-    auto back = WaitFor(absl::StrCat(name, " to be in sync again"), kRecoveryLimit,
-                        [this](const Coverage& c) {
-                          return c.full() && c.up == static_cast<size_t>(options_.nodes);
-                        });
-    co_await back;
-    display_->Say(absl::StrCat(name, " is in sync again"));
-  }
-
-  troupe::Task<std::string> Coordinator() {
-    for (const auto& node : cluster_.nodes()) {
-      auto asked = client_->Status(node.name, absl::Milliseconds(500));
-      auto status = co_await troupe::Settled(asked);
-      if (!status.ok()) continue;
-      capnp::FlatArrayMessageReader reader(status.value().words());
-      std::string name = reader.getRoot<troupe::wire::StatusFrame>().getCoordinator().cStr();
-      co_return name;
-    }
-    co_return std::string();
-  }
-
-  troupe::Task<uint64_t> CountOf(std::string word) {
-    auto ref = client_->Get<Word>(word);
-    auto sent = ref.countRequest().send();
-    auto reply = co_await sent;
-    co_return reply.getCount();
   }
 
   int Verify() {
-    auto& scope = machine_.wait_scope();
     display_->Say("reading every count back");
     auto expected = CountByCoreutils(options_.files);
     if (!expected.ok()) Die(std::string(expected.status().message()), 1);
-    std::set<std::string> distinct(words_.begin(), words_.end());
-    uint64_t lost = 0, doubled = 0;
-    std::vector<std::pair<std::string, kj::Promise<uint64_t>>> counts;
-    auto settle = [&] {
-      for (auto& [word, promise] : counts) {
-        const uint64_t want = (*expected)[word] * load_->passes();
-        const uint64_t have = promise.wait(scope);
-        if (have < want) lost += want - have;
-        if (have > want) doubled += have - want;
-        (*expected)[word] = 0;
-      }
-      counts.clear();
-    };
-    for (const auto& word : distinct) {
-      counts.emplace_back(word, CountOf(word));
-      if (counts.size() == kInFlight) settle();
-    }
-    settle();
-    for (const auto& [word, count] : *expected) lost += count * load_->passes();
-    Report(distinct.size(), lost, doubled);
+    for (auto& [word, count] : *expected) count *= load_->passes();
+    const size_t distinct = expected->size();
+    const auto tally = run_.Compare(std::move(*expected)).Wait(machine_.wait_scope());
+    Report(distinct, tally.lost, tally.doubled);
     if (options_.keep) {
       cluster_.Release();
     } else {
       cluster_.Stop();
     }
-    return lost == 0 && doubled == 0 && load_->errors() == 0 ? 0 : 1;
+    return tally.lost == 0 && tally.doubled == 0 && load_->errors() == 0 ? 0 : 1;
   }
 
   void Report(size_t distinct, uint64_t lost, uint64_t doubled) {
@@ -400,8 +266,8 @@ class Demo {
   const std::vector<std::string> words_;
   troupe::Random random_;
   ClusterProcesses cluster_;
-  std::optional<troupe::Client> client_;
-  std::optional<Load> load_;
+  KillRun run_;
+  Load* load_ = nullptr;  // Of run_, once there is one.
   std::optional<Display> display_;
   std::vector<KillReport> kills_;
   absl::Time began_;
@@ -415,7 +281,8 @@ int main(int argc, char** argv) {
   auto words = ReadWords(options.files);
   if (!words.ok()) Die(std::string(words.status().message()), 2);
   if (words->empty()) Die("there are no words in the files given", 2);
-  const auto binary = std::filesystem::canonical("/proc/self/exe").parent_path() / "troupe-wordcount";
+  const auto binary =
+      std::filesystem::canonical("/proc/self/exe").parent_path() / "troupe-wordcount";
   char directory[] = "/tmp/troupe-demo-XXXXXX";
   if (mkdtemp(directory) == nullptr) Die("cannot make a directory in /tmp for the logs", 1);
   troupe::SetStandardErrorLogLevel(troupe::LogLevel::kError);
