@@ -2,13 +2,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 #include <random>
 #include <thread>
 
@@ -23,6 +22,7 @@
 namespace troupe {
 namespace {
 
+constexpr size_t kFileBytesMax = 1 << 20;  // Of settings; far beyond any list of nodes.
 constexpr absl::Duration kDrainGrace = absl::Seconds(2);  // For leaving, after the drain's limit.
 
 NodeDefaults DefaultsHere() {
@@ -40,10 +40,24 @@ std::vector<std::string> Environment() {
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  if (!in.good() && !in.eof()) {
-    return absl::UnavailableError(absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
+  std::string text;
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  bool failed = file == nullptr;
+  char chunk[4096];
+  while (!failed && text.size() <= kFileBytesMax) {
+    const size_t got = std::fread(chunk, 1, sizeof chunk, file);
+    failed = std::ferror(file) != 0;
+    if (got == 0) break;
+    text.append(chunk, got);
+  }
+  const int error = errno;
+  if (file != nullptr) std::fclose(file);
+  if (failed) {
+    return absl::UnavailableError(absl::StrCat("cannot read ", path, ": ", std::strerror(error)));
+  }
+  if (text.size() > kFileBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("expected at most ", kFileBytesMax, " bytes in ", path));
   }
   return text;
 }

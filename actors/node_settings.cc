@@ -201,7 +201,7 @@ std::vector<SettingInfo> NodeSettingTable(const NodeDefaults& defaults) {
        "then.",
        [](const std::string& v) { return CountWithin(v, 1, kShardsMax); }},
       {"profile", kText, "NAME", "lan-fast", "lan-fast, lan, wan or ci",
-       "How fast failures are found: in about 1 s, 5 s, 15 s or, for slow machines, 5 s. The same "
+       "How fast failures are found: in about 1 s, 6 s, 35 s or, for slow machines, 5 s. The same "
        "on "
        "all nodes.",
        [](const std::string& v) { return SwimProfile(v).ok(); }},
