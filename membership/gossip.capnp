@@ -9,7 +9,7 @@
 @0x8b3cfd67f705b7f5;
 
 using Cxx = import "/capnp/c++.capnp";
-$Cxx.namespace("troupe::wire");
+$Cxx.namespace("troupe::wire::gossip");
 
 struct Header {
   # In front of every datagram and push/pull, written by its sender about itself.

@@ -21,7 +21,7 @@ constexpr int kNestingMax = 4;  // Message, list, update; one to spare.
 
 kj::StringPtr Text(const std::string& text) { return kj::StringPtr(text.c_str(), text.size()); }
 
-void WriteHeader(const GossipHeader& from, wire::Header::Builder to) {
+void WriteHeader(const GossipHeader& from, wire::gossip::Header::Builder to) {
   to.setVersion(from.version);
   to.setOldest(from.oldest);
   to.setClusterHi(from.cluster.hi);
@@ -33,13 +33,13 @@ void WriteHeader(const GossipHeader& from, wire::Header::Builder to) {
   to.setMapVersion(from.map_version);
 }
 
-void WriteUpdate(const Member& from, wire::Update::Builder to) {
+void WriteUpdate(const Member& from, wire::gossip::Update::Builder to) {
   to.setName(Text(from.id.name));
   to.setNonceHi(from.id.nonce.hi);
   to.setNonceLo(from.id.nonce.lo);
   to.setBoot(from.id.boot);
   to.setIncarnation(from.incarnation);
-  to.setState(static_cast<wire::State>(from.state));
+  to.setState(static_cast<wire::gossip::State>(from.state));
   if (!from.rpc_address.empty()) to.setRpcAddress(Text(from.rpc_address));
   if (!from.gossip_address.empty()) to.setGossipAddress(Text(from.gossip_address));
   if (!from.accuser.empty()) to.setAccuser(Text(from.accuser));
@@ -56,7 +56,7 @@ void WriteUpdates(const std::vector<Member>& from, List to) {
 }
 
 struct BodyWriter {
-  wire::Datagram::Builder to;
+  wire::gossip::Datagram::Builder to;
   void operator()(const GossipOnly&) { to.setGossip(); }
   void operator()(const Nack& nack) { to.initNack().setSequence(nack.sequence); }
   void operator()(const Ack& ack) {
@@ -106,7 +106,7 @@ absl::Status CheckText(std::string_view text, size_t bytes_max, const char* what
 
 std::string ReadText(capnp::Text::Reader text) { return std::string(text.begin(), text.size()); }
 
-absl::StatusOr<GossipHeader> ReadHeader(wire::Header::Reader from) {
+absl::StatusOr<GossipHeader> ReadHeader(wire::gossip::Header::Reader from) {
   GossipHeader header;
   header.version = from.getVersion();
   header.oldest = from.getOldest();
@@ -121,8 +121,8 @@ absl::StatusOr<GossipHeader> ReadHeader(wire::Header::Reader from) {
 }
 
 // Nothing, for a state this version does not know.
-absl::StatusOr<std::optional<Member>> ReadUpdate(wire::Update::Reader from) {
-  if (from.getState() > wire::State::LEFT) return std::optional<Member>();
+absl::StatusOr<std::optional<Member>> ReadUpdate(wire::gossip::Update::Reader from) {
+  if (from.getState() > wire::gossip::State::LEFT) return std::optional<Member>();
   if (from.getMetadata().size() > kMetadataBytesMax || from.getName().size() > kNodeNameBytesMax ||
       from.getRpcAddress().size() > kAddressBytesMax ||
       from.getAccuser().size() > kNodeNameBytesMax ||
@@ -157,14 +157,14 @@ absl::StatusOr<std::optional<Member>> ReadUpdate(wire::Update::Reader from) {
   return std::optional<Member>(std::move(member));
 }
 
-absl::StatusOr<std::vector<Member>> ReadUpdates(capnp::List<wire::Update>::Reader from,
+absl::StatusOr<std::vector<Member>> ReadUpdates(capnp::List<wire::gossip::Update>::Reader from,
                                                 size_t count_max) {
   if (from.size() > count_max) {
     return Malformed(absl::StrCat("at most ", count_max, " updates, got ", from.size()));
   }
   std::vector<Member> members;
   members.reserve(from.size());
-  for (wire::Update::Reader update : from) {
+  for (wire::gossip::Update::Reader update : from) {
     absl::StatusOr<std::optional<Member>> member = ReadUpdate(update);
     if (!member.ok()) return member.status();
     if (member->has_value()) members.push_back(std::move(**member));
@@ -179,17 +179,17 @@ absl::StatusOr<GossipBody> ReadAddressed(From from) {
   return GossipBody(std::move(body));
 }
 
-absl::StatusOr<GossipBody> ReadBody(wire::Datagram::Reader from) {
+absl::StatusOr<GossipBody> ReadBody(wire::gossip::Datagram::Reader from) {
   switch (from.which()) {
-    case wire::Datagram::GOSSIP:
+    case wire::gossip::Datagram::GOSSIP:
       return GossipBody(GossipOnly{});
-    case wire::Datagram::PING:
+    case wire::gossip::Datagram::PING:
       return ReadAddressed<Ping>(from.getPing());
-    case wire::Datagram::PING_REQ:
+    case wire::gossip::Datagram::PING_REQ:
       return ReadAddressed<PingReq>(from.getPingReq());
-    case wire::Datagram::NACK:
+    case wire::gossip::Datagram::NACK:
       return GossipBody(Nack{from.getNack().getSequence()});
-    case wire::Datagram::ACK: {
+    case wire::gossip::Datagram::ACK: {
       auto ack = from.getAck();
       return GossipBody(Ack{ack.getSequence(), {ack.getNonceHi(), ack.getNonceLo()}});
     }
@@ -197,7 +197,7 @@ absl::StatusOr<GossipBody> ReadBody(wire::Datagram::Reader from) {
   return GossipBody(GossipOnly{});  // A newer body: its updates still count.
 }
 
-absl::StatusOr<GossipDatagram> ReadDatagram(wire::Datagram::Reader from) {
+absl::StatusOr<GossipDatagram> ReadDatagram(wire::gossip::Datagram::Reader from) {
   absl::StatusOr<GossipHeader> header = ReadHeader(from.getHeader());
   if (!header.ok()) return header.status();
   GossipDatagram datagram{std::move(*header), GossipOnly{}, {}};
@@ -211,7 +211,7 @@ absl::StatusOr<GossipDatagram> ReadDatagram(wire::Datagram::Reader from) {
   return datagram;
 }
 
-absl::StatusOr<PushPull> ReadPushPull(wire::PushPull::Reader from) {
+absl::StatusOr<PushPull> ReadPushPull(wire::gossip::PushPull::Reader from) {
   absl::StatusOr<GossipHeader> header = ReadHeader(from.getHeader());
   if (!header.ok()) return header.status();
   PushPull push_pull{std::move(*header), {}};
@@ -263,7 +263,7 @@ absl::Status CheckMetadata(std::string_view metadata) {
 std::vector<std::byte> Encode(const GossipDatagram& datagram) {
   capnp::word scratch[kDatagramBytesMax / kWord + 64] = {};
   capnp::MallocMessageBuilder message(kj::arrayPtr(scratch, kDatagramBytesMax / kWord + 64));
-  auto root = message.initRoot<wire::Datagram>();
+  auto root = message.initRoot<wire::gossip::Datagram>();
   WriteHeader(datagram.header, root.initHeader());
   WriteUpdates(datagram.updates, root.initUpdates(static_cast<unsigned>(datagram.updates.size())));
   std::visit(BodyWriter{root}, datagram.body);
@@ -272,7 +272,7 @@ std::vector<std::byte> Encode(const GossipDatagram& datagram) {
 
 std::vector<std::byte> Encode(const PushPull& push_pull) {
   capnp::MallocMessageBuilder message;
-  auto root = message.initRoot<wire::PushPull>();
+  auto root = message.initRoot<wire::gossip::PushPull>();
   WriteHeader(push_pull.header, root.initHeader());
   WriteUpdates(push_pull.members,
                root.initMembers(static_cast<unsigned>(push_pull.members.size())));
@@ -280,7 +280,7 @@ std::vector<std::byte> Encode(const PushPull& push_pull) {
 }
 
 size_t EncodedBytes(const Member& update) {
-  constexpr size_t kFixed = capnp::_::structSize<wire::Update>().total() * kWord;
+  constexpr size_t kFixed = capnp::_::structSize<wire::gossip::Update>().total() * kWord;
   return kFixed + TextBytes(update.id.name) + TextBytes(update.rpc_address) +
          TextBytes(update.gossip_address) + TextBytes(update.accuser) +
          (update.metadata.size() + kWord - 1) / kWord * kWord;
@@ -291,11 +291,11 @@ size_t EncodedBytes(const GossipHeader& header, const GossipBody& body) {
 }
 
 absl::StatusOr<GossipDatagram> DecodeDatagram(std::span<const std::byte> bytes) {
-  return Guarded<wire::Datagram>(bytes, kDatagramBytesMax, ReadDatagram);
+  return Guarded<wire::gossip::Datagram>(bytes, kDatagramBytesMax, ReadDatagram);
 }
 
 absl::StatusOr<PushPull> DecodePushPull(std::span<const std::byte> bytes) {
-  return Guarded<wire::PushPull>(bytes, kPushPullBytesMax, ReadPushPull);
+  return Guarded<wire::gossip::PushPull>(bytes, kPushPullBytesMax, ReadPushPull);
 }
 
 }  // namespace troupe

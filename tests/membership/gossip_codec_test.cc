@@ -152,7 +152,7 @@ TEST(GossipCodec, AnEmptyListOfMillionsIsRejected) {
 TEST(GossipCodec, TooManyUpdatesAreRejected) {
   std::vector<Member> many(kUpdatesMax + 1, Suspect("a", 1, "b"));
   capnp::MallocMessageBuilder message;
-  auto datagram = message.initRoot<wire::Datagram>();
+  auto datagram = message.initRoot<wire::gossip::Datagram>();
   datagram.initHeader().setName("a");
   datagram.getHeader().setNonceLo(1);
   datagram.initUpdates(kUpdatesMax + 1);
@@ -161,13 +161,13 @@ TEST(GossipCodec, TooManyUpdatesAreRejected) {
 
 TEST(GossipCodec, AnUnknownStateDropsThatUpdateAlone) {
   capnp::MallocMessageBuilder message;
-  auto datagram = message.initRoot<wire::Datagram>();
+  auto datagram = message.initRoot<wire::gossip::Datagram>();
   datagram.initHeader().setName("s");
   datagram.getHeader().setNonceLo(1);
   datagram.getHeader().setVersion(2);
   datagram.getHeader().setOldest(1);
   auto updates = datagram.initUpdates(2);
-  updates[0].setState(static_cast<wire::State>(9));
+  updates[0].setState(static_cast<wire::gossip::State>(9));
   updates[1].setName("a");
   updates[1].setNonceLo(5);
   updates[1].setRpcAddress("a:1");

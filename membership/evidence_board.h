@@ -1,0 +1,81 @@
+// EvidenceBoard: what nodes report of each other, and whom that shows to be dead.
+//
+// Pure; not thread-safe; one per voter. Reports are gathered for a moment, so that a rack that
+// fails is one change of the map. Source: PROTOCOL.md P5, DESIGN.md 8; the cut after Suresh et al.,
+// "Stable and Consistent Membership at Scale with Rapid", 2018.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "troupe/membership/cluster_state.h"
+
+namespace troupe {
+
+enum class Sighting : uint8_t {
+  kLost,     // An established link of the observer ended.
+  kRefused,  // A fresh socket of the observer was told that nobody is there.
+  kExited,   // Proof.
+  kDead,     // The failure detector's verdict.
+};
+
+struct Report {
+  std::string observer;
+  std::string subject;
+  Boot boot = 0;  // Of the subject.
+  Sighting kind = Sighting::kLost;
+};
+
+struct EvidenceOptions {
+  absl::Duration gather = absl::Milliseconds(10);  // From the first report that tells, to the cut.
+  absl::Duration window = absl::Seconds(2);        // Observers agree within it, or do not.
+  absl::Duration again = absl::Milliseconds(200);  // Until a fence that was not chosen is repeated.
+  bool trust_refused = false;
+};
+
+class EvidenceBoard {
+ public:
+  // When anything last came from that node, as this node saw it.
+  using LastSign = std::function<absl::Time(const std::string& node)>;
+
+  explicit EvidenceBoard(EvidenceOptions options = {}) : options_(options) {}
+
+  // Reports of boots that are not current and alive in the map are dropped.
+  void Add(absl::Time now, const ClusterState& map, const Report& report);
+
+  // What the reports amount to. `kShown` is enough to fence, now.
+  enum class Verdict : uint8_t { kNothing, kShown, kProven };
+  Verdict Judge(absl::Time now, const ClusterState& map, const std::string& node,
+                const LastSign& last_sign) const;
+
+  // Those to fence at this moment; empty while the cut is gathering. Repeats what the map does not
+  // show after a while.
+  std::vector<Command> TakeCut(absl::Time now, const ClusterState& map, const LastSign& last_sign);
+  absl::Time wake() const { return wake_; }
+
+  // Drops what the map has settled.
+  void OnMap(const ClusterState& map);
+  void Forget(const std::string& node) { subjects_.erase(node); }
+
+ private:
+  struct Subject {
+    Boot boot = 0;
+    std::map<std::string, absl::Time> lost;     // By observer.
+    std::map<std::string, absl::Time> refused;
+    bool exited = false;
+    bool dead = false;
+  };
+
+  bool AgreedByObservers(absl::Time now, const ClusterState& map, const std::string& node,
+                         const Subject& subject) const;
+  bool MostAreLost(absl::Time now, const ClusterState& map) const;
+
+  const EvidenceOptions options_;
+  std::map<std::string, Subject> subjects_;  // By name; at most one per node of the map.
+  absl::Time wake_ = absl::InfiniteFuture();
+};
+
+}  // namespace troupe

@@ -1,0 +1,56 @@
+#include "troupe/membership/membership.h"
+
+#include <utility>
+
+#include "troupe/membership/membership_impl.h"
+#include "troupe/rpc/status.h"
+
+namespace troupe {
+
+Membership::Membership(Machine& machine, MembershipOptions options, Watcher& watcher)
+    : impl_(std::make_unique<Impl>(machine, std::move(options), watcher)) {}
+
+Membership::~Membership() noexcept(false) = default;
+
+absl::Status Membership::Start(const std::string& address) { return impl_->Start(address); }
+
+void Membership::OnControlLink(kj::Own<Link> link) { impl_->links.Accept(kj::mv(link)); }
+
+Introduction Membership::Introduce() const { return impl_->self.Introduce(); }
+
+std::optional<RefusalReason> Membership::JudgePeer(const Introduction& theirs) {
+  return impl_->JudgePeer(theirs);
+}
+
+SharedMap Membership::map() const { return impl_->maps.map(); }
+Boot Membership::boot() const { return impl_->self.boot; }
+std::string Membership::coordinator() const { return impl_->CoordinatorName(); }
+
+std::vector<MemberView> Membership::members() const {
+  std::vector<MemberView> out;
+  for (const Member& member : impl_->gossip.swim().Members()) {
+    out.push_back({member.id.name, member.id.boot, std::string(ToString(member.state)),
+                   member.rpc_address});
+  }
+  return out;
+}
+
+kj::Promise<void> Membership::Submit(Command command, absl::Duration limit) {
+  return impl_->shell.Execute(std::move(command), limit)
+      .then([](absl::Status&& status) -> kj::Promise<void> {
+        if (!status.ok()) return ToException(status);
+        return kj::READY_NOW;
+      });
+}
+
+kj::Promise<SharedMap> Membership::Confirm() { return impl_->Confirm(); }
+
+void Membership::OnEvidence(const std::string& node, Boot boot, Evidence evidence) {
+  impl_->OnEvidence(node, boot, evidence);
+}
+
+void Membership::OnTraffic(const std::string& node, Boot boot) { impl_->OnTraffic(node, boot); }
+
+kj::Promise<void> Membership::Leave(absl::Duration limit) { return impl_->Leave(limit); }
+
+}  // namespace troupe

@@ -1,0 +1,115 @@
+// Membership::Impl: joins the parts of membership to one.
+//
+// Holds them, passes on what one has for another, and decides nothing that a part can decide.
+// Threads: the control loop.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "kj/async.h"
+#include "troupe/membership/alarm.h"
+#include "troupe/membership/comeback.h"
+#include "troupe/membership/control_links.h"
+#include "troupe/membership/evidence_shell.h"
+#include "troupe/membership/founding.h"
+#include "troupe/membership/gossip_shell.h"
+#include "troupe/membership/map_spread.h"
+#include "troupe/membership/map_store.h"
+#include "troupe/membership/membership.h"
+#include "troupe/membership/register_shell.h"
+#include "troupe/membership/registrar.h"
+#include "troupe/membership/seeds.h"
+#include "troupe/membership/self.h"
+
+namespace troupe {
+
+struct Membership::Impl final : private ControlLinks::Watcher,
+                                private GossipShell::Owner,
+                                private RegisterShell::Owner,
+                                private EvidenceShell::Owner,
+                                private Founding::Owner,
+                                private MapSpread::Owner,
+                                private kj::TaskSet::ErrorHandler {
+  Impl(Machine& machine, MembershipOptions options, Membership::Watcher& watcher);
+
+  absl::Status Start(const std::string& bound);
+  std::optional<RefusalReason> JudgePeer(const Introduction& theirs);
+  void OnEvidence(const std::string& node, Boot boot, Evidence evidence);
+  void OnTraffic(const std::string& node, Boot boot);
+  kj::Promise<SharedMap> Confirm();
+  kj::Promise<void> Leave(absl::Duration limit);
+  std::string CoordinatorName() const;
+
+  Self self;
+  Membership::Watcher& watcher;
+  MapStore maps;
+  ControlLinks links;
+  GossipShell gossip;
+  RegisterShell shell;
+  Registrar registrar;
+  Founding founding;
+  MapSpread spread;
+  EvidenceShell evidence;
+  Comeback comeback;
+  Seeds seeds;
+
+ private:
+  struct StoredMap;
+
+  // membership_impl.cc
+  absl::Status CheckOptions(const std::string& bound) const;
+  absl::Status LoadMap();
+  void Begin();
+  void Taken(const SharedMap& before);
+  void SayWhatChanged(const SharedMap& before) const;
+  void Store();
+  void WantLinks();
+  void UpdateOrder();
+  void Repair();
+  VoterView ViewOf(const VoterId& voter) const;
+  void SayStranger(const std::string& what, const SwimNotice& notice);
+
+  // leave.cc
+  kj::Promise<void> LeaveRegister(absl::Time deadline);
+  kj::Promise<void> LeaveGossip();
+
+  // ControlLinks::Watcher
+  void OnRequest(LinkNumber from, const Introduction& peer, Frame& frame) override;
+  void OnAnswer(const std::string& node, const Introduction& peer, Frame& frame) override;
+  void OnPeer(const Introduction& peer) override;
+  void OnTraffic(const Introduction& peer) override;
+  void OnDialedUp(const std::string& node) override;
+  void OnLost(const Introduction& peer, LinkEnd end) override;
+  void OnDialFailed(const std::string& node, const LinkLoss& loss) override;
+  // GossipShell::Owner
+  void OnNotice(const SwimNotice& notice) override;
+  void OnSeedProblem(const std::string& address, const ControlLinks::Visit& visit) override;
+  // RegisterShell::Owner
+  void OnChosen(const ClusterState& chosen) override;
+  kj::Promise<std::vector<Command>> BeforeRegister(const Register& command) override;
+  void NeedMap(const std::string& node, uint64_t version) override;
+  // EvidenceShell::Owner
+  bool Coordinates() override;
+  void OnVerdict() override;
+  // Founding::Owner
+  std::vector<Member> Seen() const override;
+  bool MayFoundAlone() const override;
+  void OnFounded(const ValuePtr& value) override;
+  // MapSpread::Owner
+  void TakeNews(uint64_t base, std::span<const std::byte> bytes) override;
+
+  void taskFailed(kj::Exception&& exception) override;
+
+  std::string said_coordinator_;
+  std::map<std::string, absl::Time> said_;  // Of strangers: not before.
+  bool storing_ = false;
+  bool store_again_ = false;
+  kj::Own<kj::PromiseFulfiller<void>> leave_done_;
+  Alarm repair_alarm_;
+  Alarm links_alarm_;
+  kj::TaskSet tasks_;
+};
+
+}  // namespace troupe

@@ -1,0 +1,359 @@
+// Membership: clusters of members on virtual time: founding, joining, dying, coming back.
+#include <cstdlib>
+
+#include "membership_world.h"
+
+namespace troupe {
+namespace {
+
+using Names = std::vector<std::string>;
+
+// Every test runs with several seeds; TROUPE_SEEDS makes them more.
+class MembershipSim : public testing::TestWithParam<uint64_t> {
+ protected:
+  uint64_t seed() const { return GetParam(); }
+};
+
+std::vector<uint64_t> Seeds() {
+  const char* more = std::getenv("TROUPE_SEEDS");
+  std::vector<uint64_t> seeds;
+  for (int i = 1; i <= (more == nullptr ? 3 : std::atoi(more)); ++i) seeds.push_back(i);
+  return seeds;
+}
+INSTANTIATE_TEST_SUITE_P(Seed, MembershipSim, testing::ValuesIn(Seeds()));
+
+// Three that found together.
+void FoundThree(MembershipWorld& world) {
+  const Names names = {"a", "b", "c"};
+  world.AddMachines(names);
+  for (const auto& name : names) world.Start(name, world.OptionsOf(name, names, 3));
+  ASSERT_TRUE(world.Until([&] { return world.Formed(names); }, absl::Seconds(5))) << world.Log();
+  ASSERT_TRUE(world.Until([&] { return world.Voters("a") == 3; }, absl::Seconds(2))) << world.Log();
+  world.world().RunFor(absl::Seconds(1));
+}
+
+// Whoever still lives sees `dead` fenced, and primaries elsewhere.
+bool TakenOver(MembershipWorld& world, const Names& alive, const std::string& dead, Boot boot) {
+  for (const auto& name : alive) {
+    const auto map = world[name].map();
+    const NodeEntry* entry = map->FindNode(dead);
+    if (entry == nullptr || (entry->boot == boot && entry->state != NodeState::kFenced)) return false;
+    for (const auto& shard : map->shards) {
+      if (shard.primary == boot || !map->IsUp(shard.primary)) return false;
+    }
+  }
+  return true;
+}
+
+TEST_P(MembershipSim, OneWithoutSeedsFoundsAlone) {
+  MembershipWorld world(seed());
+  world.AddMachines({"a"});
+  auto& a = world.Start("a", world.OptionsOf("a", {}));
+  ASSERT_TRUE(world.Until([&] { return world.Formed({"a"}); }, absl::Seconds(1))) << world.Log();
+  EXPECT_EQ(a.boot(), 1);
+  EXPECT_FALSE(a.map_before_boot());
+  EXPECT_EQ(a->coordinator(), "a");
+  EXPECT_EQ(world.Voters("a"), 1);
+}
+
+TEST_P(MembershipSim, OneWhoseOnlySeedIsItselfFoundsAlone) {
+  MembershipWorld world(seed());
+  world.AddMachines({"a"});
+  world.world().AddName("cluster.test:7000", {"a"});
+  auto options = world.OptionsOf("a", {"a"});
+  world.Start("a", options);
+  EXPECT_TRUE(world.Until([&] { return world.Formed({"a"}); }, absl::Seconds(3))) << world.Log();
+}
+
+TEST_P(MembershipSim, ThreeThatExpectThreeFoundTogether) {
+  MembershipWorld world(seed());
+  FoundThree(world);
+  EXPECT_EQ(world["a"].map()->cluster, world["c"].map()->cluster);
+  EXPECT_EQ(world["a"].registrations(), 1);
+  EXPECT_EQ(world["a"]->coordinator(), world["b"]->coordinator());
+}
+
+TEST_P(MembershipSim, NobodyServesBeforeAllThreeAreThere) {
+  MembershipWorld world(seed());
+  const Names names = {"a", "b", "c"};
+  world.AddMachines(names);
+  world.Start("a", world.OptionsOf("a", names, 3));
+  world.Start("b", world.OptionsOf("b", names, 3));
+  world.world().RunFor(absl::Seconds(5));
+  EXPECT_EQ(world["a"].map(), nullptr);
+  EXPECT_EQ(world["b"].map(), nullptr);
+  world.Start("c", world.OptionsOf("c", names, 3));
+  // The seed is tried every few seconds by now, but c speaks first.
+  EXPECT_TRUE(world.Until([&] { return world.Formed(names); }, absl::Seconds(5))) << world.Log();
+}
+
+TEST_P(MembershipSim, AFounderThatDiesEarlyIsDoneWithout) {
+  MembershipWorld world(seed());
+  const Names names = {"a", "b", "c"};
+  world.AddMachines(names);
+  for (const auto& name : names) world.Start(name, world.OptionsOf(name, names, 3));
+  world.world().RunFor(absl::Milliseconds(2 + 3 * seed()));
+  world.Kill("a");
+  world.world().RunFor(absl::Seconds(1));
+  world.Restart("a");
+  EXPECT_TRUE(world.Until([&] { return world.Formed(names); }, absl::Seconds(20))) << world.Log();
+}
+
+TEST_P(MembershipSim, AFourthJoins) {
+  MembershipWorld world(seed());
+  FoundThree(world);
+  auto& d = world.Start("d", world.OptionsOf("d", {"b"}));
+  ASSERT_TRUE(world.Until([&] { return world.Formed({"a", "b", "c", "d"}); }, absl::Seconds(3)))
+      << world.Log();
+  EXPECT_FALSE(d.map_before_boot());
+  EXPECT_GT(d.boot(), 3);
+  // It gets copies of its own.
+  world.world().RunFor(absl::Seconds(1));
+  EXPECT_EQ(world["a"]->members().size(), 4);
+}
+
+TEST_P(MembershipSim, VotersBecomeThree) {
+  MembershipWorld world(seed());
+  world.AddMachines({"a", "b", "c"});
+  world.Start("a", world.OptionsOf("a", {}));
+  world.Start("b", world.OptionsOf("b", {"a"}));
+  ASSERT_TRUE(world.Until([&] { return world.Formed({"a", "b"}); }, absl::Seconds(3))) << world.Log();
+  EXPECT_EQ(world.Voters("a"), 1);
+  world.Start("c", world.OptionsOf("c", {"a", "b"}));
+  ASSERT_TRUE(world.Until([&] { return world.Formed({"a", "b", "c"}); }, absl::Seconds(3)))
+      << world.Log();
+  EXPECT_TRUE(world.Until([&] { return world.Voters("c") == 3; }, absl::Seconds(2))) << world.Log();
+}
+
+class Death : public MembershipSim {
+ protected:
+  // Kills `victim` of three; returns how long the others took.
+  absl::Duration KillAndWait(MembershipWorld& world, const std::string& victim) {
+    FoundThree(world);
+    Names alive = {"a", "b", "c"};
+    std::erase(alive, victim);
+    const Boot boot = world[victim].boot();
+    const absl::Time killed = world.world().Now();
+    world.Kill(victim);
+    EXPECT_TRUE(world.Until([&] { return TakenOver(world, alive, victim, boot); },
+                            absl::Seconds(2)))
+        << world.Log();
+    return world.world().Now() - killed;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Seed, Death, testing::ValuesIn(Seeds()));
+
+TEST_P(Death, OfAMemberIsFollowedByANewMap) {
+  MembershipWorld world(seed());
+  EXPECT_LT(KillAndWait(world, "c"), absl::Milliseconds(100)) << world.Log();
+}
+
+TEST_P(Death, OfTheCoordinatorToo) {
+  MembershipWorld world(seed());
+  EXPECT_LT(KillAndWait(world, "a"), absl::Milliseconds(300)) << world.Log();
+  EXPECT_NE(world["b"]->coordinator(), "a");
+}
+
+TEST_P(Death, ObservedOnTheSameComputerIsProof) {
+  SimOptions options;
+  options.hosts = SimHosts::kShared;
+  MembershipWorld world(seed(), options);
+  EXPECT_LT(KillAndWait(world, seed() % 2 == 0 ? "a" : "b"), absl::Milliseconds(100)) << world.Log();
+  const Boot dead = seed() % 2 == 0 ? 1 : 2;
+  bool no_wait = false;
+  for (const auto& shard : world["c"].map()->shards) no_wait = no_wait || shard.no_wait == dead;
+  EXPECT_TRUE(no_wait);
+}
+
+TEST_P(Death, OfAComputerIsFoundByGossip) {
+  MembershipWorld world(seed());
+  FoundThree(world);
+  const Boot boot = world["b"].boot();
+  world.world().PowerOff("b", SimDiskAfter::kKeep);
+  EXPECT_TRUE(world.Until([&] { return TakenOver(world, {"a", "c"}, "b", boot); }, absl::Seconds(3)))
+      << world.Log();
+}
+
+TEST_P(MembershipSim, ARestartFasterThanDetectionGetsANewBoot) {
+  MembershipWorld world(seed());
+  FoundThree(world);
+  const std::string victim = seed() % 2 == 0 ? "a" : "c";
+  const Boot old = world[victim].boot();
+  world.Kill(victim);
+  auto& again = world.Restart(victim);
+  ASSERT_TRUE(world.Until([&] { return world.Formed({"a", "b", "c"}); }, absl::Seconds(5)))
+      << world.Log();
+  EXPECT_GT(again.boot(), old);
+  for (const auto& shard : world["b"].map()->shards) {
+    for (const auto* copies : {&shard.isr, &shard.elr, &shard.learners}) {
+      EXPECT_EQ(std::count(copies->begin(), copies->end(), old), 0);
+    }
+  }
+}
+
+TEST_P(MembershipSim, AMinorityChangesNothingAndComesBack) {
+  MembershipWorld world(seed());
+  FoundThree(world);
+  const Boot boot = world["c"].boot();
+  const uint64_t before = world["c"].map()->version;
+  world.world().Isolate("c");
+  ASSERT_TRUE(world.Until([&] { return TakenOver(world, {"a", "b"}, "c", boot); }, absl::Seconds(4)))
+      << world.Log();
+  EXPECT_EQ(world["c"].map()->version, before);
+  std::string failed;
+  auto confirmed = world["c"]->Confirm().then([&](SharedMap) { failed = "it did not"; },
+                                              [&](kj::Exception&& e) { failed = Words(e); })
+                       .eagerlyEvaluate(nullptr);
+  EXPECT_TRUE(world.Until([&] { return !failed.empty(); }, absl::Seconds(11)));
+  EXPECT_NE(failed, "it did not");
+  world.world().HealAll();
+  // Fenced and alive: it asks to come back, with the same boot.
+  EXPECT_TRUE(world.Until([&] { return world["a"].map()->IsUp(boot) && world["c"].map()->IsUp(boot); },
+                          absl::Seconds(30)))
+      << world.Log();
+  EXPECT_EQ(world["a"].map()->FindNode("c")->generation, 1);
+}
+
+TEST_P(MembershipSim, AProcessThatStoodStillComesBack) {
+  MembershipWorld world(seed());
+  FoundThree(world);
+  const Boot boot = world["b"].boot();
+  world.world().Pause("b");
+  ASSERT_TRUE(world.Until([&] { return TakenOver(world, {"a", "c"}, "b", boot); }, absl::Seconds(4)))
+      << world.Log();
+  world.world().Resume("b");
+  EXPECT_TRUE(world.Until([&] { return world["a"].map()->IsUp(boot); }, absl::Seconds(20)))
+      << world.Log();
+}
+
+TEST_P(MembershipSim, AConfirmIsAnsweredByAQuorum) {
+  MembershipWorld world(seed());
+  FoundThree(world);
+  SharedMap got;
+  auto confirmed = world["c"]->Confirm()
+                       .then([&](SharedMap map) { got = map; })
+                       .eagerlyEvaluate([](kj::Exception&& e) { ADD_FAILURE() << Words(e); });
+  EXPECT_TRUE(world.Until([&] { return got != nullptr; }, absl::Milliseconds(100)));
+}
+
+TEST_P(MembershipSim, ALeaverIsGoneFromVotersMapAndGossip) {
+  MembershipWorld world(seed());
+  FoundThree(world);
+  world.Start("d", world.OptionsOf("d", {"a"}));
+  ASSERT_TRUE(world.Until([&] { return world.Formed({"a", "b", "c", "d"}); }, absl::Seconds(3)));
+  world.world().RunFor(absl::Seconds(1));
+  bool left = false;
+  auto leaving = world["a"]
+                     ->Leave(absl::Seconds(10))
+                     .then([&] { left = true; })
+                     .eagerlyEvaluate([](kj::Exception&& e) { ADD_FAILURE() << Words(e); });
+  ASSERT_TRUE(world.Until([&] { return left; }, absl::Seconds(12))) << world.Log();
+  EXPECT_EQ(world.StateIn("b", "a"), NodeState::kLeft) << world.Log();
+  for (const auto& voter : world["b"].map()->voters) EXPECT_NE(voter.node, "a");
+  EXPECT_EQ(world.Voters("b"), 3);
+  leaving = nullptr;
+  world.Kill("a");
+  world.world().RunFor(absl::Seconds(2));
+  EXPECT_EQ(world.StateIn("b", "a"), NodeState::kLeft);
+}
+
+TEST_P(MembershipSim, AWholeRestartFindsTheRegisterOnTheDisks) {
+  MembershipWorld world(seed(), {}, Disks::kKept);
+  FoundThree(world);
+  const Id128 cluster = world["a"].map()->cluster;
+  const uint64_t before = world["a"].map()->version;
+  for (const auto* name : {"a", "b", "c"}) world.Kill(name);
+  world.world().RunFor(absl::Seconds(1));
+  for (const auto* name : {"c", "a", "b"}) world.Restart(name);
+  ASSERT_TRUE(world.Until([&] { return world.Formed({"a", "b", "c"}); }, absl::Seconds(10)))
+      << world.Log();
+  EXPECT_EQ(world["a"].map()->cluster, cluster);
+  EXPECT_GT(world["a"].map()->version, before);
+  EXPECT_GT(world["a"].boot(), before);
+}
+
+TEST_P(MembershipSim, AWholeRestartGoesOnWithoutOne) {
+  MembershipWorld world(seed(), {}, Disks::kKept);
+  FoundThree(world);
+  for (const auto* name : {"a", "b", "c"}) world.Kill(name);
+  for (const auto* name : {"c", "b"}) world.Restart(name);
+  ASSERT_TRUE(world.Until([&] { return world.Formed({"b", "c"}); }, absl::Seconds(10)))
+      << world.Log();
+  EXPECT_TRUE(world.Until([&] { return world.StateIn("b", "a") == NodeState::kFenced; },
+                          absl::Seconds(15)))
+      << world.Log();
+}
+
+TEST_P(MembershipSim, TwoNodesWithOneNameAreToldSo) {
+  MembershipWorld world(seed());
+  FoundThree(world);
+  world.AddMachines({"d"});
+  const Boot boot = world["b"].boot();
+  auto options = world.OptionsOf("d", {"a", "c"});
+  options.node = "b";
+  world.Start("d", options);
+  EXPECT_TRUE(world.Until([&] { return world.Logged("two nodes with one name: choose"); },
+                          absl::Seconds(10)))
+      << world.Log();
+  world.world().RunFor(absl::Seconds(5));
+  EXPECT_EQ(world["d"].boot(), 0);
+  EXPECT_TRUE(world["a"].map()->IsUp(boot)) << world.Log();
+}
+
+TEST_P(MembershipSim, AnotherClustersNameIsRefusedAndSaid) {
+  MembershipWorld world(seed());
+  FoundThree(world);
+  world.AddMachines({"d"});
+  auto options = world.OptionsOf("d", {"a"});
+  options.cluster_name = "other";
+  world.Start("d", options);
+  world.world().RunFor(absl::Seconds(3));
+  EXPECT_EQ(world["d"].map(), nullptr);
+  EXPECT_TRUE(world.Logged("check --cluster and --join")) << world.Log();
+}
+
+TEST_P(MembershipSim, AnUnreachableSeedIsTriedForEver) {
+  MembershipWorld world(seed());
+  world.AddMachines({"a", "b"});
+  world.Start("b", world.OptionsOf("b", {"a"}));
+  world.world().RunFor(absl::Seconds(60));
+  EXPECT_TRUE(world.Logged("seed not reached"));
+  EXPECT_EQ(world["b"].map(), nullptr);
+  world.Start("a", world.OptionsOf("a", {}));
+  EXPECT_TRUE(world.Until([&] { return world.Formed({"a", "b"}); }, absl::Seconds(10))) << world.Log();
+}
+
+TEST_P(MembershipSim, ANameOfSeveralAddressesIsASeed) {
+  MembershipWorld world(seed());
+  FoundThree(world);
+  world.world().AddName("cluster.test", {"a", "b", "c"});
+  auto options = world.OptionsOf("d", {});
+  options.seeds = {"cluster.test:7000"};
+  world.AddMachines({"d"});
+  options.listen = world.At("d");
+  world.Start("d", options);
+  EXPECT_TRUE(world.Until([&] { return world.Formed({"a", "b", "c", "d"}); }, absl::Seconds(5)))
+      << world.Log();
+}
+
+TEST_P(MembershipSim, OptionsThatContradictEachOtherAreRefused) {
+  MembershipWorld world(seed());
+  world.AddMachines({"a", "b", "c", "d"});
+  EXPECT_EQ(world.TryStart("a", world.OptionsOf("a", {"a", "b", "c", "d"}, 2)).code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST(MembershipSimTrace, IsTheSameForTheSameSeed) {
+  auto run = [](uint64_t seed) {
+    MembershipWorld world(seed);
+    FoundThree(world);
+    world.Kill("a");
+    world.world().RunFor(absl::Seconds(2));
+    return world.world().trace_hash();
+  };
+  EXPECT_EQ(run(7), run(7));
+  EXPECT_NE(run(7), run(8));
+}
+
+}  // namespace
+}  // namespace troupe
