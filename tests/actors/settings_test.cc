@@ -163,6 +163,8 @@ TEST(Settings, BadValuesSayWhatWasExpectedAndWhereTheyAreFrom) {
       {"--name=a b", "letters"},
       {"--cluster=a/b", "letters"},
       {"--expect=0", "from 1 to 64"},
+      {"--expect=3x", "from 1 to 64"},
+      {"--expect=", "from 1 to 64"},
       {"--replicas=17", "from 1 to 16"},
       {"--shards=0", "from 1 to 65536"},
       {"--profile=fast", "lan-fast, lan, wan or ci"},
