@@ -23,7 +23,7 @@ struct CallOptions {
 
   // Within a turn: the call's id instead of a derived one. A turn that is taken up again under
   // another call (Actor::Resume) gives the same id to reach the callee once.
-  std::optional<Id128> id;
+  std::optional<Id128> id = std::nullopt;
 };
 
 class CallOrigin : public kj::Refcounted {

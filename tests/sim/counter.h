@@ -24,13 +24,13 @@ class CounterActor final : public Actor<Counter, CounterState> {
   }
   kj::Promise<void> fail(FailContext call) override {
     value_ += 1000;
-    KJ_FAIL_REQUIRE("told to fail", call.getParams().getText());
+    return KJ_EXCEPTION(FAILED, "told to fail", call.getParams().getText());
   }
   kj::Promise<void> addTo(AddToContext call) override { return AddTo(call); }
   Task<void> AddTo(AddToContext call) {
     const uint64_t by = call.getParams().getBy();
     value_ += by;
-    auto other = context().Get<Counter>(call.getParams().getOther());
+    auto other = context().Get<Counter>(call.getParams().getOther().cStr());
     auto request = other.addRequest();
     request.setBy(by);
     auto sent = request.send();
