@@ -50,6 +50,10 @@ std::vector<std::pair<ActorId, ActorChange>> HeldAnswers::Cut(ActorSource& sourc
     Dirty& dirty = dirty_.find(actor)->second;
     std::optional<ActorChange> change;
     std::vector<Held> covered;
+    if (bytes < bytes_max && dirty.staged.has_value() && dirty.live) {
+      // One image for both, if no turn is open: else the last answer would wait for a batch more.
+      if (auto newer = source.Encode(actor)) Stage(actor, std::move(*newer));
+    }
     if (bytes < bytes_max && dirty.staged.has_value()) {
       change = std::exchange(dirty.staged, std::nullopt);
       covered = std::exchange(dirty.for_staged, {});

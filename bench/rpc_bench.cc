@@ -1,7 +1,7 @@
 #include "rpc_bench.h"
 
-#include <exception>
 #include <map>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -11,6 +11,7 @@
 #include "figures.h"
 #include "peers/echo_peer.h"
 #include "server_process.h"
+#include "troupe/rpc/status.h"
 
 namespace {
 
@@ -27,16 +28,20 @@ struct Contender {
 // Each measurement gets a fresh thread, because event loops belong to threads.
 double MeasureOnThread(EchoPeer& peer, const EchoShape& shape, double seconds, int cpu) {
   double result = 0;
-  std::exception_ptr failure;
+  std::string failure;  // As text: a kj::Exception belongs to its thread.
   std::thread([&] {
     PinTo(cpu);
     try {
       result = peer.Measure(shape, seconds);
-    } catch (...) {
-      failure = std::current_exception();
+    } catch (const kj::Exception& e) {
+      failure = troupe::Words(e);
+    } catch (const std::exception& e) {
+      failure = e.what();
     }
   }).join();
-  if (failure) std::rethrow_exception(failure);
+  if (!failure.empty()) {
+    throw std::runtime_error(absl::StrCat("rpc/", shape.name, ": ", failure));
+  }
   return result;
 }
 

@@ -401,6 +401,32 @@ TEST(ShardReplica, SendsNoImageOfAnOpenTurnButTheOneBefore) {
   EXPECT_EQ(cluster.Words(cluster.Backup(), "a"), "xhalf");
 }
 
+TEST(ShardReplica, AloneAnswersTheLastOfSeveralTurnsToo) {
+  ReplicaCluster cluster(1, 1);
+  auto& copy = cluster.copies.at(1);
+  HoldToken first = cluster.Write(1, "a", "x", 1);
+  copy.replica->Stage({7, "a"}, WordActors::Take(copy.actors->Get(*copy.replica, {7, "a"})));
+  HoldToken last = cluster.Write(1, "a", "y", 2);
+  cluster.Collect();
+  EXPECT_TRUE(cluster.Released(1, first));
+  EXPECT_TRUE(cluster.Released(1, last)) << "nothing else will ask for it";
+  EXPECT_EQ(cluster.Words(1, "a"), "xy");
+}
+
+TEST(ShardReplica, SendsTheTurnsOfOneActorInOneBatchWhenNoneIsOpen) {
+  ReplicaCluster cluster(3);
+  CopyId primary = cluster.primary();
+  auto& copy = cluster.copies.at(primary);
+  HoldToken first = cluster.Write(primary, "a", "x", 1);
+  copy.replica->Stage({7, "a"}, WordActors::Take(copy.actors->Get(*copy.replica, {7, "a"})));
+  HoldToken last = cluster.Write(primary, "a", "y", 2);
+  cluster.Collect();
+  while (!cluster.network.empty()) cluster.DeliverOne();  // One round trip, nothing collected anew.
+  EXPECT_TRUE(cluster.Released(primary, first));
+  EXPECT_TRUE(cluster.Released(primary, last));
+  for (CopyId id : cluster.entry().isr) EXPECT_EQ(cluster.Words(id, "a"), "xy");
+}
+
 // ---- Moves
 
 TEST(ShardReplica, HandsOverWithoutAWait) {
