@@ -24,7 +24,7 @@ std::string HostOf(const NodeEntry& node) {
 
 }  // namespace
 
-void EvidenceBoard::Add(absl::Time now, const ClusterState& map, const Report& report) {
+void EvidenceBoard::Add(absl::Time now, const ClusterState& map, const EvidenceReport& report) {
   if (FindLiving(map, report.subject, report.boot) == nullptr) return;
   const NodeEntry* observer = map.FindNode(report.observer);
   if (observer == nullptr || report.observer == report.subject) return;

@@ -22,7 +22,7 @@ enum class Sighting : uint8_t {
   kDead,     // The failure detector's verdict.
 };
 
-struct Report {
+struct EvidenceReport {
   std::string observer;
   std::string subject;
   Boot boot = 0;  // Of the subject.
@@ -44,7 +44,7 @@ class EvidenceBoard {
   explicit EvidenceBoard(EvidenceOptions options = {}) : options_(options) {}
 
   // Reports of boots that are not current and alive in the map are dropped.
-  void Add(absl::Time now, const ClusterState& map, const Report& report);
+  void Add(absl::Time now, const ClusterState& map, const EvidenceReport& report);
 
   // What the reports amount to. `kShown` is enough to fence, now.
   enum class Verdict : uint8_t { kNothing, kShown, kProven };

@@ -59,7 +59,7 @@ struct BodyWriter {
   wire::gossip::Datagram::Builder to;
   void operator()(const GossipOnly&) { to.setGossip(); }
   void operator()(const Nack& nack) { to.initNack().setSequence(nack.sequence); }
-  void operator()(const Ack& ack) {
+  void operator()(const PingAck& ack) {
     auto body = to.initAck();
     body.setSequence(ack.sequence);
     body.setNonceHi(ack.nonce.hi);
@@ -191,7 +191,7 @@ absl::StatusOr<GossipBody> ReadBody(wire::gossip::Datagram::Reader from) {
       return GossipBody(Nack{from.getNack().getSequence()});
     case wire::gossip::Datagram::ACK: {
       auto ack = from.getAck();
-      return GossipBody(Ack{ack.getSequence(), {ack.getNonceHi(), ack.getNonceLo()}});
+      return GossipBody(PingAck{ack.getSequence(), {ack.getNonceHi(), ack.getNonceLo()}});
     }
   }
   return GossipBody(GossipOnly{});  // A newer body: its updates still count.

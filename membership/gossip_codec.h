@@ -49,10 +49,10 @@ struct Ping {
   Id128 nonce;
   friend bool operator==(const Ping&, const Ping&) = default;
 };
-struct Ack {
+struct PingAck {
   uint64_t sequence = 0;
   Id128 nonce;
-  friend bool operator==(const Ack&, const Ack&) = default;
+  friend bool operator==(const PingAck&, const PingAck&) = default;
 };
 struct PingReq {
   uint64_t sequence = 0;
@@ -64,7 +64,7 @@ struct Nack {
   uint64_t sequence = 0;
   friend bool operator==(const Nack&, const Nack&) = default;
 };
-using GossipBody = std::variant<GossipOnly, Ping, Ack, PingReq, Nack>;
+using GossipBody = std::variant<GossipOnly, Ping, PingAck, PingReq, Nack>;
 
 struct GossipDatagram {
   GossipHeader header;

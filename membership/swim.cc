@@ -188,7 +188,7 @@ void Swim::OnDatagram(absl::Time now, std::string_view from, std::span<const std
   std::vector<Member> first = FactsFor(header.sender);
   if (accused == Accused::kYes && !superseded_) first.insert(first.begin(), RumourOf(self_));
   if (ping != nullptr) Handle(turn, header, from, *ping, std::move(first));
-  if (const auto* ack = std::get_if<Ack>(&datagram->body)) Handle(turn, header, *ack);
+  if (const auto* ack = std::get_if<PingAck>(&datagram->body)) Handle(turn, header, *ack);
   if (const auto* request = std::get_if<PingReq>(&datagram->body))
     Handle(turn, header, from, *request);
   if (const auto* nack = std::get_if<Nack>(&datagram->body)) Handle(turn, header, *nack);

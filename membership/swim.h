@@ -225,7 +225,7 @@ class Swim {
   void RunProbes(Turn& turn);
   void Handle(Turn& turn, const GossipHeader& header, std::string_view from, const Ping& ping,
               std::vector<Member> first);
-  void Handle(Turn& turn, const GossipHeader& header, const Ack& ack);
+  void Handle(Turn& turn, const GossipHeader& header, const PingAck& ack);
   void Handle(Turn& turn, const GossipHeader& header, std::string_view from,
               const PingReq& request);
   void Handle(Turn& turn, const GossipHeader& header, const Nack& nack);

@@ -114,14 +114,14 @@ void Swim::Handle(Turn& turn, const GossipHeader& header, std::string_view from,
     ++counters_.not_for_us;
     return;
   }
-  Send(turn, std::string(from), header.sender.name, Ack{ping.sequence, self_.id.nonce},
+  Send(turn, std::string(from), header.sender.name, PingAck{ping.sequence, self_.id.nonce},
        std::move(first));
 }
 
-void Swim::Handle(Turn& turn, const GossipHeader&, const Ack& ack) {
+void Swim::Handle(Turn& turn, const GossipHeader&, const PingAck& ack) {
   if (std::optional<Relay> relay = probes_.TakeRelay(ack.sequence)) {
     if (relay->target_nonce == ack.nonce) {
-      Send(turn, relay->asker_address, relay->asker_name, Ack{relay->asker_sequence, ack.nonce},
+      Send(turn, relay->asker_address, relay->asker_name, PingAck{relay->asker_sequence, ack.nonce},
            FactsFor({relay->asker_name, relay->asker_nonce, 0}));
     } else {
       probes_.AddRelay(std::move(*relay));

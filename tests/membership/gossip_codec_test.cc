@@ -29,7 +29,7 @@ Member Largest() {
 }
 
 std::vector<GossipBody> AllBodies() {
-  return {GossipOnly{}, Ping{1, "a", {5, 6}}, Ack{2, {7, 8}}, PingReq{3, "b", {9, 1}}, Nack{4}};
+  return {GossipOnly{}, Ping{1, "a", {5, 6}}, PingAck{2, {7, 8}}, PingReq{3, "b", {9, 1}}, Nack{4}};
 }
 
 std::vector<std::byte> Flat(capnp::MessageBuilder& message) {

@@ -167,14 +167,14 @@ class SwimFixture : public ::testing::Test {
     for (auto& notice : done.notices) notices.push_back(std::move(notice));
     for (auto& ping : done.link_pings) link_pings.push_back(std::move(ping));
     for (auto& one : done.push_pulls) push_pulls.push_back(std::move(one));
-    std::vector<std::pair<std::string, Ack>> acks;
+    std::vector<std::pair<std::string, PingAck>> acks;
     for (auto& one : done.datagrams) {
       EXPECT_LE(one.bytes.size(), LanFastProfile().datagram_bytes_max);
       auto decoded = DecodeDatagram(one.bytes);
       ASSERT_TRUE(decoded.ok()) << decoded.status();
       if (const auto* ping = std::get_if<Ping>(&decoded->body)) {
         if (answering.count("*") || answering.count(ping->name)) {
-          acks.emplace_back(ping->name, Ack{ping->sequence, ping->nonce});
+          acks.emplace_back(ping->name, PingAck{ping->sequence, ping->nonce});
         }
       }
       sent.push_back({one.to, std::move(*decoded)});

@@ -511,7 +511,7 @@ TEST_F(SwimLeaving, StillAnswersPings) {
   Know({"a"});
   Leave();
   HearBody("a", Ping{1, "me", NonceOf("me")});
-  EXPECT_EQ(SentBodies<Ack>().size(), 1u);
+  EXPECT_EQ(SentBodies<PingAck>().size(), 1u);
 }
 
 // ---- Numbers.

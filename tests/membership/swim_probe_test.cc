@@ -113,7 +113,7 @@ TEST_F(SwimProbe, AsksEveryCandidateWhenThereAreFew) {
     Ping ping = PingThenSilence("a");
     Run(kTimeout + absl::Milliseconds(1));
     EXPECT_THAT(Helpers(), UnorderedElementsAre("b:2", "c:2"));
-    HearBody("b", Ack{ping.sequence, NonceOf("a")});
+    HearBody("b", PingAck{ping.sequence, NonceOf("a")});
     Forget();
   }
 }
@@ -123,7 +123,7 @@ TEST_F(SwimProbe, SavedByAnIndirectAck) {
   Know({"a", "b", "c"});
   Ping ping = PingThenSilence("a");
   Run(kTimeout + absl::Milliseconds(1));
-  HearBody("b", Ack{ping.sequence, NonceOf("a")});
+  HearBody("b", PingAck{ping.sequence, NonceOf("a")});
   Run(absl::Milliseconds(150));
   EXPECT_EQ(StateOf("a"), MemberState::kAlive);
   EXPECT_THAT(Noticed(Kind::kSuspected), IsEmpty());
@@ -146,12 +146,12 @@ TEST_F(SwimProbe, IgnoresAcksOfAWrongSequenceAWrongProcessOrTooLate) {
   answering = {"b", "c"};
   Know({"a", "b", "c"});
   Ping ping = PingThenSilence("a");
-  HearBody("a", Ack{ping.sequence + 1000, NonceOf("a")});
-  HearBody("a", Ack{ping.sequence, NonceOf("a", 1)});
+  HearBody("a", PingAck{ping.sequence + 1000, NonceOf("a")});
+  HearBody("a", PingAck{ping.sequence, NonceOf("a", 1)});
   EXPECT_EQ(swim.counters().stray_acks, 2u);
   Run(kInterval + absl::Milliseconds(1));
   EXPECT_EQ(StateOf("a"), MemberState::kSuspect);
-  HearBody("a", Ack{ping.sequence, NonceOf("a")});
+  HearBody("a", PingAck{ping.sequence, NonceOf("a")});
   EXPECT_EQ(swim.counters().stray_acks, 3u);
   EXPECT_EQ(StateOf("a"), MemberState::kSuspect);
 }
@@ -160,7 +160,7 @@ TEST_F(SwimProbe, AckBehindItsDeadlineIsIgnoredEvenIfNoTimerHasRun) {
   Know({"a", "b"});
   Ping ping = PingThenSilence("a");
   now += kInterval + absl::Milliseconds(1);
-  HearBody("a", Ack{ping.sequence, NonceOf("a")});
+  HearBody("a", PingAck{ping.sequence, NonceOf("a")});
   EXPECT_EQ(swim.counters().stray_acks, 1u);
 }
 
@@ -219,7 +219,7 @@ TEST_F(SwimProbe, ScoreStretchesTheIntervalAndNotTheTimeout) {
   Run(absl::Milliseconds(700) - (now - sent_at));
   EXPECT_EQ(StateOf("a"), MemberState::kAlive);  // The verdict waits for four intervals.
   EXPECT_THAT(SentBodies<Ping>(), IsEmpty());
-  HearBody("b", Ack{ping.sequence, NonceOf("a")});
+  HearBody("b", PingAck{ping.sequence, NonceOf("a")});
   EXPECT_EQ(swim.health(), 2);
 }
 
@@ -250,7 +250,7 @@ TEST_F(SwimProbe, PingIsAcked) {
   HearBody("a", Ping{17, "me", NonceOf("me")});
   ASSERT_EQ(sent.size(), 1u);
   EXPECT_EQ(sent[0].to, "a:2");
-  EXPECT_EQ(std::get<Ack>(sent[0].datagram.body), (Ack{17, NonceOf("me")}));
+  EXPECT_EQ(std::get<PingAck>(sent[0].datagram.body), (Ack{17, NonceOf("me")}));
 }
 
 TEST_F(SwimProbe, PingForAnotherNameOrAnEarlierProcessOfOursIsNotAcked) {
@@ -268,10 +268,10 @@ TEST_F(SwimProbe, HelperPingsTheTargetAndPassesTheAckOn) {
   ASSERT_EQ(pings.size(), 1u);
   EXPECT_EQ(pings[0].first, "t:2");
   Forget();
-  HearBody("t", Ack{pings[0].second.sequence, NonceOf("t")});
-  auto acks = SentBodies<Ack>();
+  HearBody("t", PingAck{pings[0].second.sequence, NonceOf("t")});
+  auto acks = SentBodies<PingAck>();
   ASSERT_EQ(acks.size(), 1u);
-  EXPECT_EQ(acks[0], (std::pair<std::string, Ack>("a:2", Ack{77, NonceOf("t")})));
+  EXPECT_EQ(acks[0], (std::pair<std::string, PingAck>("a:2", PingAck{77, NonceOf("t")})));
   Forget();
   Run(kTimeout * 2);
   EXPECT_THAT(SentBodies<Nack>(), IsEmpty());
@@ -281,11 +281,11 @@ TEST_F(SwimProbe, HelperSendsANackWhenTheTargetIsSilentAndNoAckAfterIt) {
   Know({"a", "t"});
   HearBody("a", PingReq{77, "t", NonceOf("t")});
   uint64_t sequence = SentBodies<Ping>().at(0).second.sequence;
-  HearBody("x", Ack{sequence, NonceOf("x")});  // Of somebody else.
+  HearBody("x", PingAck{sequence, NonceOf("x")});  // Of somebody else.
   Run(kTimeout + absl::Milliseconds(1));
   EXPECT_EQ(SentBodies<Nack>(), (std::vector<std::pair<std::string, Nack>>{{"a:2", Nack{77}}}));
-  HearBody("t", Ack{sequence, NonceOf("t")});
-  EXPECT_THAT(SentBodies<Ack>(), IsEmpty());
+  HearBody("t", PingAck{sequence, NonceOf("t")});
+  EXPECT_THAT(SentBodies<PingAck>(), IsEmpty());
 }
 
 TEST_F(SwimProbe, HelperThatDoesNotKnowTheTargetSendsANackAtOnce) {
@@ -319,7 +319,7 @@ TEST_F(SwimProbe, LostLinkOfAMemberThatAnswersIsJustToldSo) {
   swim.OnLinkLost(now, "a", NonceOf("a"), Swim::LinkEnd::kEof, actions);
   uint64_t sequence = std::get<Ping>(DecodeDatagram(actions.datagrams.at(0).bytes)->body).sequence;
   now += absl::Milliseconds(3);
-  HearBody("a", Ack{sequence, NonceOf("a")});
+  HearBody("a", PingAck{sequence, NonceOf("a")});
   ASSERT_THAT(Noticed(Kind::kProbeAnswered), ElementsAre("a"));
   EXPECT_EQ(notices.back().round_trip, absl::Milliseconds(3));
 }

@@ -219,7 +219,7 @@ TEST_F(SwimAccused, InAPingAnswersWithTheRefutationEvenIfThatIsOld) {
   Forget();
   HearBody("a", Ping{5, "me", NonceOf("me")}, {Suspect("me", 0, "a")});
   ASSERT_EQ(sent.size(), 1u);
-  EXPECT_EQ(std::get<Ack>(sent[0].datagram.body).sequence, 5u);
+  EXPECT_EQ(std::get<PingAck>(sent[0].datagram.body).sequence, 5u);
   ASSERT_FALSE(sent[0].datagram.updates.empty());
   EXPECT_EQ(sent[0].datagram.updates[0], swim.self());
 }
