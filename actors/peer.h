@@ -31,7 +31,8 @@ struct Peer {
   absl::Time progress = absl::InfinitePast();
   absl::Time asked = absl::InfinitePast();  // When it was last sent something with a stamp.
   absl::Time lease_until = absl::InfinitePast();
-  absl::Duration heard;  // In run time (P3.10).
+  // In run time (P3.10): when it was first sent something since it last said anything.
+  std::optional<absl::Duration> unanswered;
 
   void Reset() {
     stage = Stage::kIdle;

@@ -29,7 +29,7 @@ void Primary::OnMap(absl::Time now, ReplicaEffects& out) {
   } else if (!below_since_.has_value()) {
     below_since_ = copy_.RunTime(now);
   }
-  SyncPeers(now);
+  SyncPeers();
   TickPeers(now, out);
   TryReconcile(now, out);
   Progress(now, out);
@@ -58,7 +58,7 @@ void Primary::TryReconcile(absl::Time now, ReplicaEffects& out) {
   for (auto& [id, peer] : peers_) {
     if (peer.stage == Peer::Stage::kReported) peer.stage = Peer::Stage::kStreaming;
   }
-  SyncPeers(now);
+  SyncPeers();
   Progress(now, out);
 }
 

@@ -60,7 +60,6 @@ class Primary {
   struct PendingAlter {
     AlterIsr command;
     CopySet members;  // Count as ISR.
-    bool withdrawn = false;
     absl::Time sent;
   };
   struct Move {
@@ -85,7 +84,7 @@ class Primary {
   SharedUpdate ApplyChange(const ActorId& actor, ActorChange change, Version version);
 
   // ---- primary_peers.cc: what goes to each copy
-  void SyncPeers(absl::Time now);
+  void SyncPeers();
   void BeginReport(Peer& peer);
   void StartLearner(absl::Time now, Peer& peer);
   void RestartSlowLearners();
@@ -96,9 +95,11 @@ class Primary {
 
   // ---- primary_plan.cc: changes of the ISR, moves
   void PlanIsr(absl::Time now, ReplicaEffects& out);
+  bool IsSilent(absl::Time now, CopyId copy) const;
   CopySet Silent(absl::Time now) const;
   CopySet ReadyToJoin(absl::Time now) const;
   void Propose(absl::Time now, CopySet isr, ReplicaEffects& out);
+  AlterIsr Withdrawal() const;
   void RepeatAlter(absl::Time now, ReplicaEffects& out);
   void PlanMove(absl::Time now, ReplicaEffects& out);
   void PlanResignation(absl::Time now, ReplicaEffects& out);

@@ -10,16 +10,14 @@ constexpr size_t kCollectBytesMax = 4 << 20;  // Of batches, to one copy at once
 }
 
 // Who is a peer, and as what, by the newest map and the pending AlterIsr.
-void Primary::SyncPeers(absl::Time now) {
+void Primary::SyncPeers() {
   CopySet members = entry().isr;
   if (alter_.has_value()) members = Union(members, alter_->members);
   CopySet wanted = Union(Union(members, entry().elr), entry().learners);
   wanted = Without(wanted, copy_.self);
   std::erase_if(peers_, [&](const auto& peer) { return !Contains(wanted, peer.first); });
   for (CopyId copy : wanted) {
-    auto [it, fresh] = peers_.try_emplace(copy);
-    Peer& peer = it->second;
-    if (fresh) peer.heard = copy_.RunTime(now);
+    Peer& peer = peers_[copy];
     bool member = Contains(members, copy);
     bool learner = !member && Contains(entry().learners, copy);
     // What left the ISR comes back only as a learner (P3.9).
@@ -44,7 +42,7 @@ void Primary::OnReport(absl::Time now, CopyId from, const Report& report, Replic
   auto it = peers_.find(from);
   if (it == peers_.end()) return;
   Peer& peer = it->second;
-  peer.heard = copy_.RunTime(now);
+  peer.unanswered.reset();
   if (peer.stage != Peer::Stage::kReporting) return;
   peer.report.Take(report);
   peer.progress = now;
@@ -75,7 +73,7 @@ void Primary::OnAck(absl::Time now, CopyId from, const Ack& ack, ReplicaEffects&
   auto it = peers_.find(from);
   if (it == peers_.end()) return;
   Peer& peer = it->second;
-  peer.heard = copy_.RunTime(now);
+  peer.unanswered.reset();
   // P4.1: counted from the sending of what it answers, and only if our map is as new as theirs.
   absl::Time asked = absl::FromUnixNanos(ack.echo);
   if (asked <= now && copy_.view.map_version >= ack.map_version) {
@@ -147,6 +145,7 @@ ReplicaMessage Primary::Make(absl::Time now, CopyId to, ReplicaBody body) const 
 void Primary::Send(absl::Time now, CopyId to, Peer& peer, ReplicaBody body, ReplicaEffects& out) {
   out.send.push_back({to, Make(now, to, std::move(body))});
   peer.asked = now;
+  if (!peer.unanswered.has_value()) peer.unanswered = copy_.RunTime(now);
 }
 
 void Primary::TickPeers(absl::Time now, ReplicaEffects& out) {
@@ -163,7 +162,7 @@ void Primary::TickPeers(absl::Time now, ReplicaEffects& out) {
       if (peer.feed.has_value()) peer.feed->Rewind();
       peer.progress = now;
     }
-    bool runs = peer.in_isr || copy_.view.IsUp(id);
+    bool runs = peer.in_isr || copy_.view.IsAlive(id);
     if (runs && now >= peer.asked + copy_.options.lease / 3) Send(now, id, peer, Heartbeat{}, out);
   }
 }

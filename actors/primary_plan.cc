@@ -34,7 +34,7 @@ void Primary::Tick(absl::Time now, ReplicaEffects& out) {
 absl::Time Primary::NextDeadline() const {
   absl::Time next = absl::InfiniteFuture();
   for (const auto& [id, peer] : peers_) {
-    if (peer.in_isr || copy_.view.IsUp(id)) {
+    if (peer.in_isr || copy_.view.IsAlive(id)) {
       next = std::min(next, peer.asked + copy_.options.lease / 3);
     }
     bool waits = peer.awaited() || peer.stage == Peer::Stage::kReporting;
@@ -50,12 +50,16 @@ absl::Time Primary::NextDeadline() const {
 
 // ---- The ISR.
 
-CopySet Primary::Silent(absl::Time now) const {
+bool Primary::IsSilent(absl::Time now, CopyId copy) const {
+  const Peer& peer = peers_.at(copy);
   absl::Duration limit = std::max(copy_.options.silence_min, 2 * copy_.round_trip_timeout);
+  return peer.unanswered.has_value() && copy_.RunTime(now) - *peer.unanswered > limit;
+}
+
+CopySet Primary::Silent(absl::Time now) const {
   CopySet silent;
   for (CopyId copy : Without(entry().isr, copy_.self)) {
-    const Peer& peer = peers_.at(copy);
-    if (peer.lost || copy_.RunTime(now) - peer.heard > limit) silent.push_back(copy);
+    if (peers_.at(copy).lost || IsSilent(now, copy)) silent.push_back(copy);
   }
   return silent;
 }
@@ -92,10 +96,15 @@ void Primary::PlanIsr(absl::Time now, ReplicaEffects& out) {
 }
 
 void Primary::Propose(absl::Time now, CopySet isr, ReplicaEffects& out) {
-  alter_ =
-      PendingAlter{{copy_.shard, copy_.self, epoch_, entry().isr_version, isr}, isr, false, now};
-  SyncPeers(now);
+  alter_ = PendingAlter{{copy_.shard, copy_.self, epoch_, entry().isr_version, isr}, isr, now};
+  SyncPeers();
   out.propose.push_back(alter_->command);
+}
+
+// Asks for what there is: a change of isr_version and of nothing else. With it the compare of every
+// other command on the present version fails for ever.
+AlterIsr Primary::Withdrawal() const {
+  return {copy_.shard, copy_.self, epoch_, entry().isr_version, entry().isr};
 }
 
 // P3.6: repeated unchanged until the map shows its outcome. One that waits for a copy that has gone
@@ -103,12 +112,10 @@ void Primary::Propose(absl::Time now, CopySet isr, ReplicaEffects& out) {
 // isr_version. Until then its members go on counting.
 void Primary::RepeatAlter(absl::Time now, ReplicaEffects& out) {
   if (!alter_.has_value() || now < alter_->sent + copy_.options.repeat_after) return;
-  absl::Duration limit = std::max(copy_.options.silence_min, 2 * copy_.round_trip_timeout);
   for (CopyId copy : alter_->members) {
     if (copy == copy_.self || Contains(entry().isr, copy)) continue;
-    if (copy_.view.IsUp(copy) && copy_.RunTime(now) - peers_.at(copy).heard <= limit) continue;
-    alter_->withdrawn = true;
-    alter_->command.isr = entry().isr;
+    bool there = copy_.view.IsUp(copy) && Contains(entry().learners, copy) && !IsSilent(now, copy);
+    if (!there) alter_->command = Withdrawal();
   }
   alter_->sent = now;
   out.propose.push_back(alter_->command);
@@ -136,6 +143,10 @@ void Primary::PlanMove(absl::Time now, ReplicaEffects& out) {
   if (!move_.has_value()) return;
   if (move_->stage == Move::Stage::kProposed) {
     if (now >= move_->sent + copy_.options.repeat_after) ProposeMove(now, out);
+    // Perhaps it will never be applied. This copy stays closed until a map settles it either way.
+    if (now >= move_->since + copy_.options.move_limit && now == move_->sent) {
+      out.propose.push_back(Withdrawal());
+    }
     return;
   }
   CopyId to = move_->command.to;
@@ -148,6 +159,7 @@ void Primary::PlanMove(absl::Time now, ReplicaEffects& out) {
   bool flushed = !source_.Busy() && held_.empty() && restamp_.empty() && complete_ == log_.newest();
   if (!flushed || alter_.has_value()) return;
   move_->command.isr_version = entry().isr_version;
+  move_->since = now;
   ProposeMove(now, out);
 }
 
@@ -165,9 +177,8 @@ void Primary::ProposeMove(absl::Time now, ReplicaEffects& out) {
 void Primary::PlanResignation(absl::Time now, ReplicaEffects& out) {
   if (!below_since_.has_value() || alter_.has_value() || move_.has_value()) return;
   if (copy_.RunTime(now) - *below_since_ < copy_.options.resign_after) return;
-  absl::Duration limit = std::max(copy_.options.silence_min, 2 * copy_.round_trip_timeout);
   for (CopyId copy : entry().learners) {
-    if (copy != copy_.self && copy_.RunTime(now) - peers_.at(copy).heard <= limit) return;
+    if (copy != copy_.self && copy_.view.IsUp(copy) && !IsSilent(now, copy)) return;
   }
   bool other = false;
   for (CopyId copy : Without(Union(entry().isr, entry().elr), copy_.self)) {

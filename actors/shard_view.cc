@@ -19,6 +19,7 @@ CopySet Without(const CopySet& set, CopyId copy) {
 }
 
 bool ShardView::IsUp(CopyId copy) const { return Contains(up, copy); }
+bool ShardView::IsAlive(CopyId copy) const { return Contains(alive, copy); }
 
 ShardView ViewOf(const ClusterState& state, ShardId shard, CopyId self) {
   ShardView view;
@@ -30,7 +31,8 @@ ShardView ViewOf(const ClusterState& state, ShardId shard, CopyId self) {
                     [](const NodeEntry& node) { return node.state != NodeState::kLeft; }));
   const ShardEntry& entry = view.entry;
   for (CopyId copy : Union(Union(entry.isr, entry.elr), entry.learners)) {
-    if (Runs(state, copy)) view.up.push_back(copy);
+    if (state.IsUp(copy)) view.up.push_back(copy);
+    if (Runs(state, copy)) view.alive.push_back(copy);
   }
   view.self_up = Runs(state, self);
   return view;

@@ -15,11 +15,13 @@ struct ShardView {
   uint64_t map_version = 0;
   ShardEntry entry;
   uint32_t min_isr = 1;
-  uint32_t nodes = 1;      // That are members: more than one makes rule P3.13 apply.
-  std::vector<CopyId> up;  // Sorted: copies of this shard whose node is in state kUp or kDraining.
-  bool self_up = false;
+  uint32_t nodes = 1;    // That are members: more than one makes rule P3.13 apply.
+  CopySet up;            // Copies of this shard whose node is in state kUp.
+  CopySet alive;         // The same, and those whose node drains.
+  bool self_up = false;  // This process: up or draining.
 
-  bool IsUp(CopyId copy) const;
+  bool IsUp(CopyId copy) const;     // May join the ISR, or be moved to.
+  bool IsAlive(CopyId copy) const;  // May be elected: up or draining.
 };
 
 // `shard` must be < state.shards.size().

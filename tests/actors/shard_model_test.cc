@@ -188,6 +188,10 @@ Totals Walk(uint64_t seed, uint64_t steps_max, const ReplicaMutations& mutations
       ++totals.steps;
       if (!walk.violation().empty() || walk.over()) break;
     }
+    if (walk.violation().empty() && totals.runs % 8 == 0) {
+      steps.push_back({Act::kEnd});
+      walk.Do(steps.back());
+    }
     ++totals.runs;
     totals.answers += walk.answers;
     totals.reads += walk.reads;

@@ -456,10 +456,28 @@ TEST(ShardReplica, RepeatsAProposedMoveAndServesNothingMeanwhile) {
   ASSERT_TRUE(cluster.copies.at(old).replica->BeginMove(cluster.now, to, out).ok());
   ASSERT_EQ(out.propose.size(), 1u);
   ReplicaEffects later;
-  cluster.copies.at(old).replica->Tick(cluster.now + absl::Seconds(20), absl::Seconds(20), later);
+  cluster.copies.at(old).replica->Tick(cluster.now + absl::Seconds(2), absl::Seconds(2), later);
   ASSERT_EQ(later.propose.size(), 1u);
   EXPECT_EQ(Describe(later.propose[0]), Describe(out.propose[0]));
   EXPECT_FALSE(cluster.copies.at(old).replica->Admit(CallKind::kReadOnly).ok());
+}
+
+TEST(ShardReplica, WithdrawsAProposedMoveThatIsRefused) {
+  ReplicaCluster cluster(3);
+  CopyId old = cluster.primary(), to = cluster.Backup();
+  cluster.register_down = true;
+  ReplicaEffects out;
+  ASSERT_TRUE(cluster.copies.at(old).replica->BeginMove(cluster.now, to, out).ok());
+  cluster.Take(old, out);
+  const NodeEntry node = *cluster.state.FindBoot(to);
+  ASSERT_TRUE(cluster.Do(Drain{node.name, node.boot}));
+  cluster.register_down = false;
+  cluster.Advance(absl::Seconds(4));
+  EXPECT_FALSE(cluster.copies.at(old).replica->Admit(CallKind::kReadOnly).ok());
+  cluster.Advance(absl::Seconds(2));
+  EXPECT_EQ(cluster.primary(), old);
+  EXPECT_EQ(cluster.copies.at(old).serving.back().kind, Kind::kAdmit);
+  EXPECT_TRUE(cluster.copies.at(old).replica->Admit(CallKind::kMutating).ok());
 }
 
 TEST(ShardReplica, GivesUpAMoveThatCannotDrain) {

@@ -51,6 +51,7 @@ enum class Act : uint8_t {
   kFinishTurn,
   kReconnect,
   kPassivate,
+  kEnd,  // Ends all faults: then the shard must serve again. Only as the last step.
 };
 inline constexpr int kActs = 28;
 
@@ -149,6 +150,8 @@ class ShardWalk {
   CopyId Pick(const std::vector<CopyId>& set, uint32_t r) const { return set[r % set.size()]; }
   int ActingPrimary(bool old) const;
   void FenceNode(int node, uint32_t r, bool at_once);
+
+  void Heal();
 
   // ---- Calls
   int NewCall(bool write, int actor, int client);

@@ -256,6 +256,36 @@ inline void ShardWalk::Confirm(int node, bool at_once) {
   }
 }
 
+inline void ShardWalk::Heal() {
+  Say("HEAL");
+  for (int round = 0; round < 1500 && violation_.empty(); ++round) {
+    if (shard().state == ShardState::kLost || owner_.size() > 60) return;
+    Do({Act::kHeal, 0, 0, 0});
+    for (uint32_t i = 0; i < static_cast<uint32_t>(count_); ++i) {
+      nodes_[i].up = true;
+      Do({Act::kResume, i, 0, 0});
+      Do({Act::kRejoin, i, 0, 0});
+      Do({Act::kAddLearner, i, 1, 0});
+      for (uint32_t actor : {0, 1}) FinishTurn(static_cast<int>(i), static_cast<int>(actor));
+    }
+    time_us_ += 10'000;
+    Do({Act::kWork, 0, 0, ~0u});
+    for (int i = 0; i < 5; ++i) Do({Act::kPump, 23, 0, 0});
+    int primary = ActingPrimary(false);
+    if (primary < 0 || !nodes_[primary].replica->Admit(CallKind::kMutating).ok()) continue;
+    // Temporary actors are written to, so that batches flow; a read must come back.
+    TouchTemp(primary);
+    if (calls_.size() < kCallsMax + 5 && round % 20 == 0) {
+      calls_.push_back({false, 0, 0, sequences_[0]++, answered_[0].size(), false});
+    }
+    if (calls_.empty() || calls_.back().write) continue;
+    uint64_t before = answers;
+    Serve(primary, {primary, static_cast<int>(calls_.size()) - 1, 0}, false);
+    if (answers > before) return;
+  }
+  if (violation_.empty()) Fail("does not serve after healing");
+}
+
 // ---- Steps
 
 inline void ShardWalk::Do(const Step& step) {
@@ -359,6 +389,11 @@ inline void ShardWalk::Do(const Step& step) {
     case Act::kConfirm:
       return Confirm(node, b % 2);
     case Act::kFence: {
+      if (c % 64 == 7 && node == 0) {
+        const NodeEntry& entry = *register_->FindNode("n0");
+        Change(Drain{entry.name, entry.boot});
+        return;
+      }
       int whom = b % 2 && shard().primary != 0 ? OwnerOf(shard().primary) : node;
       return FenceNode(whom, c, c % 3);
     }
@@ -452,6 +487,8 @@ inline void ShardWalk::Do(const Step& step) {
     case Act::kPassivate:
       if (Runs(node) && n.serving) n.actors->DropIdle();
       return;
+    case Act::kEnd:
+      return Heal();
   }
 }
 
