@@ -104,12 +104,6 @@ void ActorStore::RaiseMark(Version mark) {
   recent_.erase(recent_.begin(), end);
 }
 
-void ActorStore::ResetMark() {
-  mark_ = Version();
-  recent_.clear();
-  for (const Report::Entry& entry : ListAll()) recent_[entry.version].push_back(entry.actor);
-}
-
 void ActorStore::AgeRecords(absl::Time now) {
   for (auto& [actor, held] : actors_) {
     held->records.Age(now);

@@ -54,8 +54,6 @@ class ActorStore {
 
   // The mark only rises. Tombstones that it covers are forgotten: no in-sync copy has the actor.
   void RaiseMark(Version mark);
-  // A new lineage: nothing is known to be held by others.
-  void ResetMark();
   Version mark() const { return mark_; }
 
   // Drops what calls records have outlived (P6.4). A copy does this by itself: ages mean the same

@@ -36,11 +36,15 @@ struct CopyState {
   absl::Duration stalled;  // In all, for how long our loop did not run.
   absl::Duration round_trip_timeout;
 
-  // Promises the epoch. A new lineage has lost its past: nothing is known to be held by all.
+  // Promises the epoch. A new lineage begins empty: no copy of the old one was eligible, so what
+  // this one still holds is a past that may lack answered writes (P3.1).
   void Promise(uint64_t its_lineage, Epoch epoch) {
     if (epoch > promised) promised = epoch;
     if (its_lineage <= lineage) return;
-    if (lineage != 0) store.ResetMark();
+    if (lineage != 0) {
+      store = ActorStore();
+      position = Version();
+    }
     lineage = its_lineage;
   }
 

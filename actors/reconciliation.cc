@@ -12,6 +12,7 @@ void ReportAssembly::Begin(uint64_t request) {
 
 void ReportAssembly::Take(const Report& chunk) {
   if (whole_ || chunk.request != request_ || chunk.chunk != next_chunk_) return;
+  if (report_.entries.size() + chunk.entries.size() > kReportEntriesMax) return;
   ++next_chunk_;
   report_.mark = chunk.mark;
   report_.entries.insert(report_.entries.end(), chunk.entries.begin(), chunk.entries.end());

@@ -4,6 +4,7 @@
 // content. Rules: PROTOCOL.md P3.4, P3.8 and P3.9.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -17,6 +18,8 @@ struct CopyReport {
   Version mark;
   std::vector<Report::Entry> entries;
 };
+
+inline constexpr size_t kReportEntriesMax = 16 << 20;  // Actors of one shard; a gigabyte of list.
 
 // Puts the chunks of one report together. Chunks out of order and of other requests are dropped:
 // the request is repeated until the report is whole.

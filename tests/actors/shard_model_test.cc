@@ -242,7 +242,7 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
 
 TEST(ShardModel, HoldsUnderRandomWalks) {
   uint64_t seed = FromEnvironment("TROUPE_WALK_SEED", 1);
-  Totals totals = Walk(seed, FromEnvironment("TROUPE_WALK_STEPS", 300'000), kNoMutations,
+  Totals totals = Walk(seed, FromEnvironment("TROUPE_WALK_STEPS", 1'000'000), kNoMutations,
                        static_cast<int>(FromEnvironment("TROUPE_WALK_PREFIX", 99)) == 99
                            ? -1
                            : static_cast<int>(FromEnvironment("TROUPE_WALK_PREFIX", 99)));

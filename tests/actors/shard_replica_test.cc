@@ -220,6 +220,30 @@ TEST(ShardReplica, WithdrawsACopyThatDiedBeforeItJoined) {
   EXPECT_TRUE(cluster.Released(primary, token));
 }
 
+TEST(ShardReplica, BeginsANewLineageEmpty) {
+  ReplicaCluster cluster(2, 2);
+  cluster.Write(cluster.primary(), "a", "x", 1);
+  cluster.Run();
+  for (CopyId id : {1, 2}) cluster.FenceCopy(id);
+  ASSERT_TRUE(cluster.Do(DeclareLost{0, 1, cluster.entry().epoch}));
+  for (CopyId id : {1, 2}) {
+    const NodeEntry node = *cluster.state.FindBoot(id);
+    ASSERT_TRUE(cluster.Do(Unfence{node.name, node.boot, node.generation}));
+  }
+  cluster.ShowMap();
+  ASSERT_TRUE(cluster.Do(Recover{0, 1}));
+  cluster.ShowMap();
+  cluster.Advance(absl::Milliseconds(600));
+  ASSERT_TRUE(Serves(cluster, cluster.primary()));
+  EXPECT_EQ(cluster.Words(cluster.primary(), "a"), "-");
+  cluster.Write(cluster.primary(), "a", "y", 2);
+  CopyId other = 3 - cluster.primary();
+  ASSERT_TRUE(cluster.Do(AddLearner{0, cluster.entry().epoch, other}));
+  cluster.ShowMap();
+  cluster.Advance(absl::Milliseconds(300));
+  EXPECT_EQ(cluster.Words(other, "a"), "y");
+}
+
 // ---- Reads and leases
 
 TEST(ShardReplica, ReadsUnderLeaseWithoutAskingAnyone) {

@@ -1,0 +1,99 @@
+// The wire form of replica messages: ages travel, times do not, and nothing over a bound comes in.
+#include "troupe/actors/replica_codec.h"
+
+#include "capnp/message.h"
+#include "gtest/gtest.h"
+
+namespace troupe {
+namespace {
+
+const absl::Time kHere = absl::UnixEpoch() + absl::Hours(5);
+const absl::Time kThere = absl::UnixEpoch() + absl::Minutes(3);  // The receiver booted later.
+
+ReplicaMessage BatchOf(ActorUpdate update) {
+  ReplicaMessage message{.shard = 3,
+                         .lineage = 2,
+                         .epoch = 7,
+                         .primary = 11,
+                         .target = 12,
+                         .stamp = -5,
+                         .mark = 8,
+                         .body = {}};
+  message.body = Batch{9, 1, 2, {std::make_shared<const ActorUpdate>(std::move(update))}};
+  return message;
+}
+absl::StatusOr<ReplicaMessage> Carry(const ReplicaMessage& message) {
+  capnp::MallocMessageBuilder builder;
+  auto root = builder.initRoot<wire::ReplicaMessage>();
+  Encode(message, kHere, root);
+  return DecodeReplicaMessage(root.asReader(), kThere);
+}
+ActorUpdate SomeDelta() {
+  ActorUpdate update;
+  update.actor = {5, "key"};
+  update.kind = ActorUpdate::Kind::kDelta;
+  update.version = {7, 9};
+  update.base = {7, 4};
+  update.turn = 21;
+  update.oldest_unsettled = 20;
+  update.resume = true;
+  RecordTable table;
+  table.Add(kHere - absl::Seconds(30), ClientCall{{1, 2}, 6, 5}, 77, RecordStatus::kError, "no");
+  table.Add(kHere - absl::Seconds(9), ActorCall{{6, "c"}, 1, 2, 3, 0, {8, 8}}, 78,
+            RecordStatus::kOk, "yes");
+  update.records = table.TakeChanges();
+  return update;
+}
+
+TEST(ReplicaCodec, CarriesADeltaWithItsRecords) {
+  auto carried = Carry(BatchOf(SomeDelta()));
+  ASSERT_TRUE(carried.ok()) << carried.status();
+  EXPECT_EQ(Describe(*carried), Describe(BatchOf(SomeDelta())));
+  EXPECT_EQ(carried->stamp, -5);
+  EXPECT_EQ(carried->mark, 8u);
+  const ActorUpdate& update = *std::get<Batch>(carried->body).updates.at(0);
+  EXPECT_EQ(update.base, (Version{7, 4}));
+  EXPECT_EQ(update.state, nullptr) << "unchanged is not empty";
+  EXPECT_EQ(update.turn, 21u);
+  EXPECT_TRUE(update.resume);
+  RecordTable table;
+  table.Replay(update.records);
+  auto client = table.Lookup(ClientCall{{1, 2}, 6, 5}, 77);
+  ASSERT_EQ(client.kind, RecordLookup::Kind::kKnown);
+  EXPECT_EQ(client.record->answered, kThere - absl::Seconds(30));
+  EXPECT_EQ(table.Lookup(ActorCall{{6, "c"}, 1, 2, 3, 0, {8, 8}}, 78).kind,
+            RecordLookup::Kind::kKnown);
+}
+
+TEST(ReplicaCodec, TellsAnEmptyStateFromAnUnchangedOne) {
+  ActorUpdate update = SomeDelta();
+  update.state = std::make_shared<const std::string>();
+  auto carried = Carry(BatchOf(update));
+  ASSERT_TRUE(carried.ok());
+  EXPECT_NE(std::get<Batch>(carried->body).updates.at(0)->state, nullptr);
+}
+
+TEST(ReplicaCodec, RefusesWhatIsOverItsBound) {
+  ActorUpdate long_key = SomeDelta();
+  long_key.actor.key.assign(kKeyBytesMax + 1, 'k');
+  EXPECT_EQ(Carry(BatchOf(long_key)).status().code(), absl::StatusCode::kInvalidArgument);
+
+  ActorUpdate large_state = SomeDelta();
+  large_state.state = std::make_shared<const std::string>(kStateBytesMax + 1, 's');
+  EXPECT_EQ(Carry(BatchOf(large_state)).status().code(), absl::StatusCode::kInvalidArgument);
+
+  ActorUpdate large_result = SomeDelta();
+  large_result.records.clients[0].records[0].second.result =
+      std::make_shared<const std::string>(kRecordResultBytesMax + 1, 'r');
+  EXPECT_EQ(Carry(BatchOf(large_result)).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(ReplicaCodec, RefusesKindsItDoesNotKnow) {
+  capnp::MallocMessageBuilder builder;
+  auto root = builder.initRoot<wire::ReplicaMessage>();
+  root.initAck().setSync(static_cast<wire::Ack::Sync>(9));
+  EXPECT_FALSE(DecodeReplicaMessage(root.asReader(), kThere).ok());
+}
+
+}  // namespace
+}  // namespace troupe
