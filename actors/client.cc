@@ -161,9 +161,14 @@ kj::Promise<Payload> Client::Status(std::string node, absl::Duration limit) {
   }
   auto late = host_.timer().afterDelay(ToKj(limit)).then(
       [this, node, number, limit]() -> kj::Promise<Payload> {
-        questions_.erase(number);
-        return Overloaded(absl::StrCat("node ", node, " did not tell its status within ",
-                                       absl::FormatDuration(limit)));
+        auto question = questions_.extract(number);
+        if (question.empty()) return kj::NEVER_DONE;  // Answered in this very turn.
+        std::string text = absl::StrCat("node ", node, " did not tell its status within ",
+                                        absl::FormatDuration(limit));
+        auto trouble = troubles_.find(node);
+        if (trouble != troubles_.end()) absl::StrAppend(&text, "; ", trouble->second);
+        question.mapped().answer->reject(Overloaded(text));
+        return kj::NEVER_DONE;
       });
   return paf.promise.exclusiveJoin(kj::mv(late));
 }

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 namespace troupe {
 namespace {
@@ -73,9 +74,8 @@ NodeRow MakeRow(const NodeEntry& node, const ClusterState& map,
 }
 
 void CountShards(const ClusterState& map, StatusReport& report) {
-  const auto up = std::count_if(map.nodes.begin(), map.nodes.end(),
-                                [](auto& node) { return node.state == NodeState::kUp; });
-  const size_t wanted = std::min<size_t>(map.config.replicas, static_cast<size_t>(up));
+  for (const auto& node : map.nodes) report.nodes_up += node.state == NodeState::kUp;
+  const size_t wanted = std::min<size_t>(map.config.replicas, report.nodes_up);
   report.shards = map.shards.size();
   for (const auto& shard : map.shards) {
     report.no_primary += shard.state == ShardState::kNoPrimary;
@@ -148,8 +148,12 @@ std::string ShardLine(const StatusReport& report, Paint paint) {
   }
   std::string out = absl::StrCat("shards   ", report.shards, "; copies in sync: ", sizes, "\n");
   if (report.healthy()) {
-    return absl::StrCat(out, "health   ",
-                        Painted("all shards serve with all copies", kGreen, paint), "\n");
+    const bool all = report.nodes_up >= report.config.replicas;
+    const std::string words =
+        all ? "all shards serve with all copies"
+            : absl::StrCat("all shards serve, with ", report.nodes_up, " of ",
+                           report.config.replicas, " copies: no more nodes are up");
+    return absl::StrCat(out, "health   ", Painted(words, all ? kGreen : kYellow, paint), "\n");
   }
   std::string troubles;
   auto add = [&](uint64_t n, const char* what) {
@@ -219,7 +223,7 @@ std::string ToTable(const StatusReport& report, Paint paint) {
   std::string out =
       absl::StrCat("cluster  ", report.cluster, ", map version ", report.version, "\n");
   absl::StrAppend(&out, "decides  ", report.coordinator.empty() ? "nobody now" : report.coordinator,
-                  " coordinates; voters ", Joined(report.voters), "\n");
+                  " coordinates; voters ", absl::StrJoin(report.voters, ", "), "\n");
   absl::StrAppend(&out, "config   ", report.config.replicas, " replicas, at least ",
                   report.config.min_isr, " to answer\n");
   absl::StrAppend(&out, ShardLine(report, paint), "\n");
@@ -252,7 +256,8 @@ std::string ToJson(const StatusReport& report) {
   return absl::StrCat(
       absl::StrCat("{\"cluster\":", Quoted(report.cluster), ",\"version\":", report.version,
                    ",\"coordinator\":", Quoted(report.coordinator), ",\"voters\":[", Joined(voters),
-                   "],\"healthy\":", report.healthy() ? "true" : "false", ",\"actors\":", actors),
+                   "],\"healthy\":", report.healthy() ? "true" : "false",
+                   ",\"nodes_up\":", report.nodes_up, ",\"actors\":", actors),
       absl::StrCat(",\"config\":{\"replicas\":", report.config.replicas, ",\"min_isr\":",
                    report.config.min_isr, ",\"shards\":", report.config.shards, "}"),
       absl::StrCat(",\"shards\":{\"total\":", report.shards, ",\"no_primary\":", report.no_primary,

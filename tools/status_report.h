@@ -45,6 +45,7 @@ struct StatusReport {
   std::vector<std::string> voters;
   ClusterConfig config;
   std::vector<NodeRow> nodes;  // By name, without those that left.
+  uint64_t nodes_up = 0;
   uint64_t shards = 0;
   uint64_t no_primary = 0;
   uint64_t lost = 0;

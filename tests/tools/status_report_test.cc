@@ -77,7 +77,9 @@ TEST(StatusReport, TwoNodesCanHaveNoMoreThanTwoCopies) {
     shard.primary = 1;
     shard.isr = {1, 2};
   }
-  EXPECT_TRUE(MakeStatusReport(map, Answers()).healthy());
+  auto report = MakeStatusReport(map, Answers());
+  EXPECT_TRUE(report.healthy());
+  EXPECT_THAT(ToTable(report, Paint::kPlain), HasSubstr("with 2 of 3 copies"));
 }
 
 TEST(StatusReport, LostShardsAndThoseWithoutAPrimaryAreSaid) {
@@ -124,7 +126,7 @@ TEST(StatusReport, JsonIsOneLineAndPlainTextHasNoColours) {
   const std::string json = ToJson(report);
   EXPECT_EQ(json.find('\n'), json.size() - 1);
   EXPECT_THAT(json, HasSubstr("\"coordinator\":\"b\",\"voters\":[\"a\",\"b\",\"c\"],"
-                              "\"healthy\":true,\"actors\":30"));
+                              "\"healthy\":true,\"nodes_up\":3,\"actors\":30"));
   EXPECT_THAT(ToTable(report, Paint::kPlain), Not(HasSubstr("\x1b")));
   EXPECT_THAT(ToTable(report, Paint::kColours), HasSubstr("\x1b[32mup"));
 }
