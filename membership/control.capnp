@@ -95,7 +95,6 @@ struct Evidence {
     lost @0;      # An established link ended.
     refused @1;   # A fresh socket was told that nobody is there, and nothing came since.
     exited @2;    # Proof: the process was observed on its own computer, and has ended.
-    dead @3;      # The failure detector's verdict.
   }
 }
 

@@ -43,10 +43,14 @@ void ControlLinks::Accept(kj::Own<Link> link) {
   }
   // A newer process of a name voids what the older one had (P1.6).
   const Introduction& peer = link->peer();
-  std::erase_if(accepted_, [&](const auto& entry) {
-    const Introduction& other = entry.second->peer();
-    return other.node == peer.node && other.nonce != peer.nonce && other.boot < peer.boot;
-  });
+  for (auto it = accepted_.begin(); it != accepted_.end();) {
+    const auto at = it++;
+    const Introduction& other = at->second->peer();
+    if (other.node != peer.node || other.nonce == peer.nonce || other.boot >= peer.boot) continue;
+    const LinkNumber number = at->first;
+    accepted_.erase(at);
+    watcher_.OnAskerGone(number);
+  }
   Link& started = *link;
   accepted_[++last_link_] = kj::mv(link);
   started.Start(*this);
@@ -75,6 +79,7 @@ void ControlLinks::OnEnd(Link& link, LinkEnd end, std::string detail) {
   }
   const Introduction peer = link.peer();
   accepted_.erase(number);
+  watcher_.OnAskerGone(number);
   watcher_.OnLost(peer, end);
 }
 

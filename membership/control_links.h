@@ -36,6 +36,8 @@ class ControlLinks final : private LinkPool::Watcher, private Link::Receiver {
     virtual void OnDialedUp(const std::string& node) = 0;
     // An established link ended, either way.
     virtual void OnLost(const Introduction& peer, LinkEnd end) = 0;
+    // Answers to this link would reach nobody.
+    virtual void OnAskerGone(LinkNumber link) = 0;
     virtual void OnDialFailed(const std::string& node, const LinkLoss& loss) = 0;
 
    protected:

@@ -28,6 +28,7 @@ void EvidenceBoard::Add(absl::Time now, const ClusterState& map, const EvidenceR
   if (FindLiving(map, report.subject, report.boot) == nullptr) return;
   const NodeEntry* observer = map.FindNode(report.observer);
   if (observer == nullptr || report.observer == report.subject) return;
+  if (!Lives(*observer) && report.kind != Sighting::kExited) return;  // Cut off itself, perhaps.
   Subject& subject = subjects_[report.subject];
   if (subject.boot != report.boot) {
     subject = Subject{};
@@ -119,6 +120,11 @@ std::vector<Command> EvidenceBoard::TakeCut(absl::Time now, const ClusterState& 
     wake_ = now + options_.again;
   }
   return cut;
+}
+
+void EvidenceBoard::Refute(const std::string& node) {
+  auto at = subjects_.find(node);
+  if (at != subjects_.end() && !at->second.exited) subjects_.erase(at);
 }
 
 void EvidenceBoard::OnMap(const ClusterState& map) {

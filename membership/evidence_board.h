@@ -55,10 +55,12 @@ class EvidenceBoard {
   // show after a while.
   std::vector<Command> TakeCut(absl::Time now, const ClusterState& map, const LastSign& last_sign);
   absl::Time wake() const { return wake_; }
+  void Again(absl::Time at) { wake_ = std::min(wake_, at); }  // What was cut is not fenced yet.
 
   // Drops what the map has settled.
   void OnMap(const ClusterState& map);
-  void Forget(const std::string& node) { subjects_.erase(node); }
+  // It was heard after all: only proof stands.
+  void Refute(const std::string& node);
 
  private:
   struct Subject {

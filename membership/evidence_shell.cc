@@ -11,7 +11,11 @@ namespace {
 
 constexpr absl::Duration kDialLimit = absl::Milliseconds(100);
 constexpr absl::Duration kAskLimit = absl::Milliseconds(200);
+constexpr absl::Duration kTransitMax = absl::Milliseconds(500);
 constexpr absl::Duration kReportAgain = absl::Milliseconds(50);
+// So long strong evidence about a process of this computer waits for proof, which spares the wait
+// for its leases.
+constexpr absl::Duration kProofWait = absl::Milliseconds(20);
 constexpr int kHealthMax = 2;  // Beyond it our own network is the likelier culprit.
 constexpr absl::Duration kAbsenceLook = absl::Milliseconds(500);
 
@@ -22,11 +26,10 @@ wire::control::Evidence::Kind Encode(Sighting kind) {
     case Sighting::kRefused:
       return wire::control::Evidence::Kind::REFUSED;
     case Sighting::kExited:
-      return wire::control::Evidence::Kind::EXITED;
     case Sighting::kDead:
       break;
   }
-  return wire::control::Evidence::Kind::DEAD;
+  return wire::control::Evidence::Kind::EXITED;
 }
 
 std::optional<Sighting> Decode(wire::control::Evidence::Kind kind) {
@@ -37,8 +40,6 @@ std::optional<Sighting> Decode(wire::control::Evidence::Kind kind) {
       return Sighting::kRefused;
     case wire::control::Evidence::Kind::EXITED:
       return Sighting::kExited;
-    case wire::control::Evidence::Kind::DEAD:
-      return Sighting::kDead;
   }
   return std::nullopt;  // A newer node's.
 }
@@ -159,8 +160,29 @@ void EvidenceShell::OnRefused(const std::string& node, Boot boot) {
   Report(node, boot, Sighting::kRefused);
 }
 
+// The verdict may be another's, and that one cut off: whoever still answers us is not dead.
 void EvidenceShell::OnDied(const std::string& node, Boot boot) {
-  if (Current(node, boot) != 0) Report(node, boot, Sighting::kDead);
+  if (Current(node, boot) == 0) return;
+  const Id128 nonce = maps_.map()->FindNode(node)->nonce;
+  capnp::MallocMessageBuilder message;
+  const uint64_t number = links_.NextNumber();
+  message.initRoot<wire::control::LinkProbe>().setNumber(number);
+  auto asked = links_.Call(node, wire::control::KIND_LINK_PROBE, number, message, kAskLimit);
+  tasks_.add(asked
+                 .then([nonce](kj::Own<Frame> frame) {
+                   auto answer = frame->header<wire::control::LinkProbeAnswer>();
+                   return codec::ReadId(answer.getNonce()) == nonce;
+                 })
+                 .catch_([](kj::Exception&&) { return false; })
+                 .then([this, node, boot](bool lives) {
+                   if (!lives && Current(node, boot) != 0) Report(node, boot, Sighting::kDead);
+                 }));
+}
+
+void EvidenceShell::OnAlive(const std::string& node, const Id128& nonce) {
+  if (maps_.map() == nullptr) return;
+  const NodeEntry* entry = maps_.map()->FindNode(node);
+  if (entry != nullptr && entry->nonce == nonce) board_.Refute(node);
 }
 
 void EvidenceShell::Report(const std::string& node, Boot boot, Sighting kind) {
@@ -171,6 +193,13 @@ void EvidenceShell::Report(const std::string& node, Boot boot, Sighting kind) {
   if (again) return;
   last_time = now;
   self_.log().Debug("evidence", {{"about", node}, {"boot", boot}, {"what", Name(kind)}});
+  board_.Add(now, *maps_.map(), {self_.name(), node, boot, kind});
+  alarm_.SetNoLaterThan(board_.wake());
+  if (kind != Sighting::kDead) Tell(node, boot, kind);  // That verdict gossip spreads.
+  owner_.OnVerdict();
+}
+
+void EvidenceShell::Tell(const std::string& node, Boot boot, Sighting kind) {
   capnp::MallocMessageBuilder message;
   auto out = message.initRoot<wire::control::Evidence>();
   out.setSubject(node.c_str());
@@ -185,9 +214,6 @@ void EvidenceShell::Report(const std::string& node, Boot boot, Sighting kind) {
       (void)links_.Send(voter, wire::control::KIND_EVIDENCE, message);
     }
   }
-  board_.Add(now, *maps_.map(), {self_.name(), node, boot, kind});
-  alarm_.SetNoLaterThan(board_.wake());
-  owner_.OnVerdict();
 }
 
 // ---- What others see.
@@ -196,6 +222,7 @@ void EvidenceShell::OnReport(const Introduction& peer, Frame& frame) {
   auto in = frame.header<wire::control::Evidence>();
   auto kind = Decode(in.getKind());
   if (!kind || maps_.map() == nullptr) return;
+  if (frame.transit() > kTransitMax) return;  // It waited out a broken network: old news.
   const NodeEntry* observer = maps_.map()->FindNode(peer.node);
   if (observer == nullptr || observer->nonce != peer.nonce) return;
   const std::string subject(in.getSubject().cStr());
@@ -213,6 +240,9 @@ bool EvidenceShell::IsGone(const std::string& node) const {
 
 void EvidenceShell::OnNewMap() {
   board_.OnMap(*maps_.map());
+  std::erase_if(shown_since_, [this](const auto& entry) {
+    return Current(entry.first, entry.second.first) == 0;
+  });
   std::erase_if(reported_, [this](const auto& entry) {
     return Current(entry.first.first, entry.second.first) == 0;
   });
@@ -224,10 +254,32 @@ void EvidenceShell::Cut() {
   auto cut = board_.TakeCut(self_.Now(), *maps_.map(), Signs());
   alarm_.SetNoLaterThan(board_.wake());
   if (cut.empty() || !owner_.Coordinates()) return;
-  for (const Command& fence : cut) {
-    self_.log().Warning("fencing a dead node", {{"command", Describe(fence)}});
+  std::erase_if(cut, [this](const Command& command) {
+    return AwaitsProof(std::get<Fence>(command));
+  });
+  for (const Command& command : cut) {
+    auto& said = said_[std::get<Fence>(command).node];
+    if (said == Describe(command)) continue;
+    said = Describe(command);
+    self_.log().Warning("fencing a dead node", {{"command", said}});
   }
   shell_.Propose(std::move(cut));
+}
+
+bool EvidenceShell::AwaitsProof(const Fence& fence) {
+  const NodeEntry* node = maps_.map()->FindNode(fence.node);
+  const bool watched = node != nullptr && watched_.contains({node->name, node->nonce});
+  if (fence.grounds == Fence::Grounds::kProofOfDeath || !watched) return false;
+  const absl::Time now = self_.Now();
+  auto& [boot, since] = shown_since_[fence.node];
+  if (boot != fence.boot) {
+    boot = fence.boot;
+    since = now;
+  }
+  if (now - since >= kProofWait) return false;
+  alarm_.SetNoLaterThan(since + kProofWait);
+  board_.Again(since + kProofWait);
+  return true;
 }
 
 // Whoever is UP in the map and unknown to gossip never answered a probe here: a verdict of death
@@ -247,7 +299,7 @@ void EvidenceShell::LookForAbsent() {
       continue;
     }
     auto [at, fresh] = absent_since_.insert({node.name, now});
-    if (now - at->second > patience) Report(node.name, node.boot, Sighting::kDead);
+    if (now - at->second > patience) OnDied(node.name, node.boot);
   }
 }
 

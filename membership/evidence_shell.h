@@ -44,6 +44,7 @@ class EvidenceShell final : private kj::TaskSet::ErrorHandler {
   void OnRefused(const std::string& node, Boot boot);
   void OnUnreachable(const std::string& node, Boot boot);
   void OnDied(const std::string& node, Boot boot);  // The failure detector's verdict.
+  void OnAlive(const std::string& node, const Id128& nonce);  // It has refuted that.
 
   // ---- What others see.
   void OnReport(const Introduction& peer, Frame& frame);
@@ -60,8 +61,10 @@ class EvidenceShell final : private kj::TaskSet::ErrorHandler {
   // The boot of that process, if it is current and alive in the map; 0: not.
   Boot Current(const std::string& node, Boot boot) const;
   void Report(const std::string& node, Boot boot, Sighting kind);
+  void Tell(const std::string& node, Boot boot, Sighting kind);
   void DialAgain(const NodeEntry& node);
   void Cut();
+  bool AwaitsProof(const Fence& fence);
   void LookForAbsent();
   absl::Time LastSign(const std::string& node) const;
   void Probe(const std::string& node, const Id128& nonce, LinkEnd end);
@@ -78,6 +81,8 @@ class EvidenceShell final : private kj::TaskSet::ErrorHandler {
   std::set<std::pair<std::string, Id128>> watched_;
   std::map<std::string, absl::Time> absent_since_;
   std::map<std::pair<std::string, Sighting>, std::pair<Boot, absl::Time>> reported_;
+  std::map<std::string, std::pair<Boot, absl::Time>> shown_since_;
+  std::map<std::string, std::string> said_;  // The last fence that was logged, by node.
   Alarm alarm_;
   Alarm absence_alarm_;
   kj::TaskSet tasks_;

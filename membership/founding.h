@@ -52,6 +52,7 @@ class Founding final : private kj::TaskSet::ErrorHandler {
   void Start();
   void OnNewView() { alarm_.SetNoLaterThan(self_.Now()); }
   bool bound() const { return bound_.has_value(); }
+  bool IsBoundTo(const Id128& cluster) const { return bound_ && bound_->cluster == cluster; }
   void OnRequest(LinkNumber from, const Introduction& peer, Frame& frame);
 
  private:

@@ -18,6 +18,7 @@ constexpr absl::Duration kRepairDelay = absl::Milliseconds(20);   // Changes com
 constexpr absl::Duration kRepairAgain = absl::Milliseconds(500);  // What was refused, or is new.
 constexpr size_t kRepairsAtOnce = 256;
 constexpr absl::Duration kConfirmLimit = absl::Seconds(10);
+constexpr absl::Duration kRoundTripLimit = absl::Seconds(5);
 constexpr absl::Duration kLinksLook = absl::Seconds(1);
 constexpr absl::Duration kSayAgain = absl::Seconds(60);
 
@@ -173,7 +174,11 @@ void Membership::Impl::OnChosen(const ClusterState& chosen) {
 
 void Membership::Impl::TakeNews(uint64_t base, std::span<const std::byte> bytes) {
   const SharedMap before = maps.map();
-  if (before == nullptr && founding.bound()) return;  // It learns by asking what became of it.
+  if (before == nullptr && founding.bound()) {
+    // Only what it is bound to; it learns of the rest by asking.
+    auto state = DecodeClusterState(bytes);
+    if (!state.ok() || !founding.IsBoundTo(state->cluster)) return;
+  }
   auto adopted = maps.Adopt(base, bytes);
   if (!adopted.ok()) {
     self.log().Warning("map not taken", {{"reason", std::string(adopted.status().message())}});
@@ -218,7 +223,13 @@ void Membership::Impl::SayWhatChanged(const SharedMap& before) const {
                                     {"state", Name(node.state)},
                                     {"version", maps.version()}});
   }
-  if (before == nullptr || before->voters != maps.map()->voters) {
+  const auto up = std::count_if(maps.map()->nodes.begin(), maps.map()->nodes.end(),
+                                [](const NodeEntry& node) { return node.state == NodeState::kUp; });
+  const bool voters_changed = before == nullptr || before->voters != maps.map()->voters;
+  if (up == 2 && maps.map()->nodes.size() == 2 && voters_changed) {
+    self.log().Info("two nodes survive only the loss of the one that does not vote; three are safe");
+  }
+  if (voters_changed) {
     self.log().Info("voters", {{"names", absl::StrJoin(maps.map()->voters, ",",
                                                        [](std::string* out, const VoterId& v) {
                                                          absl::StrAppend(out, v.node);
@@ -332,6 +343,7 @@ void Membership::Impl::OnTraffic(const Introduction& peer) {
 
 void Membership::Impl::OnDialedUp(const std::string& node) {
   spread.OnDialedUp(node);
+  MeasureRoundTrip(node);
   founding.OnNewView();
 }
 
@@ -424,6 +436,9 @@ void Membership::Impl::OnNotice(const SwimNotice& notice) {
   if (notice.member.map_version > maps.version() && !name.empty()) {
     spread.Heard(name, notice.member.map_version, MapSpread::Patience::kAMoment);
   }
+  if (notice.kind == Kind::kJoined || notice.kind == Kind::kRefuted) {
+    evidence.OnAlive(name, notice.member.id.nonce);
+  }
   WantLinks();
   UpdateOrder();
   if (maps.map() == nullptr) founding.OnNewView();
@@ -475,7 +490,23 @@ std::string Membership::Impl::CoordinatorName() const {
 
 bool Membership::Impl::Coordinates() {
   UpdateOrder();
-  return !shell.order().empty() && shell.order().front() == self.voter() && !self.leaving;
+  return !shell.order().empty() && shell.order().front() == self.voter() && !self.leaving &&
+         SeesQuorum();
+}
+
+// Without a majority in sight nothing can be chosen, and what is proposed all the same would be
+// when they are back: fences of those who were never dead. Here a suspect is not in sight.
+bool Membership::Impl::SeesQuorum() const {
+  auto majority = [this](const std::vector<VoterId>& voters) {
+    auto seen = std::count_if(voters.begin(), voters.end(), [this](const VoterId& voter) {
+      if (voter.node == self.name()) return voter == self.voter();
+      auto member = gossip.swim().Find(voter.node);
+      return ViewOf(voter).health == VoterView::Health::kAlive &&
+             member->state == MemberState::kAlive;
+    });
+    return voters.empty() || 2 * static_cast<size_t>(seen) > voters.size();
+  };
+  return majority(maps.map()->voters) && majority(maps.map()->pending);
 }
 
 void Membership::Impl::OnVerdict() { UpdateOrder(); }
@@ -496,12 +527,48 @@ kj::Promise<std::vector<Command>> Membership::Impl::BeforeRegister(const Registe
 
 // ---- What the node's other loops ask
 
+// A round that is under way began before this call and proves nothing to it; the next one does.
 kj::Promise<SharedMap> Membership::Impl::Confirm() {
-  return shell.Execute(std::nullopt, kConfirmLimit)
-      .then([this](absl::Status&& status) -> kj::Promise<SharedMap> {
-        if (!status.ok()) return ToException(status);
-        return maps.map();
-      });
+  if (!confirming_) return ConfirmRound();
+  KJ_IF_MAYBE (next, next_round_) return next->addBranch();
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  start_next_round_ = kj::mv(paf.fulfiller);
+  auto next = paf.promise.then([this] { return ConfirmRound(); }).fork();
+  auto branch = next.addBranch();
+  tasks_.add(next.addBranch().ignoreResult().catch_([](kj::Exception&&) {}));  // Keeps it alive.
+  next_round_ = kj::mv(next);
+  return branch;
+}
+
+kj::Promise<SharedMap> Membership::Impl::ConfirmRound() {
+  confirming_ = true;
+  next_round_ = nullptr;  // Whoever comes from now on is too late for this one.
+  auto done = shell.Execute(std::nullopt, kConfirmLimit).fork();
+  // Not the callers' promises: the next round begins even if they have gone.
+  tasks_.add(done.addBranch().then([this](absl::Status) {
+    confirming_ = false;
+    if (start_next_round_.get() != nullptr) {
+      auto start = kj::mv(start_next_round_);
+      start->fulfill();
+    }
+  }));
+  return done.addBranch().then([this](absl::Status status) -> kj::Promise<SharedMap> {
+    if (!status.ok()) return ToException(status);
+    return maps.map();
+  });
+}
+
+// How long a voter may take to answer before the next is asked (P2.7).
+void Membership::Impl::MeasureRoundTrip(const std::string& node) {
+  capnp::MallocMessageBuilder message;
+  const uint64_t number = links.NextNumber();
+  message.initRoot<wire::control::LinkProbe>().setNumber(number);
+  const absl::Time sent = self.Now();
+  tasks_.add(links.Call(node, wire::control::KIND_LINK_PROBE, number, message, kRoundTripLimit)
+                 .then([this, node, sent](kj::Own<Frame>) {
+                   shell.SetRoundTrip(node, self.Now() - sent);
+                 })
+                 .catch_([](kj::Exception&&) {}));
 }
 
 void Membership::Impl::OnEvidence(const std::string& node, Boot boot, Evidence seen) {

@@ -69,6 +69,9 @@ struct Membership::Impl final : private ControlLinks::Watcher,
   void UpdateOrder();
   void Repair();
   VoterView ViewOf(const VoterId& voter) const;
+  bool SeesQuorum() const;
+  kj::Promise<SharedMap> ConfirmRound();
+  void MeasureRoundTrip(const std::string& node);
   void SayStranger(const std::string& what, const SwimNotice& notice);
 
   // leave.cc
@@ -82,6 +85,7 @@ struct Membership::Impl final : private ControlLinks::Watcher,
   void OnTraffic(const Introduction& peer) override;
   void OnDialedUp(const std::string& node) override;
   void OnLost(const Introduction& peer, LinkEnd end) override;
+  void OnAskerGone(LinkNumber link) override { shell.OnLinkGone(link); }
   void OnDialFailed(const std::string& node, const LinkLoss& loss) override;
   // GossipShell::Owner
   void OnNotice(const SwimNotice& notice) override;
@@ -102,6 +106,10 @@ struct Membership::Impl final : private ControlLinks::Watcher,
 
   void taskFailed(kj::Exception&& exception) override;
 
+  // One round of confirming under way, and the promise of the next for whoever asks meanwhile.
+  bool confirming_ = false;
+  kj::Maybe<kj::ForkedPromise<SharedMap>> next_round_;
+  kj::Own<kj::PromiseFulfiller<void>> start_next_round_;
   std::string said_coordinator_;
   std::map<std::string, absl::Time> said_;  // Of strangers: not before.
   bool storing_ = false;

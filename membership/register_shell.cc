@@ -137,8 +137,12 @@ void RegisterShell::OnVoterReply(const std::string& node, Frame& frame) {
 
 void RegisterShell::OnNewMap() {
   if (!coordinator_) {
-    coordinator_ = std::make_unique<Coordinator>(RegisterProposer(
-        self_.name(), self_.nonce, maps_.value(), self_.host.random().Fork("proposer")));
+    // The detector's profile says what network this is.
+    ProposerTimings timings;
+    timings.attempt = std::max(timings.attempt, self_.options.swim.probe_timeout);
+    coordinator_ = std::make_unique<Coordinator>(
+        RegisterProposer(self_.name(), self_.nonce, maps_.value(),
+                         self_.host.random().Fork("proposer"), timings));
   } else {
     coordinator_->OnMap(*maps_.map());
   }
@@ -274,6 +278,16 @@ void RegisterShell::SetOrder(std::vector<VoterId> order) {
   if (order == order_) return;
   order_ = order;
   Do(dispatcher_.OnOrder(self_.Now(), std::move(order)));
+}
+
+void RegisterShell::SetRoundTrip(const std::string& node, absl::Duration round_trip) {
+  round_trips_[node] = round_trip;
+  absl::Duration longest = absl::ZeroDuration();
+  for (const VoterId& voter : order_) {
+    auto at = round_trips_.find(voter.node);
+    if (at != round_trips_.end()) longest = std::max(longest, at->second);
+  }
+  dispatcher_.OnRoundTrip(longest);
 }
 
 void RegisterShell::OnVoterLost(const std::string& node) {

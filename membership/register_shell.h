@@ -68,6 +68,7 @@ class RegisterShell final : private kj::TaskSet::ErrorHandler {
   const std::vector<VoterId>& order() const { return order_; }
   void OnVoterLost(const std::string& node);
   void OnLinkGone(LinkNumber link);
+  void SetRoundTrip(const std::string& node, absl::Duration round_trip);
 
   void OnVoterRequest(LinkNumber from, Frame& frame);
   void OnVoterReply(const std::string& node, Frame& frame);
@@ -110,6 +111,7 @@ class RegisterShell final : private kj::TaskSet::ErrorHandler {
   std::unique_ptr<Coordinator> coordinator_;        // Null before the first map.
   CommandDispatcher dispatcher_;
   std::vector<VoterId> order_;
+  std::map<std::string, absl::Duration> round_trips_;  // By node; of as many as have had links.
   std::map<uint64_t, Waiter> waiters_;
   uint64_t last_own_item_ = 0;
   std::deque<kj::Function<void()>> later_;  // To oneself: after the present step, never within it.

@@ -214,6 +214,29 @@ TEST_P(MembershipSim, AMinorityChangesNothingAndComesBack) {
   EXPECT_EQ(world["a"].map()->FindNode("c")->generation, 1);
 }
 
+// Alone, it took all others for dead; what it would have done then must not happen later.
+TEST_P(MembershipSim, ACoordinatorThatWasCutOffFencesNobodyAfterwards) {
+  MembershipWorld world(seed());
+  FoundThree(world);
+  const std::string cut_off = world["a"]->coordinator();
+  const Boot boot = world[cut_off].boot();
+  Names others = {"a", "b", "c"};
+  std::erase(others, cut_off);
+  world.world().Isolate(cut_off);
+  ASSERT_TRUE(world.Until([&] { return TakenOver(world, others, cut_off, boot); },
+                          absl::Seconds(4)))
+      << world.Log();
+  world.world().RunFor(absl::Seconds(2) + absl::Milliseconds(37 * seed()));
+  world.world().HealAll();
+  world.world().RunFor(absl::Seconds(20));
+  for (const auto& name : others) {
+    const auto map = world[cut_off].map();
+    EXPECT_TRUE(map->IsUp(world[name].boot())) << world.Log();
+    EXPECT_EQ(map->FindNode(name)->generation, 0) << world.Log();
+  }
+  EXPECT_TRUE(world["b"].map()->IsUp(boot)) << world.Log();
+}
+
 TEST_P(MembershipSim, AProcessThatStoodStillComesBack) {
   MembershipWorld world(seed());
   FoundThree(world);

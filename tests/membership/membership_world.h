@@ -3,6 +3,7 @@
 // Each has a listener that greets as an actors' node does, and remembers what its Membership told.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -41,6 +42,7 @@ class TestNode final : private Membership::Watcher, private kj::TaskSet::ErrorHa
   Boot boot() const { return boot_; }
   int registrations() const { return registrations_; }
   SharedMap map() const { return membership_->map(); }
+  std::function<void(const SharedMap&)> on_map;
   // Versions told, in order.
   const std::vector<uint64_t>& told() const { return told_; }
   bool map_before_boot() const { return map_before_boot_; }
@@ -49,6 +51,7 @@ class TestNode final : private Membership::Watcher, private kj::TaskSet::ErrorHa
   void OnMap(const SharedMap& map) override {
     EXPECT_TRUE(told_.empty() || told_.back() < map->version);
     told_.push_back(map->version);
+    if (on_map) on_map(map);
     const NodeEntry* entry = map->FindNode(membership_->Introduce().node);
     if (entry != nullptr && entry->nonce == membership_->Introduce().nonce && boot_ == 0) {
       map_before_boot_ = true;
@@ -102,6 +105,7 @@ class MembershipWorld {
   }
 
   SimWorld& world() { return world_; }
+  Disks disks() const { return disks_; }
   std::string At(const std::string& name) {
     AddMachines({name});
     return world_.Ip(name) + ":" + std::to_string(kPort);
@@ -134,6 +138,10 @@ class MembershipWorld {
     last_options_[machine] = options;
     Machine& at = disks_ == Disks::kKept ? world_.machine(machine) : Diskless(machine);
     nodes_[machine] = std::make_unique<TestNode>(at, std::move(options));
+    nodes_[machine]->on_map = [this](const SharedMap& map) {
+      auto [known, fresh] = history_.try_emplace(map->version, map);
+      EXPECT_TRUE(*known->second == *map) << "two values of version " << map->version;
+    };
     world_.OnDestroy(machine, [this, machine] { nodes_[machine] = nullptr; });
     return nodes_[machine]->Start();
   }
@@ -217,6 +225,7 @@ class MembershipWorld {
   std::vector<std::unique_ptr<NoDisk>> former_;
   std::map<std::string, std::unique_ptr<NoDisk>> diskless_;
   std::map<std::string, MembershipOptions> last_options_;
+  std::map<uint64_t, SharedMap> history_;  // Every map that anybody was told, by version.
   std::map<std::string, std::unique_ptr<TestNode>> nodes_;
 };
 
