@@ -208,13 +208,18 @@ void Activation::RestoreState() {
   actor_->LoadState(reader);
 }
 
-void Activation::SaveState() {
-  capnp::MallocMessageBuilder message;
-  actor_->SaveState(message);
-  auto bytes = ToBytes(message);
-  if (bytes == *last_saved_) return;
-  last_saved_ = std::make_shared<const std::string>(std::move(bytes));
-  state_moved_ = true;
+// What cannot be saved is as if the turn had failed.
+kj::Maybe<kj::Exception> Activation::SaveState() {
+  return kj::runCatchingExceptions([this] {
+    capnp::MallocMessageBuilder message;
+    actor_->SaveState(message);
+    auto bytes = ToBytes(message);
+    if (bytes == *last_saved_) return;
+    KJ_REQUIRE(bytes.size() <= kStateBytesMax, "the state of the actor is too large",
+               id_.ToString(), bytes.size(), kStateBytesMax);
+    last_saved_ = std::make_shared<const std::string>(std::move(bytes));
+    state_moved_ = true;
+  });
 }
 
 void Activation::Stop() {
@@ -414,10 +419,7 @@ void Activation::EndRead(Turn& turn, kj::Maybe<kj::Exception> failure) {
 }
 
 void Activation::BeginTurn(Id128 inbound, std::vector<ActorId> chain, absl::Time deadline) {
-  if (dirty_) {
-    SaveState();
-    shard_.Stage(id_, TakeChange());
-  }
+  if (dirty_) shard_.Stage(id_, TakeChange());
   turn_ = std::make_unique<Turn>();
   turn_->resume_before = resume_;
   turn_->number = next_turn_++;
@@ -445,9 +447,10 @@ void Activation::StartMutating(kj::Own<InboundCall> call) {
           .eagerlyEvaluate([this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
 }
 
-// The turn is over: its promise is kept until it has returned, its failure undone.
+// The turn is over: what it changed is saved or, if it failed, undone.
 void Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
-  auto retired = std::move(turn_);
+  if (failure == nullptr) failure = SaveState();
+  auto retired = std::move(turn_);  // Its promise is what runs now.
   kj::Own<ActorBase> failed_actor;
   KJ_IF_MAYBE (e, failure) {
     host_.log().Debug("method failed", {{"actor", id_.ToString()}, {"error", Words(*e)}});
@@ -463,21 +466,19 @@ void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
   auto call = kj::mv(turn_->call);
   if (stopped_) return;
   const uint64_t hash = turn_->argument_hash;
+  auto context = kj::mv(turn_->context);
   CallOutcome outcome;
-  KJ_IF_MAYBE (e, failure) {
-    outcome.emplace<kj::Exception>(kj::cp(*e));
-  } else {
-    auto results = turn_->context->TakeResults();
+  if (failure == nullptr) {
+    auto results = context->TakeResults();
     if (results.size_bytes() > kCallBytesMax) {
       failure = Failed(absl::StrCat("the results of ", Describe(*call), " are ",
                                     results.size_bytes(), " bytes; at most ", kCallBytesMax,
                                     " can be sent"));
-      outcome.emplace<kj::Exception>(kj::cp(KJ_ASSERT_NONNULL(failure)));
-    } else {
-      outcome.emplace<Payload>(std::move(results));
     }
+    outcome.emplace<Payload>(std::move(results));
   }
   CloseTurn(failure);
+  KJ_IF_MAYBE (e, failure) outcome.emplace<kj::Exception>(kj::cp(*e));
   const auto& id = call->header().id;
   if (const auto* results = std::get_if<Payload>(&outcome)) {
     const auto bytes = results->words().asBytes();
@@ -548,11 +549,11 @@ void Activation::StartResume() {
 void Activation::EndResume(kj::Maybe<kj::Exception> failure) {
   resume_scheduled_ = false;
   if (stopped_) return;
+  CloseTurn(failure);
   const bool failed = failure != nullptr;
   KJ_IF_MAYBE (e, failure) {
     host_.log().Warning("resume turn failed", {{"actor", id_.ToString()}, {"error", Words(*e)}});
   }
-  CloseTurn(failure);
   shard_.Dirty(id_);
   resume_pause_ = failed || resume_
                       ? std::clamp(resume_pause_ * 2, kResumePauseMin, kResumePauseMax)
@@ -570,7 +571,6 @@ uint64_t Activation::OldestUnsettled(const Turn& turn) const {
 
 std::optional<ActorChange> Activation::Encode() {
   if (turn_ != nullptr) return std::nullopt;
-  if (dirty_) SaveState();
   return TakeChange();
 }
 

@@ -2,8 +2,8 @@
 //
 // Single loop. Turns follow PROTOCOL.md P6: mutating ones one at a time, `$readOnly` ones together
 // but never inside a mutating one, all in order of arrival. A started turn belongs to the actor: no
-// cancel or deadline of a caller ends it. Before a mutating turn begins, what completed turns
-// changed is encoded (P6.8), so a turn that fails undoes itself and nothing else.
+// cancel or deadline of a caller ends it. What a turn changed is encoded when it ends, before the next
+// begins (P6.8), so a turn that fails undoes itself and nothing else.
 #pragma once
 
 #include <deque>
@@ -102,7 +102,7 @@ class Activation final : private ActorContext {
 
   ActorChange TakeChange();
   uint64_t OldestUnsettled(const Turn& turn) const;
-  void SaveState();
+  kj::Maybe<kj::Exception> SaveState();
   void RestoreState();  // The object is made anew from last_saved_.
 
   // ActorContext
@@ -127,7 +127,7 @@ class Activation final : private ActorContext {
   std::shared_ptr<const std::string> last_saved_;  // Never null; empty: no state yet.
   bool state_moved_ = false;     // last_saved_ is newer than what was taken for a batch.
   bool whole_records_ = true;    // The next change carries the whole table.
-  bool dirty_ = false;           // Completed turns changed something that is not encoded.
+  bool dirty_ = false;           // Completed turns changed something that is in no ActorChange.
 
   std::deque<kj::Own<InboundCall>> mailbox_;
   // Calls waiting or running, with those that came again under the same id.

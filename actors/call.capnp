@@ -49,6 +49,17 @@ struct CallFrame {
   }
 
   chain @14 :List(ActorName);  # The actors whose open turns wait for this call, outermost first.
+                               # At most 64.
+
+  lane @15 :Lane;
+  struct Lane {
+    # One caller's calls to one actor, in order. When a call of an attempt has been answered `moved`,
+    # all later ones of that attempt are answered so too: the caller sends them again, in order,
+    # under the next attempt.
+    origin @0 :UInt64;
+    number @1 :UInt64;
+    attempt @2 :UInt32;
+  }
 }
 
 struct AnswerFrame {

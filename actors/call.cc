@@ -71,6 +71,10 @@ void EncodeCall(uint64_t number, const CallHeader& header, absl::Duration time_l
     id.setMark(call.oldest_unsettled);
     EncodeId(call.id, id.initId());
   }
+  auto lane = out.initLane();
+  lane.setOrigin(header.lane.origin);
+  lane.setNumber(header.lane.number);
+  lane.setAttempt(header.lane.attempt);
   if (header.chain.empty()) return;
   auto chain = out.initChain(static_cast<unsigned>(header.chain.size()));
   for (unsigned i = 0; i < chain.size(); ++i) EncodeActor(header.chain[i], chain[i]);
@@ -89,6 +93,7 @@ CallHeader DecodeCall(wire::CallFrame::Reader in) {
     out.id = ActorCall{DecodeActor(id.getCaller()), id.getLineage(), id.getEpoch(), id.getTurn(),
                        id.getMark(),                DecodeId(id.getId())};
   }
+  out.lane = {in.getLane().getOrigin(), in.getLane().getNumber(), in.getLane().getAttempt()};
   KJ_REQUIRE(in.getChain().size() <= kChainMax, "calls within calls too deep");
   for (auto actor : in.getChain()) out.chain.push_back(DecodeActor(actor));
   return out;

@@ -19,12 +19,21 @@
 
 namespace troupe {
 
+// The caller's order of calls to one actor (P6.9). After a refusal the caller sends the whole lane
+// again under the next attempt; until then nothing of the refused attempt may run.
+struct CallLane {
+  uint64_t origin = 0;  // Random, of the caller's router.
+  uint64_t number = 0;
+  uint32_t attempt = 0;
+};
+
 struct CallHeader {
   ActorId actor;
   uint64_t interface_id = 0;
   uint16_t method_id = 0;
   CallId id;
   std::vector<ActorId> chain;  // Whose open turns wait for this call, outermost first.
+  CallLane lane = {};
 };
 
 // The call did not run here: another node is the primary, or nobody can be now. To be sent again.

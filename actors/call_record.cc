@@ -58,7 +58,9 @@ void RecordTable::DropBelow(Client& client, uint64_t floor) {
 void RecordTable::DropBelow(Caller& caller, uint64_t mark) {
   caller.mark = std::max(caller.mark, mark);
   record_count_ -= std::erase_if(
-      caller.records, [&](const auto& record) { return record.second.turn < caller.mark; });
+      caller.records, [&](const auto& record) {
+        return !(record.second.turn & kPerhapsUndone) && record.second.turn < caller.mark;
+      });
 }
 
 void RecordTable::AdvanceFloor(absl::Time now, const CallId& call) {
@@ -74,7 +76,8 @@ void RecordTable::AdvanceFloor(absl::Time now, const CallId& call) {
     caller.lineage = a.lineage;
     caller.mark = 0;
     for (auto& [id, record] : caller.records) {
-      record.turn = a.turn;
+      record.turn = a.turn | kPerhapsUndone;
+      record.answered = now;
       moved_callers_[a.caller].insert(id);
     }
   }
@@ -82,8 +85,8 @@ void RecordTable::AdvanceFloor(absl::Time now, const CallId& call) {
     // Turns of the old epoch that nobody had acknowledged are undone, and their numbers are used
     // again. A call such a turn had made here may be repeated by a later turn, under the same id.
     for (auto& [id, record] : caller.records) {
-      if (record.turn >= a.oldest_unsettled || record.turn == kUndoneTurn) continue;
-      record.turn = kUndoneTurn;
+      if (record.turn & kPerhapsUndone) continue;
+      record.turn |= kPerhapsUndone;
       record.answered = now;
       moved_callers_[a.caller].insert(id);
     }
@@ -148,8 +151,10 @@ void RecordTable::Age(absl::Time now) {
     }
   }
   for (auto& [id, caller] : callers_) {
-    record_count_ -= std::erase_if(caller.records, [&](const auto& entry) {
-      return entry.second.turn == kUndoneTurn && entry.second.answered + kRecordAge <= now;
+    record_count_ -= std::erase_if(caller.records, [&caller = caller, now](const auto& entry) {
+      const CallRecord& record = entry.second;
+      return (record.turn & kPerhapsUndone) && (record.turn & ~kPerhapsUndone) < caller.mark &&
+             record.answered + kRecordAge <= now;
     });
   }
 }
@@ -164,7 +169,7 @@ absl::Time RecordTable::NextAging() const {
   }
   for (const auto& [id, caller] : callers_) {
     for (const auto& [call, record] : caller.records) {
-      if (record.turn == kUndoneTurn) next = std::min(next, record.answered + kRecordAge);
+      if (record.turn & kPerhapsUndone) next = std::min(next, record.answered + kRecordAge);
     }
   }
   return next;

@@ -30,9 +30,10 @@ inline constexpr size_t kRecordsMax = 4096;                       // Per actor; 
 inline constexpr size_t kRecordOriginsMax = 4096;                 // Clients, and calling actors.
 inline constexpr size_t kRecordResultBytesMax = 64 << 10;         // Larger: kTooLarge.
 
-// The turn of a record that an earlier epoch of the calling actor left behind, perhaps by a turn that
-// was undone: no mark drops it, it ages as a client's record does (P6.5).
-inline constexpr uint64_t kUndoneTurn = ~uint64_t{0};
+// Set in the turn of a record that an earlier epoch of the calling actor left behind: the turn was
+// perhaps undone, and its number used again. The mark alone does not drop such a record; it must also
+// be as old as a client's when it goes (P6.5).
+inline constexpr uint64_t kPerhapsUndone = uint64_t{1} << 63;
 
 // How a call names itself.
 struct ClientCall {
@@ -119,8 +120,8 @@ class RecordTable {
   void Add(absl::Time now, const CallId& call, uint64_t argument_hash, RecordStatus status,
            std::string result);
 
-  // Drops client records answered kRecordAge ago, those of undone turns after the same time, and
-  // clients silent as long. A dropped record
+  // Drops client records answered kRecordAge ago, those of earlier epochs of calling actors after
+  // the same time, and clients silent as long. A dropped record
   // raises the floor past it: whatever a client asked before has passed its deadline too.
   void Age(absl::Time now);
 

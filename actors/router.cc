@@ -39,6 +39,7 @@ class Router::Lane {
 
   const uint64_t number;
   size_t in_flight = 0;
+  uint32_t attempt = 0;
   bool stalled = false;  // Nothing is sent until all in flight have come back; then anew.
   Place place = Place::kNowhere;
   std::string node;
@@ -65,6 +66,7 @@ Router::Router(Host& host, LinkPool& links, Surroundings& surroundings, Boot sel
       links_(links),
       surroundings_(surroundings),
       self_(self),
+      origin_(host.RandomId().lo),
       task_errors_(host.log()),
       tasks_(task_errors_) {}
 
@@ -131,6 +133,10 @@ kj::Maybe<kj::Exception> Router::Refuse(const CallHeader& header, const Payload&
                                params.size_bytes(), " bytes; at most ", kCallBytesMax,
                                " can be sent"));
   }
+  if (header.chain.size() > kChainMax) {
+    return Failed(absl::StrCat("calls within calls are ", header.chain.size(), " deep at ",
+                               header.actor.ToString(), "; at most ", kChainMax, " are allowed"));
+  }
   if (outstanding() >= kOutstandingMax) {
     return Overloaded(absl::StrCat("more than ", kOutstandingMax, " calls are unanswered; call ",
                                    header.actor.ToString(), " later"));
@@ -156,7 +162,7 @@ Router::Place Router::Locate(const Outgoing& call, std::string& node, std::strin
   if (entry.state == ShardState::kLost) {
     why = absl::StrCat("StateLost: no copy of shard ", shard,
                        " is left; the operator decides (recover or declare lost)");
-    return Place::kNowhere;
+    return Place::kLost;
   }
   const NodeEntry* primary = entry.primary == 0 ? nullptr : map_->FindBoot(entry.primary);
   if (primary == nullptr) {
@@ -183,10 +189,17 @@ void Router::Pump(Lane& lane) {
       lane.stalled = true;  // The old path has to come back first.
       return;
     }
+    if (place == Place::kLost) {
+      auto lost = kj::mv(first->second);
+      lane.waiting.erase(first);
+      Complete(kj::mv(lost), Failed(why));
+      continue;
+    }
     if (place == Place::kNowhere) {
       first->second->trouble = why;
       return Stall(lane);
     }
+    if (lane.stalled) ++lane.attempt;
     lane.stalled = false;
     stalled_.erase(lane.number);
     lane.place = place;
@@ -205,6 +218,7 @@ void Router::Transmit(kj::Own<Outgoing> owned, Place place, const std::string& n
   call.node = node;
   ++call.attempts;
   ++call.lane->in_flight;
+  call.header.lane = {origin_, call.lane->number, call.lane->attempt};
   if (call.sequence != nullptr) {
     std::get<ClientCall>(call.header.id).first_incomplete = call.sequence->first_incomplete();
   }

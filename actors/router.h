@@ -83,7 +83,7 @@ class Router {
 
  private:
   struct Outgoing;
-  enum class Place { kHere, kNode, kNowhere };
+  enum class Place { kHere, kNode, kNowhere, kLost };
 
   Place Locate(const Outgoing& call, std::string& node, std::string& why) const;
   kj::Maybe<kj::Exception> Refuse(const CallHeader& header, const Payload& params) const;
@@ -109,6 +109,7 @@ class Router {
   uint64_t next_serial_ = 1;
   uint64_t next_number_ = 1;
   uint64_t next_lane_ = 1;
+  const uint64_t origin_;  // Random: tells our lanes from those of others.
   absl::flat_hash_map<uint64_t, kj::Own<Outgoing>> in_flight_;  // By number, on whatever path.
   std::map<std::pair<absl::Time, uint64_t>, Outgoing*> deadlines_;  // By serial at equal times.
   std::map<uint64_t, Lane*> stalled_;                               // By the lane's number.

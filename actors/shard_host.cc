@@ -10,6 +10,8 @@
 namespace troupe {
 namespace {
 
+constexpr size_t kLanesMax = 1 << 16;  // Remembered; beyond it all are forgotten, and order across a
+                                       // refusal that is under way is then not kept.
 constexpr size_t kParkedMax = 4096;  // Calls that wait for a move to end; then Moved.
 
 }  // namespace
@@ -105,6 +107,7 @@ void ShardHost::OnServing(const ServingChange& change) {
   switch (change.kind) {
     case ServingChange::Kind::kStart: {
       admitting_ = true;
+      ++served_;
       for (const auto& actor : replica_.store().ListToResume()) {
         absl::Status error;
         const auto* type = registry_.Find(actor.type);
@@ -158,18 +161,35 @@ void ShardHost::Deliver(kj::Own<InboundCall> call) {
         absl::StrCat("actor type ", type->name, " has no interface ", absl::Hex(header.interface_id),
                      " with a method ", header.method_id, "; is its schema older here?")));
   }
+  if (!InOrder(header.lane)) {
+    return call->Finish(Moved{worker_.map_version(), "a call before it in its lane was refused"});
+  }
   if (replica_.serving() && !admitting_ && parked_.size() < kParkedMax) {
     parked_.push_back(kj::mv(call));
     return;
   }
   const auto kind = method->second.read_only ? CallKind::kReadOnly : CallKind::kMutating;
   if (auto admitted = replica_.Admit(kind); !admitted.ok()) {
+    RefuseLane(header.lane);
     return call->Finish(Moved{worker_.map_version(), std::string(admitted.message())});
   }
   absl::Status error;
   auto* activation = Activate(header.actor, *type, error);
   if (activation == nullptr) return call->Finish(ToException(error));
   activation->Deliver(kj::mv(call));
+}
+
+// P6.9: what was sent behind a refused call must not run before it.
+bool ShardHost::InOrder(const CallLane& lane) {
+  if (lanes_.size() >= kLanesMax) lanes_.clear();
+  auto [it, fresh] = lanes_.try_emplace({lane.origin, lane.number}, lane.attempt, served_);
+  auto& state = it->second;
+  if (!fresh && lane.attempt > state.attempt) state = {lane.attempt, served_};
+  return lane.attempt == state.attempt && state.served == served_;
+}
+
+void ShardHost::RefuseLane(const CallLane& lane) {
+  lanes_[{lane.origin, lane.number}] = {lane.attempt, 0};
 }
 
 Activation* ShardHost::Activate(const ActorId& id, const ActorType& type, absl::Status& error) {

@@ -73,6 +73,8 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   ClientSequence& own_calls() override { return worker_.own_calls(); }
 
   void Perform(ReplicaEffects& effects);
+  bool InOrder(const CallLane& lane);
+  void RefuseLane(const CallLane& lane);
   void OnServing(const ServingChange& change);
   void StopServing();
   Activation* Activate(const ActorId& id, const ActorType& type, absl::Status& error);
@@ -86,6 +88,13 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   std::map<ActorId, kj::Own<Activation>> activations_;
   absl::flat_hash_map<HoldToken, Done> holds_;
   HoldToken next_token_ = 1;
+  // Which attempt of a lane runs here, since which start of serving; 0: it was refused.
+  struct LaneState {
+    uint32_t attempt;
+    uint64_t served;
+  };
+  absl::flat_hash_map<std::pair<uint64_t, uint64_t>, LaneState> lanes_;
+  uint64_t served_ = 0;  // Times that this copy has begun to serve.
   std::vector<kj::Own<InboundCall>> parked_;  // While a move is under way.
   bool admitting_ = false;
   uint64_t answered_ = 0;
