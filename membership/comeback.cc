@@ -10,6 +10,8 @@
 namespace troupe {
 namespace {
 
+namespace control = wire::control;
+
 constexpr absl::Duration kTick = absl::Milliseconds(200);
 constexpr absl::Duration kProbeLimit = absl::Milliseconds(500);
 constexpr absl::Duration kAskLimit = absl::Seconds(2);
@@ -75,10 +77,10 @@ void Comeback::Probe() {
   for (const auto& [name, nonce] : up) {
     capnp::MallocMessageBuilder message;
     const uint64_t number = links_.NextNumber();
-    message.initRoot<wire::control::LinkProbe>().setNumber(number);
-    tasks_.add(links_.Call(name, wire::control::KIND_LINK_PROBE, number, message, kProbeLimit)
+    message.initRoot<control::LinkProbe>().setNumber(number);
+    tasks_.add(links_.Call(name, control::KIND_LINK_PROBE, number, message, kProbeLimit)
                    .then([nonce = nonce](kj::Own<Frame> frame) {
-                     auto answer = frame->header<wire::control::LinkProbeAnswer>();
+                     auto answer = frame->header<control::LinkProbeAnswer>();
                      return codec::ReadId(answer.getNonce()) == nonce && answer.getReachesAsker();
                    })
                    .catch_([](kj::Exception&&) { return false; })

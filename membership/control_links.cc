@@ -10,12 +10,14 @@
 namespace troupe {
 namespace {
 
+namespace control = wire::control;
+
 constexpr size_t kAcceptedMax = 4096;  // Links; one from each of the largest cluster's nodes.
 constexpr size_t kCallsMax = 16384;    // Waiting for answers; each has a limit of seconds.
 
 bool IsNumberedAnswer(uint16_t kind) {
-  return kind == wire::control::KIND_PUSH_PULL_ANSWER || kind == wire::control::KIND_LINK_PROBE_ANSWER ||
-         kind == wire::control::KIND_MAP_ANSWER || kind == wire::control::KIND_FOUNDING_ANSWER;
+  return kind == control::KIND_PUSH_PULL_ANSWER || kind == control::KIND_LINK_PROBE_ANSWER ||
+         kind == control::KIND_MAP_ANSWER || kind == control::KIND_FOUNDING_ANSWER;
 }
 
 }  // namespace
@@ -136,7 +138,7 @@ void ControlLinks::OnLinkFrame(const std::string& node, Link& link, kj::Own<Fram
   const Introduction peer = link.peer();
   watcher_.OnTraffic(peer);
   if (!IsNumberedAnswer(frame->kind())) return watcher_.OnAnswer(node, peer, *frame);
-  auto it = calls_.find(frame->header<wire::control::Numbered>().getNumber());
+  auto it = calls_.find(frame->header<control::Numbered>().getNumber());
   if (it == calls_.end() || it->second.node != node) return;  // Its limit has passed.
   auto fulfiller = kj::mv(it->second.fulfiller);
   calls_.erase(it);

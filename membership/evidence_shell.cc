@@ -9,6 +9,8 @@
 namespace troupe {
 namespace {
 
+namespace control = wire::control;
+
 constexpr absl::Duration kDialLimit = absl::Milliseconds(100);
 constexpr absl::Duration kAskLimit = absl::Milliseconds(200);
 constexpr absl::Duration kTransitMax = absl::Milliseconds(500);
@@ -19,26 +21,26 @@ constexpr absl::Duration kProofWait = absl::Milliseconds(20);
 constexpr int kHealthMax = 2;  // Beyond it our own network is the likelier culprit.
 constexpr absl::Duration kAbsenceLook = absl::Milliseconds(500);
 
-wire::control::Evidence::Kind Encode(Sighting kind) {
+control::Evidence::Kind Encode(Sighting kind) {
   switch (kind) {
     case Sighting::kLost:
-      return wire::control::Evidence::Kind::LOST;
+      return control::Evidence::Kind::LOST;
     case Sighting::kRefused:
-      return wire::control::Evidence::Kind::REFUSED;
+      return control::Evidence::Kind::REFUSED;
     case Sighting::kExited:
     case Sighting::kDead:
       break;
   }
-  return wire::control::Evidence::Kind::EXITED;
+  return control::Evidence::Kind::EXITED;
 }
 
-std::optional<Sighting> Decode(wire::control::Evidence::Kind kind) {
+std::optional<Sighting> Decode(control::Evidence::Kind kind) {
   switch (kind) {
-    case wire::control::Evidence::Kind::LOST:
+    case control::Evidence::Kind::LOST:
       return Sighting::kLost;
-    case wire::control::Evidence::Kind::REFUSED:
+    case control::Evidence::Kind::REFUSED:
       return Sighting::kRefused;
-    case wire::control::Evidence::Kind::EXITED:
+    case control::Evidence::Kind::EXITED:
       return Sighting::kExited;
   }
   return std::nullopt;  // A newer node's.
@@ -105,9 +107,10 @@ EvidenceBoard::LastSign EvidenceShell::Signs() const {
 
 void EvidenceShell::OnPeer(const Introduction& peer) {
   if (peer.role != Role::kNode || peer.process.pid == 0) return;
-  if (!watched_.insert({peer.node, peer.nonce}).second) return;
+  if (watched_.contains({peer.node, peer.nonce})) return;
   auto exit = self_.machine.WatchExit(peer.process);
   if (!exit) return;
+  watched_.insert({peer.node, peer.nonce});
   tasks_.add(exit->then([this, node = peer.node, nonce = peer.nonce] {
     watched_.erase({node, nonce});
     if (maps_.map() == nullptr) return;
@@ -166,11 +169,11 @@ void EvidenceShell::OnDied(const std::string& node, Boot boot) {
   const Id128 nonce = maps_.map()->FindNode(node)->nonce;
   capnp::MallocMessageBuilder message;
   const uint64_t number = links_.NextNumber();
-  message.initRoot<wire::control::LinkProbe>().setNumber(number);
-  auto asked = links_.Call(node, wire::control::KIND_LINK_PROBE, number, message, kAskLimit);
+  message.initRoot<control::LinkProbe>().setNumber(number);
+  auto asked = links_.Call(node, control::KIND_LINK_PROBE, number, message, kAskLimit);
   tasks_.add(asked
                  .then([nonce](kj::Own<Frame> frame) {
-                   auto answer = frame->header<wire::control::LinkProbeAnswer>();
+                   auto answer = frame->header<control::LinkProbeAnswer>();
                    return codec::ReadId(answer.getNonce()) == nonce;
                  })
                  .catch_([](kj::Exception&&) { return false; })
@@ -201,7 +204,7 @@ void EvidenceShell::Report(const std::string& node, Boot boot, Sighting kind) {
 
 void EvidenceShell::Tell(const std::string& node, Boot boot, Sighting kind) {
   capnp::MallocMessageBuilder message;
-  auto out = message.initRoot<wire::control::Evidence>();
+  auto out = message.initRoot<control::Evidence>();
   out.setSubject(node.c_str());
   out.setBoot(boot);
   out.setKind(Encode(kind));
@@ -211,7 +214,7 @@ void EvidenceShell::Tell(const std::string& node, Boot boot, Sighting kind) {
   }
   for (const std::string& voter : voters) {
     if (voter != node && voter != self_.name()) {
-      (void)links_.Send(voter, wire::control::KIND_EVIDENCE, message);
+      (void)links_.Send(voter, control::KIND_EVIDENCE, message);
     }
   }
 }
@@ -219,7 +222,7 @@ void EvidenceShell::Tell(const std::string& node, Boot boot, Sighting kind) {
 // ---- What others see.
 
 void EvidenceShell::OnReport(const Introduction& peer, Frame& frame) {
-  auto in = frame.header<wire::control::Evidence>();
+  auto in = frame.header<control::Evidence>();
   auto kind = Decode(in.getKind());
   if (!kind || maps_.map() == nullptr) return;
   if (frame.transit() > kTransitMax) return;  // It waited out a broken network: old news.
@@ -240,6 +243,9 @@ bool EvidenceShell::IsGone(const std::string& node) const {
 
 void EvidenceShell::OnNewMap() {
   board_.OnMap(*maps_.map());
+  std::erase_if(said_, [this](const auto& entry) {
+    return maps_.map()->FindNode(entry.first) == nullptr;
+  });
   std::erase_if(shown_since_, [this](const auto& entry) {
     return Current(entry.first, entry.second.first) == 0;
   });
@@ -318,9 +324,9 @@ kj::Promise<std::vector<Command>> EvidenceShell::FenceIfDead(const NodeEntry& no
   if (verdict != EvidenceBoard::Verdict::kNothing || died) return kj::mv(dead);
   if (node.addresses.empty()) return std::vector<Command>();
   auto message = kj::heap<capnp::MallocMessageBuilder>();
-  message->initRoot<wire::control::LinkProbe>().setNumber(links_.NextNumber());
+  message->initRoot<control::LinkProbe>().setNumber(links_.NextNumber());
   return links_
-      .CallAddress(node.addresses.front(), wire::control::KIND_LINK_PROBE, kj::mv(message), kAskLimit)
+      .CallAddress(node.addresses.front(), control::KIND_LINK_PROBE, kj::mv(message), kAskLimit)
       .then([this, dead = std::move(dead), node](ControlLinks::Visit&& visit) mutable {
         const bool another = !visit.peer.nonce.IsZero() && visit.peer.nonce != node.nonce;
         if (another || visit.dialed.outcome == DialOutcome::kRefused) return std::move(dead);

@@ -13,6 +13,8 @@
 namespace troupe {
 namespace {
 
+namespace control = wire::control;
+
 constexpr absl::Duration kTick = absl::Milliseconds(100);
 constexpr absl::Duration kAskLimit = absl::Milliseconds(500);
 // So long an offer may be under way to others before who has it asks around: who is asked before it
@@ -157,7 +159,7 @@ void Founding::BeginAttempt(std::vector<Member> seen) {
   attempt_->candidates = {OwnEntry()};
   self_.log().Info("founding a cluster", {{"with", absl::StrJoin(attempt_->others, ",")}});
   for (const std::string& node : attempt_->others) {
-    auto invite = [](wire::control::Founding::Builder out) { out.setInvite(); };
+    auto invite = [](control::Founding::Builder out) { out.setInvite(); };
     tasks_.add(Ask(node, invite).then([this, node, number = attempt_->number](Said&& said) {
       if (!attempt_ || attempt_->number != number) return;
       if (said.kind == Said::Kind::kChosen) return owner_.OnFounded(said.value);
@@ -180,7 +182,7 @@ void Founding::BeginAttempt(std::vector<Member> seen) {
 void Founding::Offer() {
   for (const std::string& node : attempt_->others) {
     if (std::binary_search(attempt_->agreed.begin(), attempt_->agreed.end(), node)) continue;
-    auto offer = [value = attempt_->value](wire::control::Founding::Builder out) {
+    auto offer = [value = attempt_->value](control::Founding::Builder out) {
       auto group = out.initOffer();
       group.setRound(1);
       group.setValue(AsKj(value->contents));
@@ -211,7 +213,7 @@ void Founding::GiveUp(const std::string& why) {
   if (given_up.value == nullptr) return;
   Refuse(given_up.cluster);  // Whoever asks later is told the same.
   for (const std::string& node : given_up.others) {
-    auto withdraw = [cluster = given_up.cluster](wire::control::Founding::Builder out) {
+    auto withdraw = [cluster = given_up.cluster](control::Founding::Builder out) {
       codec::WriteId(cluster, out.initWithdraw());
     };
     tasks_.add(Ask(node, withdraw).then([](Said&&) {}));
@@ -238,7 +240,7 @@ void Founding::AskAround() {
   }
   for (const NodeEntry& node : bound_->state.nodes) {
     if (node.name == self_.name()) continue;
-    auto ask = [cluster = bound_->cluster](wire::control::Founding::Builder out) {
+    auto ask = [cluster = bound_->cluster](control::Founding::Builder out) {
       codec::WriteId(cluster, out.initAsk());
     };
     tasks_.add(Ask(node.name, ask).then(
@@ -268,15 +270,15 @@ void Founding::Release(const std::string& why) {
 // ---- Requests and answers.
 
 kj::Promise<Founding::Said> Founding::Ask(const std::string& node,
-                                          kj::Function<void(wire::control::Founding::Builder)> fill) {
+                                          kj::Function<void(control::Founding::Builder)> fill) {
   capnp::MallocMessageBuilder message;
-  auto out = message.initRoot<wire::control::Founding>();
+  auto out = message.initRoot<control::Founding>();
   const uint64_t number = links_.NextNumber();
   out.setNumber(number);
   out.setExpect(self_.options.expect);
   fill(out);
-  return links_.Call(node, wire::control::KIND_FOUNDING, number, message, kAskLimit)
-      .then([](kj::Own<Frame> answer) { return Read(answer->header<wire::control::FoundingAnswer>()); })
+  return links_.Call(node, control::KIND_FOUNDING, number, message, kAskLimit)
+      .then([](kj::Own<Frame> answer) { return Read(answer->header<control::FoundingAnswer>()); })
       .catch_([](kj::Exception&& e) {
         Said said;
         said.text = Words(e);
@@ -284,24 +286,24 @@ kj::Promise<Founding::Said> Founding::Ask(const std::string& node,
       });
 }
 
-Founding::Said Founding::Read(wire::control::FoundingAnswer::Reader in) {
+Founding::Said Founding::Read(control::FoundingAnswer::Reader in) {
   Said said;
   switch (in.which()) {
-    case wire::control::FoundingAnswer::CANDIDATE: {
+    case control::FoundingAnswer::CANDIDATE: {
       auto node = codec::ReadNode(in.getCandidate());
       if (!node.ok()) break;
       said.kind = Said::Kind::kCandidate;
       said.candidate = *std::move(node);
       break;
     }
-    case wire::control::FoundingAnswer::ACCEPTED:
+    case control::FoundingAnswer::ACCEPTED:
       said.kind = Said::Kind::kAccepted;
       break;
-    case wire::control::FoundingAnswer::REFUSED:
+    case control::FoundingAnswer::REFUSED:
       said.kind = Said::Kind::kRefused;
       said.text = std::string(in.getRefused().cStr());
       break;
-    case wire::control::FoundingAnswer::CHOSEN: {
+    case control::FoundingAnswer::CHOSEN: {
       auto value = ReadValue(in.getChosen());
       if (!value.ok()) break;
       said.kind = Said::Kind::kChosen;
@@ -314,16 +316,16 @@ Founding::Said Founding::Read(wire::control::FoundingAnswer::Reader in) {
 }
 
 void Founding::Reply(LinkNumber to, uint64_t number,
-                     kj::Function<void(wire::control::FoundingAnswer::Builder)> fill) {
+                     kj::Function<void(control::FoundingAnswer::Builder)> fill) {
   capnp::MallocMessageBuilder message;
-  auto out = message.initRoot<wire::control::FoundingAnswer>();
+  auto out = message.initRoot<control::FoundingAnswer>();
   out.setNumber(number);
   fill(out);
-  links_.Answer(to, wire::control::KIND_FOUNDING_ANSWER, message);
+  links_.Answer(to, control::KIND_FOUNDING_ANSWER, message);
 }
 
 void Founding::OnRequest(LinkNumber from, const Introduction& peer, Frame& frame) {
-  auto in = frame.header<wire::control::Founding>();
+  auto in = frame.header<control::Founding>();
   const uint64_t number = in.getNumber();
   if (in.isWithdraw()) {
     if (bound_ && bound_->cluster == codec::ReadId(in.getWithdraw()) &&
@@ -351,7 +353,7 @@ void Founding::OnRequest(LinkNumber from, const Introduction& peer, Frame& frame
   Reply(from, number, [this](auto out) { codec::WriteNode(OwnEntry(), out.initCandidate()); });
 }
 
-void Founding::OnOffer(LinkNumber from, const Introduction& peer, wire::control::Founding::Reader in) {
+void Founding::OnOffer(LinkNumber from, const Introduction& peer, control::Founding::Reader in) {
   const uint64_t number = in.getNumber();
   auto refuse = [&](const std::string& why) {
     Reply(from, number, [&](auto out) { out.setRefused(why.c_str()); });
@@ -386,7 +388,7 @@ void Founding::OnOffer(LinkNumber from, const Introduction& peer, wire::control:
 }
 
 // Refused means: will never accept it, so it never counts.
-void Founding::OnAsk(const Id128& cluster, wire::control::FoundingAnswer::Builder out) {
+void Founding::OnAsk(const Id128& cluster, control::FoundingAnswer::Builder out) {
   if (maps_.map() != nullptr && maps_.map()->cluster == cluster) {
     return out.setChosen(AsKj(maps_.value()->contents));
   }

@@ -9,6 +9,8 @@
 namespace troupe {
 namespace {
 
+namespace control = wire::control;
+
 kj::ArrayPtr<const kj::byte> AsKj(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()};
 }
@@ -92,7 +94,7 @@ void GossipShell::Perform(SwimActions actions) {
 void GossipShell::PushPullWith(const SwimActions::StartPushPull& wanted) {
   auto message = kj::heap<capnp::MallocMessageBuilder>();
   const uint64_t number = links_.NextNumber();
-  auto out = message->initRoot<wire::control::Exchange>();
+  auto out = message->initRoot<control::Exchange>();
   out.setNumber(number);
   out.setView(AsKj(swim_->MakePushPull()));
   const absl::Duration limit = self_.options.swim.push_pull_timeout;
@@ -103,7 +105,7 @@ void GossipShell::PushPullWith(const SwimActions::StartPushPull& wanted) {
     });
   };
   if (!wanted.name.empty() && links_.PeerOf(wanted.name) != nullptr) {
-    tasks_.add(links_.Call(wanted.name, wire::control::KIND_PUSH_PULL, number, *message, limit)
+    tasks_.add(links_.Call(wanted.name, control::KIND_PUSH_PULL, number, *message, limit)
                    .then([this, exchange](kj::Own<Frame> answer) {
                      Merge(exchange, kj::mv(answer));
                    })
@@ -115,13 +117,13 @@ void GossipShell::PushPullWith(const SwimActions::StartPushPull& wanted) {
     owner_.OnSeedProblem(address, visit);
     failed();
   };
-  tasks_.add(links_.CallAddress(wanted.address, wire::control::KIND_PUSH_PULL, kj::mv(message), limit)
+  tasks_.add(links_.CallAddress(wanted.address, control::KIND_PUSH_PULL, kj::mv(message), limit)
                  .then(kj::mv(done)));
 }
 
 void GossipShell::Merge(uint64_t exchange, kj::Own<Frame> answer) {
   absl::Status merged = absl::UnavailableError("refused");
-  auto reader = answer->header<wire::control::ExchangeAnswer>();
+  auto reader = answer->header<control::ExchangeAnswer>();
   Tell([&](Swim& swim, absl::Time now, SwimActions& actions) {
     if (reader.getView().size() == 0) return swim.OnPushPullFailed(now, exchange, actions);
     merged = swim.MergePushPull(now, exchange, AsStd(reader.getView()), actions);
@@ -134,9 +136,9 @@ void GossipShell::Merge(uint64_t exchange, kj::Own<Frame> answer) {
 }
 
 void GossipShell::OnPushPull(LinkNumber from, const Introduction& peer, Frame& frame) {
-  auto request = frame.header<wire::control::Exchange>();
+  auto request = frame.header<control::Exchange>();
   capnp::MallocMessageBuilder message;
-  auto out = message.initRoot<wire::control::ExchangeAnswer>();
+  auto out = message.initRoot<control::ExchangeAnswer>();
   out.setNumber(request.getNumber());
   Tell([&](Swim& swim, absl::Time now, SwimActions& actions) {
     auto answer = swim.AnswerPushPull(now, peer.address, AsStd(request.getView()), actions);
@@ -146,7 +148,7 @@ void GossipShell::OnPushPull(LinkNumber from, const Introduction& peer, Frame& f
       out.setRefused(std::string(answer.status().message()).c_str());
     }
   });
-  links_.Answer(from, wire::control::KIND_PUSH_PULL_ANSWER, message);
+  links_.Answer(from, control::KIND_PUSH_PULL_ANSWER, message);
 }
 
 // ---- Pings over links
@@ -154,7 +156,7 @@ void GossipShell::OnPushPull(LinkNumber from, const Introduction& peer, Frame& f
 void GossipShell::PingOverLink(const SwimActions::StartLinkPing& ping) {
   capnp::MallocMessageBuilder message;
   const uint64_t number = links_.NextNumber();
-  message.initRoot<wire::control::LinkProbe>().setNumber(number);
+  message.initRoot<control::LinkProbe>().setNumber(number);
   const uint64_t probe = ping.probe;
   const Id128 meant = ping.member.id.nonce;
   auto tell = [this, probe](Swim::LinkPing outcome) {
@@ -162,10 +164,10 @@ void GossipShell::PingOverLink(const SwimActions::StartLinkPing& ping) {
       swim.OnLinkPing(now, probe, outcome, actions);
     });
   };
-  tasks_.add(links_.Call(ping.member.id.name, wire::control::KIND_LINK_PROBE, number, message, ping.limit)
+  tasks_.add(links_.Call(ping.member.id.name, control::KIND_LINK_PROBE, number, message, ping.limit)
                  .then([meant](kj::Own<Frame> answer) {
                    const Id128 nonce =
-                       codec::ReadId(answer->header<wire::control::LinkProbeAnswer>().getNonce());
+                       codec::ReadId(answer->header<control::LinkProbeAnswer>().getNonce());
                    return nonce == meant ? Swim::LinkPing::kAnswered : Swim::LinkPing::kFailed;
                  })
                  .catch_([](kj::Exception&&) { return Swim::LinkPing::kFailed; })

@@ -9,6 +9,8 @@
 namespace troupe {
 namespace {
 
+namespace control = wire::control;
+
 constexpr absl::Duration kMoment = absl::Milliseconds(20);  // News are a round trip away.
 constexpr absl::Duration kAgain = absl::Milliseconds(100);  // After a pull that came to nothing.
 constexpr absl::Duration kPullLimit = absl::Seconds(2);
@@ -37,17 +39,17 @@ void MapSpread::taskFailed(kj::Exception&& exception) {
 void MapSpread::TellAll() {
   const auto news = maps_.NewsFor(maps_.former_version());
   capnp::MallocMessageBuilder message;
-  auto out = message.initRoot<wire::control::MapNews>();
+  auto out = message.initRoot<control::MapNews>();
   out.setVersion(news.version);
   out.setBase(news.base);
   out.setBytes(AsKj(news.bytes));
   for (const std::string& node : links_.wanted()) {
-    (void)links_.Send(node, wire::control::KIND_MAP_NEWS, message);
+    (void)links_.Send(node, control::KIND_MAP_NEWS, message);
   }
 }
 
 void MapSpread::OnNews(const Introduction& peer, Frame& frame) {
-  auto in = frame.header<wire::control::MapNews>();
+  auto in = frame.header<control::MapNews>();
   if (in.getVersion() <= maps_.version()) return;
   if (in.getBase() != 0 && in.getBase() != maps_.version()) {
     return Heard(peer.node, in.getVersion(), Patience::kAtOnce);
@@ -87,14 +89,14 @@ void MapSpread::Pull() {
   if (from == nullptr) return;
   pulling_ = true;
   capnp::MallocMessageBuilder message;
-  auto out = message.initRoot<wire::control::MapPull>();
+  auto out = message.initRoot<control::MapPull>();
   const uint64_t number = links_.NextNumber();
   out.setNumber(number);
   out.setHave(maps_.version());
   tasks_.add(
-      links_.Call(*from, wire::control::KIND_MAP_PULL, number, message, kPullLimit)
+      links_.Call(*from, control::KIND_MAP_PULL, number, message, kPullLimit)
           .then([this](kj::Own<Frame> answer) {
-            auto in = answer->header<wire::control::MapAnswer>();
+            auto in = answer->header<control::MapAnswer>();
             if (in.getBytes().size() > 0) owner_.TakeNews(in.getBase(), AsStd(in.getBytes()));
           })
           .catch_([this](kj::Exception&& e) {
@@ -109,15 +111,15 @@ void MapSpread::Pull() {
 }
 
 void MapSpread::OnPull(LinkNumber from, Frame& frame) {
-  auto in = frame.header<wire::control::MapPull>();
+  auto in = frame.header<control::MapPull>();
   const auto news = maps_.NewsFor(in.getHave());
   capnp::MallocMessageBuilder message;
-  auto out = message.initRoot<wire::control::MapAnswer>();
+  auto out = message.initRoot<control::MapAnswer>();
   out.setNumber(in.getNumber());
   out.setVersion(news.version);
   out.setBase(news.base);
   out.setBytes(AsKj(news.bytes));
-  links_.Answer(from, wire::control::KIND_MAP_ANSWER, message);
+  links_.Answer(from, control::KIND_MAP_ANSWER, message);
 }
 
 }  // namespace troupe

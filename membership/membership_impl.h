@@ -56,21 +56,24 @@ struct Membership::Impl final : private ControlLinks::Watcher,
   Seeds seeds;
 
  private:
-  struct StoredMap;
-
-  // membership_impl.cc
+  // membership_impl.cc: starting, and what a new map brings about.
   absl::Status CheckOptions(const std::string& bound) const;
   absl::Status LoadMap();
   void Begin();
   void Taken(const SharedMap& before);
   void SayWhatChanged(const SharedMap& before) const;
   void Store();
-  void WantLinks();
+
+  // membership_order.cc
   void UpdateOrder();
+  void RepairSoon();
   void Repair();
   VoterView ViewOf(const VoterId& voter) const;
   bool SeesQuorum() const;
   kj::Promise<SharedMap> ConfirmRound();
+
+  // membership_events.cc
+  void WantLinks();
   void MeasureRoundTrip(const std::string& node);
   void SayStranger(const std::string& what, const SwimNotice& notice);
 

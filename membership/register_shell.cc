@@ -11,15 +11,19 @@
 namespace troupe {
 namespace {
 
+namespace control = wire::control;
+
 constexpr char kAcceptorRecord[] = "acceptor";
+constexpr size_t kRepliesMax = 1024;  // Waiting for a disk that stalls; more go unanswered.
+constexpr size_t kGuardsMax = 256;    // Registers whose old process is being asked.
 // Links count from 1, so this is none of them.
 constexpr Coordinator::AskerId kOurselves = ~Coordinator::AskerId{0};
 
-void SetBytes(const Bytes& bytes, wire::control::Carried::Builder out) {
+void SetBytes(const Bytes& bytes, control::Carried::Builder out) {
   out.setBytes({reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()});
 }
 std::span<const std::byte> BytesOf(Frame& frame) {
-  auto data = frame.header<wire::control::Carried>().getBytes();
+  auto data = frame.header<control::Carried>().getBytes();
   return {reinterpret_cast<const std::byte*>(data.begin()), data.size()};
 }
 
@@ -62,7 +66,7 @@ void RegisterShell::Vote(const VoterRequest& request, Reply reply) {
   if (effects.reply) {
     auto send = [reply = std::move(reply), answer = *std::move(effects.reply)] { reply(answer); };
     if (effects.persist == RegisterAcceptor::Persist::kBeforeReply && durable) {
-      after_write_.push_back(std::move(send));
+      if (after_write_.size() < kRepliesMax) after_write_.push_back(std::move(send));
     } else {
       send();
     }
@@ -122,8 +126,8 @@ void RegisterShell::OnVoterRequest(LinkNumber from, Frame& frame) {
   if (message->to != ours) return;  // Meant for an earlier process of this name.
   Vote(message->request, [this, from, ours](VoterReply reply) {
     capnp::MallocMessageBuilder out;
-    SetBytes(Encode(AddressedReply{ours, std::move(reply)}), out.initRoot<wire::control::Carried>());
-    links_.Answer(from, wire::control::KIND_VOTER_REPLY, out);
+    SetBytes(Encode(AddressedReply{ours, std::move(reply)}), out.initRoot<control::Carried>());
+    links_.Answer(from, control::KIND_VOTER_REPLY, out);
   });
 }
 
@@ -163,8 +167,8 @@ void RegisterShell::Send(const RegisterProposer::Send& send) {
     return;
   }
   capnp::MallocMessageBuilder out;
-  SetBytes(Encode(AddressedRequest{send.to, send.request}), out.initRoot<wire::control::Carried>());
-  (void)links_.Send(send.to.node, wire::control::KIND_VOTER_REQUEST, out);  // Else its attempt times out.
+  SetBytes(Encode(AddressedRequest{send.to, send.request}), out.initRoot<control::Carried>());
+  (void)links_.Send(send.to.node, control::KIND_VOTER_REQUEST, out);  // Else its attempt times out.
 }
 
 // What one says to oneself waits until the step that says it is over.
@@ -199,8 +203,8 @@ void RegisterShell::Answer(const Coordinator::Answer& answer) {
     return;
   }
   capnp::MallocMessageBuilder out;
-  SetBytes(Encode(std::vector<CommandAnswer>{answer.answer}), out.initRoot<wire::control::Carried>());
-  links_.Answer(answer.asker, wire::control::KIND_COMMAND_REPLIES, out);
+  SetBytes(Encode(std::vector<CommandAnswer>{answer.answer}), out.initRoot<control::Carried>());
+  links_.Answer(answer.asker, control::KIND_COMMAND_REPLIES, out);
 }
 
 void RegisterShell::OnCommands(LinkNumber from, const Introduction&, Frame& frame) {
@@ -237,7 +241,11 @@ void RegisterShell::GuardRegister(Coordinator::AskerId asker, CommandItem item) 
   if (old == nullptr || old->storage.IsZero() || old->storage != command.storage) {
     command.holds_data_lock = false;
   }
-  auto before = owner_.BeforeRegister(command);
+  if (guards_ >= kGuardsMax) {
+    return Answer({asker, {item.id, 0, absl::UnavailableError("too many nodes register at once")}});
+  }
+  ++guards_;
+  auto before = owner_.BeforeRegister(command).attach(kj::defer([this] { --guards_; }));
   tasks_.add(before.then([this, asker, item = std::move(item)](std::vector<Command>&& first) mutable {
     if (!first.empty()) Propose(std::move(first));
     std::vector<CommandItem> items;
@@ -310,8 +318,8 @@ void RegisterShell::Do(CommandDispatcher::Effects effects) {
       continue;
     }
     capnp::MallocMessageBuilder out;
-    SetBytes(Encode(send.items), out.initRoot<wire::control::Carried>());
-    (void)links_.Send(send.to.node, wire::control::KIND_COMMANDS, out);  // Else the next voter is asked.
+    SetBytes(Encode(send.items), out.initRoot<control::Carried>());
+    (void)links_.Send(send.to.node, control::KIND_COMMANDS, out);  // Else the next voter is asked.
   }
   for (const CommandAnswer& done : effects.done) {
     auto it = waiters_.find(done.id);

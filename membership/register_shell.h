@@ -114,6 +114,7 @@ class RegisterShell final : private kj::TaskSet::ErrorHandler {
   std::map<std::string, absl::Duration> round_trips_;  // By node; of as many as have had links.
   std::map<uint64_t, Waiter> waiters_;
   uint64_t last_own_item_ = 0;
+  size_t guards_ = 0;
   std::deque<kj::Function<void()>> later_;  // To oneself: after the present step, never within it.
   bool draining_later_ = false;
   Alarm alarm_;

@@ -11,6 +11,8 @@
 namespace troupe {
 namespace {
 
+namespace control = wire::control;
+
 constexpr char kIdentityRecord[] = "identity";
 constexpr size_t kNoncesMax = 1024;  // Starts in a row without ever being registered.
 constexpr absl::Duration kTryLimit = absl::Seconds(5);
@@ -45,7 +47,7 @@ absl::Status Registrar::Load() {
     return absl::OkStatus();
   }
   std::string node;
-  auto read = codec::Parse<wire::control::Identity>(**record, [&](wire::control::Identity::Reader in) {
+  auto read = codec::Parse<control::Identity>(**record, [&](control::Identity::Reader in) {
     self_.storage = codec::ReadId(in.getStorage());
     node = std::string(in.getNode().cStr());
     for (auto nonce : in.getNonces()) nonces_.push_back(codec::ReadId(nonce));
@@ -64,7 +66,7 @@ kj::Promise<void> Registrar::WriteIdentity() {
   auto* directory = self_.machine.data_directory();
   if (directory == nullptr) return kj::READY_NOW;
   capnp::MallocMessageBuilder message;
-  auto out = message.initRoot<wire::control::Identity>();
+  auto out = message.initRoot<control::Identity>();
   codec::WriteId(self_.storage, out.initStorage());
   out.setNode(self_.name().c_str());
   auto list = out.initNonces(static_cast<unsigned>(nonces_.size()));

@@ -359,6 +359,141 @@ TEST_P(MembershipSim, ANameOfSeveralAddressesIsASeed) {
       << world.Log();
 }
 
+TEST_P(MembershipSim, WhoExpectsThreeButFindsAClusterJoinsIt) {
+  MembershipWorld world(seed());
+  FoundThree(world);
+  const Id128 cluster = world["a"].map()->cluster;
+  const Names late = {"d", "e", "f"};
+  for (const auto& name : late) world.Start(name, world.OptionsOf(name, {"a", "d", "e", "f"}, 3));
+  ASSERT_TRUE(world.Until([&] { return world.Formed({"a", "d", "e", "f"}); }, absl::Seconds(10)))
+      << world.Log();
+  EXPECT_EQ(world["f"].map()->cluster, cluster);
+}
+
+TEST_P(MembershipSim, WhoExpectDifferentNumbersDoNotFoundTogether) {
+  MembershipWorld world(seed());
+  world.AddMachines({"a", "b"});
+  world.Start("a", world.OptionsOf("a", {"b"}, 2));
+  world.Start("b", world.OptionsOf("b", {"a"}, 3));
+  world.world().RunFor(absl::Seconds(5));
+  EXPECT_EQ(world["a"].map(), nullptr);
+  EXPECT_EQ(world["b"].map(), nullptr);
+}
+
+TEST_P(MembershipSim, FoundersOfOneNameAreToldSo) {
+  MembershipWorld world(seed());
+  const Names machines = {"a", "b", "c"};
+  world.AddMachines(machines);
+  for (const auto& machine : machines) {
+    auto options = world.OptionsOf(machine, machines, 3);
+    if (machine == "c") options.node = "b";
+    world.Start(machine, options);
+  }
+  world.world().RunFor(absl::Seconds(5));
+  EXPECT_TRUE(world.Logged("two nodes with one name")) << world.Log();
+  EXPECT_EQ(world["a"].map(), nullptr);
+}
+
+TEST_P(MembershipSim, TwoSurviveTheLossOfTheOneThatDoesNotVote) {
+  MembershipWorld world(seed());
+  world.AddMachines({"a", "b"});
+  world.Start("a", world.OptionsOf("a", {}));
+  world.Start("b", world.OptionsOf("b", {"a"}));
+  ASSERT_TRUE(world.Until([&] { return world.Formed({"a", "b"}); }, absl::Seconds(3)));
+  world.world().RunFor(absl::Seconds(1));
+  EXPECT_TRUE(world.Logged("two nodes survive only"));
+  world.Kill("b");
+  EXPECT_TRUE(world.Until([&] { return world.StateIn("a", "b") == NodeState::kFenced; },
+                          absl::Milliseconds(200)))
+      << world.Log();
+}
+
+TEST_P(MembershipSim, TwoThatDieTogetherAreOneChangeOfTheMap) {
+  SimOptions options;
+  options.hosts = SimHosts::kShared;
+  MembershipWorld world(seed(), options);
+  const Names names = {"a", "b", "c", "d", "e"};
+  world.AddMachines(names);
+  for (const auto& name : names) world.Start(name, world.OptionsOf(name, names, 5));
+  ASSERT_TRUE(world.Until([&] { return world.Formed(names); }, absl::Seconds(5))) << world.Log();
+  world.world().RunFor(absl::Seconds(2));
+  const size_t told = world["e"].told().size();
+  world.Kill("a");
+  world.Kill("d");
+  auto fenced = [&](const std::string& name) {
+    return world.StateIn("e", name) == NodeState::kFenced;
+  };
+  EXPECT_TRUE(world.Until([&] { return fenced("a") && fenced("d"); }, absl::Milliseconds(100)))
+      << world.Log();
+  EXPECT_EQ(world["e"].told().size(), told + 1) << world.Log();
+}
+
+TEST_P(MembershipSim, ARefusedCommandSaysWhy) {
+  MembershipWorld world(seed());
+  FoundThree(world);
+  std::string why;
+  auto refused = world["b"]
+                     ->Submit(Fence{"c", world["c"].boot(), 7})
+                     .then([&] { why = "done"; }, [&](kj::Exception&& e) { why = Words(e); })
+                     .eagerlyEvaluate(nullptr);
+  EXPECT_TRUE(world.Until([&] { return !why.empty(); }, absl::Seconds(1)));
+  EXPECT_EQ(why, "node c is of generation 0, expected 7");
+}
+
+TEST_P(MembershipSim, AVoterWithADiskVotesAgain) {
+  MembershipWorld world(seed(), {}, Disks::kKept);
+  FoundThree(world);
+  const auto voters = world["a"].map()->voters;
+  world.Kill("b");
+  world.Restart("b");
+  ASSERT_TRUE(world.Until([&] { return world.Formed({"a", "b", "c"}); }, absl::Seconds(5)))
+      << world.Log();
+  world.world().RunFor(absl::Seconds(1));
+  EXPECT_EQ(world["a"].map()->voters, voters);
+  // With c gone, its vote is needed.
+  const Boot boot = world["c"].boot();
+  world.Kill("c");
+  EXPECT_TRUE(world.Until([&] { return TakenOver(world, {"a", "b"}, "c", boot); }, absl::Seconds(2)))
+      << world.Log();
+}
+
+TEST_P(MembershipSim, AVoterWhoseDiskFailsVotesNoMore) {
+  MembershipWorld world(seed(), {}, Disks::kKept);
+  FoundThree(world);
+  world.world().disk("c").Set(SimDiskFault::kFail);
+  world.Start("d", world.OptionsOf("d", {"a"}));
+  EXPECT_TRUE(world.Until([&] { return world.Formed({"a", "b", "d"}); }, absl::Seconds(5)))
+      << world.Log();
+  EXPECT_TRUE(world.Logged("this node votes no more"));
+}
+
+TEST_P(MembershipSim, ADamagedDirectoryIsSaidAtStart) {
+  for (const auto* record : {"identity", "acceptor", "map"}) {
+    MembershipWorld world(seed(), {}, Disks::kKept);
+    world.AddMachines({"a"});
+    world.Start("a", world.OptionsOf("a", {}));
+    ASSERT_TRUE(world.Until([&] { return world.Formed({"a"}); }, absl::Seconds(1)));
+    world.world().RunFor(absl::Seconds(1));
+    world.Kill("a");
+    world.world().disk("a").Damage(record);
+    world.world().Restart("a");
+    EXPECT_EQ(world.TryStart("a", world.OptionsOf("a", {})).code(), absl::StatusCode::kDataLoss)
+        << record;
+  }
+}
+
+TEST_P(MembershipSim, AnothersDirectoryIsRefused) {
+  MembershipWorld world(seed(), {}, Disks::kKept);
+  world.AddMachines({"a"});
+  world.Start("a", world.OptionsOf("a", {}));
+  ASSERT_TRUE(world.Until([&] { return world.Formed({"a"}); }, absl::Seconds(1)));
+  world.Kill("a");
+  world.world().Restart("a");
+  auto options = world.OptionsOf("a", {});
+  options.node = "b";
+  EXPECT_EQ(world.TryStart("a", options).code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST_P(MembershipSim, OptionsThatContradictEachOtherAreRefused) {
   MembershipWorld world(seed());
   world.AddMachines({"a", "b", "c", "d"});
