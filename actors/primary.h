@@ -120,6 +120,7 @@ class Primary {
   HeldAnswers held_;
 
   std::optional<PendingAlter> alter_;
+  absl::Time planned_ = absl::InfinitePast();  // When changes of the ISR were last thought of.
   std::optional<Move> move_;
   std::optional<absl::Duration> below_since_;  // In run time: fewer than min_isr copies.
 

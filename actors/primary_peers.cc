@@ -96,6 +96,7 @@ void Primary::OnAck(absl::Time now, CopyId from, const Ack& ack, ReplicaEffects&
     peer.progress = now;
   }
   Progress(now, out);
+  if (!peer.in_isr) PlanIsr(now, out);  // A learner may have caught up just now.
 }
 
 void Primary::OnPeerConnected(CopyId copy) {

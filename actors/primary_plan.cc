@@ -10,6 +10,8 @@ namespace {
 // A learner may be this far behind when it is proposed: from then on every answer waits for it.
 constexpr uint64_t kJoinLag = 2;
 
+constexpr absl::Duration kPlanEvery = absl::Milliseconds(20);
+
 constexpr absl::Duration kSoleConfirmEvery =
     absl::Milliseconds(500);  // A quarter of P3.13's limit.
 
@@ -36,6 +38,10 @@ absl::Time Primary::NextDeadline() const {
   for (const auto& [id, peer] : peers_) {
     if (peer.in_isr || copy_.view.IsAlive(id)) {
       next = std::min(next, peer.asked + copy_.options.lease / 3);
+    }
+    // Batches put heartbeats off, but not the question whether a learner may join.
+    if (!peer.in_isr && peer.stage == Peer::Stage::kStreaming && !alter_.has_value()) {
+      next = std::min(next, planned_ + kPlanEvery);
     }
     bool waits = peer.awaited() || peer.stage == Peer::Stage::kReporting;
     if (waits) next = std::min(next, peer.progress + copy_.options.resend_after);
@@ -83,6 +89,7 @@ CopySet Primary::ReadyToJoin(absl::Time now) const {
 }
 
 void Primary::PlanIsr(absl::Time now, ReplicaEffects& out) {
+  planned_ = now;
   bool handed_over = move_.has_value() && move_->stage == Move::Stage::kProposed;
   if (alter_.has_value() || handed_over) return;  // One at a time (P3.6), and P3.14.
   CopySet silent = Silent(now);

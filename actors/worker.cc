@@ -15,7 +15,7 @@ namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(10);
 constexpr absl::Duration kStall = absl::Milliseconds(50);  // A longer gap is a stall of our loop.
-constexpr uint64_t kTicksPerDeadlineCheck = 10;
+constexpr uint64_t kTicksPerDeadlineCheck = 3;  // Within the margin below.
 constexpr size_t kReplicaFrameBytes = 4 << 20;
 
 // A call's own deadline is a little before its caller's, so that the better error gets there first.

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "kj/async.h"
 #include "troupe/actors/client.h"
 #include "troupe/actors/node.h"
@@ -97,6 +98,29 @@ class Cluster {
       if (!paused_.contains(name) && !coordinator.empty()) return coordinator;
     }
     return "";
+  }
+  // For the message of a test that fails.
+  std::string Describe() {
+    auto map = NewestMap();
+    if (!map) return "no map";
+    std::string out = absl::StrCat("map ", map->version, ", pending voters ", map->pending.size());
+    for (const auto& node : map->nodes) {
+      absl::StrAppend(&out, "; ", node.name, " boot ", node.boot, " state ",
+                      static_cast<int>(node.state));
+    }
+    for (const auto& [name, node] : nodes_) {
+      auto seen = node->membership().map();
+      absl::StrAppend(&out, "; ", name, " ready ", node->ready(), " map ",
+                      seen ? seen->version : 0);
+    }
+    for (size_t i = 0; i < map->shards.size(); ++i) {
+      const auto& shard = map->shards[i];
+      absl::StrAppend(&out, "\n  shard ", i, " epoch ", shard.epoch, " primary ", shard.primary,
+                      " isr {", absl::StrJoin(shard.isr, ","), "} elr {",
+                      absl::StrJoin(shard.elr, ","), "} learners {",
+                      absl::StrJoin(shard.learners, ","), "}");
+    }
+    return out;
   }
   // The node that is primary of the actor's shard, as the newest map says.
   std::string PrimaryOf(const ActorId& actor) {

@@ -24,7 +24,7 @@ class ClusterTest : public ::testing::TestWithParam<uint64_t> {
   void Start(std::vector<std::string> names, Cluster::Options options) {
     cluster_ = std::make_unique<Cluster>(GetParam(), std::move(names), registry_, options);
     client_ = &cluster_->AddClient("client");
-    ASSERT_TRUE(cluster_->Settle());
+    ASSERT_TRUE(cluster_->Settle()) << cluster_->Describe();
   }
   uint64_t Add(const std::string& key, uint64_t by = 1) {
     auto request = client_->Get<Counter>(key).addRequest();
@@ -69,13 +69,20 @@ class ClusterTest : public ::testing::TestWithParam<uint64_t> {
           const uint64_t expected = ++traffic.answered[key];
           EXPECT_EQ(reply.getValue(), expected) << key << ", seed " << GetParam();
           traffic.newest[key] = reply.getValue();
-          Next(traffic, key);
+          Later(traffic, key);
         },
         [this, &traffic, key](kj::Exception&& e) {
           ++traffic.errors;
           traffic.last_error = Words(e);
-          Next(traffic, key);
+          Later(traffic, key);
         }));
+  }
+  // A pause between calls: the tests want calls at every moment, not as many as possible.
+  void Later(Traffic& traffic, const std::string& key) {
+    auto& timer = cluster_->world().machine("client").control().timer();
+    tasks_.add(timer.afterDelay(10 * kj::MILLISECONDS).then([this, &traffic, key] {
+      Next(traffic, key);
+    }));
   }
   void StopAndCheck(Traffic& traffic) {
     traffic.stop = true;
@@ -147,7 +154,7 @@ TEST_P(ClusterTest, AKilledNodeComesBackEmptyAndASecondOneMayDieThen) {
   cluster_->Kill("b");
   cluster_->Run(absl::Seconds(3));
   cluster_->Restart("b");
-  ASSERT_TRUE(cluster_->Settle());
+  ASSERT_TRUE(cluster_->Settle()) << cluster_->Describe();
   cluster_->Kill("c");
   cluster_->Run(absl::Seconds(5));
   StopAndCheck(traffic);
@@ -161,7 +168,7 @@ TEST_P(ClusterTest, ARestartFasterThanDetectionIsNotCountedAsInSync) {
   const Boot before = cluster_->NewestMap()->FindNode("b")->boot;
   cluster_->Kill("b");
   cluster_->Restart("b");
-  ASSERT_TRUE(cluster_->Settle());
+  ASSERT_TRUE(cluster_->Settle()) << cluster_->Describe();
   EXPECT_GT(cluster_->NewestMap()->FindNode("b")->boot, before);
   StopAndCheck(traffic);
 }
@@ -176,7 +183,7 @@ TEST_P(ClusterTest, APausedPrimaryIsReplacedAndComesBackAsABackup) {
   cluster_->Run(absl::Seconds(6));
   EXPECT_NE(cluster_->PrimaryOf(CounterId("k0")), paused);
   cluster_->Resume(paused);
-  ASSERT_TRUE(cluster_->Settle(absl::Seconds(60)));
+  ASSERT_TRUE(cluster_->Settle(absl::Seconds(60))) << cluster_->Describe();
   StopAndCheck(traffic);
 }
 
@@ -191,7 +198,7 @@ TEST_P(ClusterTest, AnOldPrimaryOnTheMinoritySideAnswersNothing) {
   }
   cluster_->Run(absl::Seconds(6));
   cluster_->Heal();
-  ASSERT_TRUE(cluster_->Settle(absl::Seconds(60)));
+  ASSERT_TRUE(cluster_->Settle(absl::Seconds(60))) << cluster_->Describe();
   StopAndCheck(traffic);
 }
 
