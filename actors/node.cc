@@ -11,6 +11,8 @@ namespace {
 
 constexpr size_t kGreetingMax = 1024;  // Connections that have said nothing yet; more are closed.
 constexpr size_t kMovesAtOnce = 8;     // Shards handed over at a time; each stops for a round trip.
+constexpr size_t kProposalsMax = 4096;  // Of our shards, under way; more are repeated later.
+constexpr absl::Duration kProposalLimit = absl::Seconds(2);
 constexpr auto kMovePoll = 20 * kj::MILLISECONDS;
 
 Membership::Evidence EvidenceOf(const LinkLoss& loss) {
@@ -105,7 +107,10 @@ kj::Promise<void> Node::Greet(Accepted accepted) {
                             })
               .then([this](kj::Own<Link> link) { membership_->OnControlLink(kj::mv(link)); });
         }
-        KJ_REQUIRE(workers_running_, "this node has not joined its cluster yet");
+        if (!workers_running_) {
+          host.log().Debug("connection closed: not a member of the cluster yet", {{"peer", peer}});
+          return kj::READY_NOW;
+        }
         const size_t index = greeting.worker % workers_.size();
         auto detached = host.network().Detach(kj::mv(stream));
         ToWorker(index, [detached = kj::mv(detached), greeting = std::move(greeting),
@@ -122,7 +127,7 @@ kj::Promise<void> Node::Greet(Accepted accepted) {
         return kj::mv(e);
       })
       .catch_([&host, peer](kj::Exception&& e) {
-        host.log().Info("connection not taken", {{"peer", peer}, {"reason", Words(e)}});
+        host.log().Debug("connection not taken", {{"peer", peer}, {"reason", Words(e)}});
       });
 }
 
@@ -262,14 +267,19 @@ void Node::ToWorker(size_t index, kj::Function<void(Worker&)> work) {
       [worker = workers_[index], work = kj::mv(work)]() mutable { work(*worker); });
 }
 
+// A replica repeats what it wants until the map shows it; one of a kind under way is enough.
 void Node::Propose(Command command) {
   ToControl([command = std::move(command)](Node& node) mutable {
     auto description = Describe(command);
-    node.tasks_.add(node.membership_->Submit(std::move(command))
-                        .catch_([&node, description](kj::Exception&& e) {
-                          node.machine_.control().log().Debug(
-                              "command not done", {{"command", description}, {"reason", Words(e)}});
-                        }));
+    if (node.proposing_.size() >= kProposalsMax) return;
+    if (!node.proposing_.insert(description).second) return;
+    node.tasks_.add(
+        node.membership_->Submit(std::move(command), kProposalLimit)
+            .catch_([&node, description](kj::Exception&& e) {
+              node.machine_.control().log().Debug(
+                  "command not done", {{"command", description}, {"reason", Words(e)}});
+            })
+            .then([&node, description] { node.proposing_.erase(description); }));
   });
 }
 

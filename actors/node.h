@@ -12,6 +12,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -95,6 +96,7 @@ class Node final : private Membership::Watcher, private WorkerControl {
   bool workers_running_ = false;
   Boot boot_ = 0;
   bool draining_ = false;
+  std::set<std::string> proposing_;  // By description: commands of our shards under way.
   size_t greeting_ = 0;  // Connections that have not said what they are.
   kj::Own<kj::PromiseFulfiller<void>> ready_fulfiller_;
   kj::ForkedPromise<void> ready_;

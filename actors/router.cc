@@ -282,7 +282,13 @@ void Router::Retract(kj::Own<Outgoing> call, std::string why) {
 
 void Router::Stall(Lane& lane) {
   lane.stalled = true;
-  if (lane.in_flight > 0 || lane.waiting.empty()) return;
+  if (lane.in_flight > 0) return;
+  if (lane.waiting.empty()) {  // Nobody waits for its calls any more: what comes begins anew.
+    lane.stalled = false;
+    ++lane.attempt;
+    stalled_.erase(lane.number);
+    return;
+  }
   stalled_[lane.number] = &lane;
   RetryLater();
 }
@@ -378,8 +384,7 @@ void Router::Expire() {
       lane.waiting.erase(waiting);
       Complete(kj::mv(owned), kj::mv(error));
     }
-    if (lane.stalled && lane.in_flight == 0) Stall(lane);
-    if (lane.waiting.empty()) stalled_.erase(lane.number);
+    if (lane.stalled) Stall(lane);
   }
 }
 

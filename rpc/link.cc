@@ -200,7 +200,7 @@ kj::Promise<Greeting> ReadGreeting(Host& host, kj::AsyncIoStream& stream) {
   auto greeting =
       stream.tryRead(bytes, sizeof kMagic, sizeof kMagic)
           .then([bytes, &stream](size_t n) -> kj::Promise<Greeting> {
-            KJ_REQUIRE(n == sizeof kMagic, "the peer went away before saying what it speaks");
+            if (n < sizeof kMagic) return Disconnected("the peer said nothing and went away");
             if (std::memcmp(bytes, kMagic, sizeof kMagic) != 0) {
               Greeting other;
               other.first_bytes.assign(reinterpret_cast<const char*>(bytes), n);

@@ -250,7 +250,7 @@ TEST_F(SwimProbe, PingIsAcked) {
   HearBody("a", Ping{17, "me", NonceOf("me")});
   ASSERT_EQ(sent.size(), 1u);
   EXPECT_EQ(sent[0].to, "a:2");
-  EXPECT_EQ(std::get<PingAck>(sent[0].datagram.body), (Ack{17, NonceOf("me")}));
+  EXPECT_EQ(std::get<PingAck>(sent[0].datagram.body), (PingAck{17, NonceOf("me")}));
 }
 
 TEST_F(SwimProbe, PingForAnotherNameOrAnEarlierProcessOfOursIsNotAcked) {

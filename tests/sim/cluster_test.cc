@@ -244,15 +244,119 @@ TEST_P(ClusterTest, CallsBetweenActorsTakeEffectOnceThroughKills) {
   EXPECT_EQ(to, 40u) << "seed " << GetParam();
 }
 
-TEST_P(ClusterTest, LossOfTwoOfThreeRefusesWritesAndLosesNothing) {
+TEST_P(ClusterTest, LossOfTwoOfThreeRefusesWritesAndGoesOnWhenOneReturnsWithItsDisk) {
   Start({"a", "b", "c"});
   for (int i = 0; i < 20; ++i) EXPECT_EQ(Add("k" + std::to_string(i)), 1u);
-  cluster_->Kill("a");
-  cluster_->Kill("b");
+  cluster_->Kill("a", SimDiskAfter::kKeep);
+  cluster_->Kill("b", SimDiskAfter::kKeep);
   cluster_->Run(absl::Seconds(5));
   auto late = client_->Get<Counter>("k0", {.deadline = absl::Seconds(2)}).addRequest();
   late.setBy(1);
   EXPECT_THAT(ErrorOf(late.send().ignoreResult()), HasSubstr("no answer"));
+  cluster_->Restart("a");
+  ASSERT_TRUE(cluster_->RunUntil([&] {
+    auto map = cluster_->NewestMap();
+    return map && std::all_of(map->shards.begin(), map->shards.end(), [&](const auto& shard) {
+      return shard.state == ShardState::kActive && shard.isr.size() == 2 &&
+             map->IsUp(shard.isr[0]) && map->IsUp(shard.isr[1]);
+    });
+  }, absl::Seconds(60))) << cluster_->Describe();
+  // The late call may have run after all, as its error said.
+  EXPECT_THAT(Get("k0"), ::testing::AnyOf(1u, 2u));
+  for (int i = 1; i < 20; ++i) EXPECT_EQ(Add("k" + std::to_string(i)), 2u);
+}
+
+TEST_P(ClusterTest, LossOfAllCopiesIsSaidAndNeverSilentlyEmpty) {
+  Start({"a"});
+  EXPECT_EQ(Add("x"), 1u);
+  cluster_->Kill("a", SimDiskAfter::kKeep);
+  cluster_->Run(absl::Seconds(1));
+  cluster_->Restart("a");
+  ASSERT_TRUE(cluster_->RunUntil([&] {
+    return cluster_->node("a").ready() && client_->map()->version >= cluster_->NewestMap()->version;
+  })) << cluster_->Describe();
+  auto request = client_->Get<Counter>("x").getRequest();
+  EXPECT_THAT(ErrorOf(request.send().ignoreResult()), HasSubstr("StateLost"));
+}
+
+TEST_P(ClusterTest, AnOrderlyStopHandsItsShardsOver) {
+  Start({"a", "b", "c"});
+  Traffic traffic;
+  DriveMany(traffic, 20);
+  cluster_->Run(absl::Seconds(1));
+  auto drained = cluster_->node("b").Drain(absl::Seconds(20)).then([] { return 0; });
+  cluster_->Await(kj::mv(drained));
+  cluster_->Kill("b");
+  cluster_->Run(absl::Seconds(2));
+  StopAndCheck(traffic);
+}
+
+TEST_P(ClusterTest, FiveNodesSurviveTwoDeathsAtOnce) {
+  Start({"a", "b", "c", "d", "e"});
+  ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->NewestMap()->voters.size() == 5; }));
+  Traffic traffic;
+  DriveMany(traffic, 20);
+  cluster_->Run(absl::Seconds(1));
+  cluster_->Kill("a");
+  cluster_->Kill("d");
+  cluster_->Run(absl::Seconds(8));
+  StopAndCheck(traffic);
+}
+
+TEST_P(ClusterTest, SeveralWorkersShareTheShards) {
+  auto options = Options();
+  options.workers = 3;
+  Start({"a", "b", "c"}, options);
+  Traffic traffic;
+  DriveMany(traffic, 20);
+  cluster_->Run(absl::Seconds(1));
+  cluster_->Kill("a");
+  cluster_->Run(absl::Seconds(3));
+  StopAndCheck(traffic);
+}
+
+TEST_P(ClusterTest, AResultThatIsTooLargeIsAnErrorThatSaysSo) {
+  Start({"a"});
+  auto request = client_->Get<Counter>("x").bigRequest();
+  request.setBytes(9 << 20);
+  EXPECT_THAT(ErrorOf(request.send().ignoreResult()), HasSubstr("at most 8388608"));
+  EXPECT_EQ(Add("x"), 1u);
+}
+
+TEST_P(ClusterTest, AFullMailboxIsSaid) {
+  Start({"a"});
+  size_t full = 0, open = 0;
+  std::string last;
+  EXPECT_EQ(Add("x"), 1u);
+  auto never = client_->Get<Counter>("x", {.deadline = absl::Seconds(5)}).neverRequest().send();
+  cluster_->Run(absl::Milliseconds(100));
+  // Each client has 256 calls in flight to one actor at most, so it takes several.
+  for (int c = 0; c < 6; ++c) {
+    auto& other = cluster_->AddClient("more" + std::to_string(c));
+    for (int i = 0; i < 256; ++i) {
+      ++open;
+      auto request = other.Get<Counter>("x", {.deadline = absl::Seconds(3)}).addRequest();
+      tasks_.add(request.send().then([&](auto&&) { --open; }, [&](kj::Exception&& e) {
+        --open;
+        full += Words(e).find("mailbox of Counter/x is full") != std::string::npos;
+        last = Words(e);
+      }));
+    }
+  }
+  ASSERT_TRUE(cluster_->RunUntil([&] { return open == 0; }, absl::Seconds(20)));
+  EXPECT_EQ(full, 6u * 256 - kMailboxMax) << last;
+}
+
+TEST_P(ClusterTest, AnUnknownActorTypeIsSaid) {
+  Registry empty;
+  cluster_ = std::make_unique<Cluster>(GetParam(), std::vector<std::string>{"a"}, empty);
+  client_ = &cluster_->AddClient("client");
+  ASSERT_TRUE(cluster_->Settle());
+  auto request = client_->Get<Counter>("x").addRequest();
+  EXPECT_THAT(ErrorOf(request.send().ignoreResult()), HasSubstr("no actors of type"));
+  tasks_.set = nullptr;
+  client_ = nullptr;
+  cluster_ = nullptr;
 }
 
 TEST_P(ClusterTest, AClientWhoseNodesAreAllGoneGetsAnErrorByItsDeadline) {
