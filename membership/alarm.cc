@@ -29,7 +29,7 @@ void Alarm::Wait() {
   const absl::Time mine = at_;
   const absl::Duration wait = std::clamp(at_ - host_.clock().Now(), absl::ZeroDuration(),
                                          absl::Hours(1));
-  timers_.add(host_.timer().afterDelay(ToKj(wait)).then([this, mine] {
+  timers_.add(host_.timer().afterDelay(KjWait(wait)).then([this, mine] {
     if (timer_ == mine) timer_ = absl::InfiniteFuture();
     Wake();
   }));

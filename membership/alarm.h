@@ -11,7 +11,7 @@
 
 namespace troupe {
 
-inline kj::Duration ToKj(absl::Duration duration) {
+inline kj::Duration KjWait(absl::Duration duration) {
   // Rounded up: a timer that rings early would ring for nothing.
   return (absl::ToInt64Microseconds(duration) + 1) * kj::MICROSECONDS;
 }

@@ -173,7 +173,7 @@ kj::Promise<kj::Own<Frame>> ControlLinks::Call(const std::string& node, uint16_t
   }
   auto paf = kj::newPromiseAndFulfiller<kj::Own<Frame>>();
   calls_[number] = {node, kj::mv(paf.fulfiller)};
-  auto late = self_.host.timer().afterDelay(ToKj(limit)).then(
+  auto late = self_.host.timer().afterDelay(KjWait(limit)).then(
       [node, limit]() -> kj::Promise<kj::Own<Frame>> {
         return Overloaded(
             absl::StrCat(node, " did not answer within ", absl::FormatDuration(limit)));
@@ -224,7 +224,7 @@ kj::Promise<ControlLinks::Visit> ControlLinks::CallAddress(
           return kj::mv(visit);
         });
   };
-  auto late = self_.host.timer().afterDelay(ToKj(limit)).then([address, limit] {
+  auto late = self_.host.timer().afterDelay(KjWait(limit)).then([address, limit] {
     Visit visit;
     visit.dialed.outcome = DialOutcome::kTimedOut;
     visit.problem = absl::StrCat("no answer from ", address, " within ",

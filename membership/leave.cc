@@ -57,7 +57,7 @@ kj::Promise<void> Membership::Impl::LeaveRegister(absl::Time deadline) {
                  self.log().Info("not left yet", {{"reason", std::string(status.message())}});
                });
   }
-  return step.then([this] { return self.host.timer().afterDelay(ToKj(kAgain)); })
+  return step.then([this] { return self.host.timer().afterDelay(KjWait(kAgain)); })
       .then([this, deadline] { return LeaveRegister(deadline); });
 }
 
@@ -75,7 +75,7 @@ kj::Promise<void> Membership::Impl::Leave(absl::Duration limit) {
   UpdateOrder();
   return LeaveRegister(self.Now() + limit)
       .then([this, limit] {
-        return LeaveGossip().exclusiveJoin(self.host.timer().afterDelay(ToKj(limit)));
+        return LeaveGossip().exclusiveJoin(self.host.timer().afterDelay(KjWait(limit)));
       });
 }
 

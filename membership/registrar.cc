@@ -147,7 +147,7 @@ kj::Promise<void> Registrar::Try() {
     if (self_.boot != 0) return kj::READY_NOW;
     if (!status.ok()) Explain(status, command);
     wait_ = std::clamp(wait_ * 2, kWaitMin, kWaitMax);
-    return self_.host.timer().afterDelay(ToKj(wait_)).then([this] { return Try(); });
+    return self_.host.timer().afterDelay(KjWait(wait_)).then([this] { return Try(); });
   });
 }
 

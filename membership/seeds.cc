@@ -53,7 +53,7 @@ kj::Promise<void> Seeds::Resolve(std::string seed, absl::Duration again_in) {
     }
     // A name may stand for others later.
     const absl::Duration next = std::min(again_in * 2, kResolveMax);
-    return self_.host.timer().afterDelay(ToKj(again_in)).then([this, seed, next] {
+    return self_.host.timer().afterDelay(KjWait(again_in)).then([this, seed, next] {
       return Resolve(seed, next);
     });
   });
