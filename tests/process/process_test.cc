@@ -35,7 +35,10 @@ class ProcessTest : public ::testing::Test {
     machine_ = std::move(UvMachine::Create({.node = "test"})).value();
     char directory[] = "/tmp/troupe-process-test-XXXXXX";
     directory_ = mkdtemp(directory);
-    cluster_ = std::make_unique<ClusterProcesses>(TROUPE_WORDCOUNT, directory_, 3);
+    cluster_ = std::make_unique<ClusterProcesses>(
+        ClusterPlan{.binary = TROUPE_WORDCOUNT,
+                    .directory = directory_,
+                    .places = ClusterProcesses::OnLoopback(3)});
     cluster_->StartAll();
     client_ = std::make_unique<Client>(machine_->control(),
                                        ClientOptions{.nodes = cluster_->addresses()});
