@@ -194,10 +194,9 @@ TEST(ShardReplica, WithdrawsACopyThatDiedBeforeItJoined) {
   ReplicaCluster cluster(4);
   CopyId primary = cluster.primary(), learner = NotInSync(cluster);
   ASSERT_TRUE(cluster.Do(AddLearner{0, 1, learner}));
-  cluster.ShowMap();
-  cluster.Run();
   cluster.register_down = true;
-  for (int i = 0; i < 10 && cluster.proposed.empty(); ++i) {
+  cluster.ShowMap();
+  for (int i = 0; i < 20 && cluster.proposed.empty(); ++i) {
     cluster.now += absl::Milliseconds(25);
     ReplicaEffects out;
     cluster.copies.at(primary).replica->Tick(cluster.now, absl::ZeroDuration(), out);
