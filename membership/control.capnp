@@ -105,15 +105,12 @@ struct Founding {
   expect @1 :UInt32;       # What the sender was started with; differing ones do not found together.
   union {
     invite @2 :Void;       # Would you? Answered by candidate or refused.
-    offer :group {
-      # The founding value, for the receiver to accept durably. It lists all founders. Accepted, it
-      # binds until withdrawn by the founder, or shown to be impossible.
-      round @3 :UInt64;
-      value @4 :Data;
-    }
-    ask @5 :Wire.Id128;    # What of the founding value of this cluster id? Answered by accepted,
+    offer @3 :Data;        # The founding value, for the receiver to accept durably. It lists all
+                           # founders. Accepted, it binds until withdrawn by the founder, or shown
+                           # to be impossible.
+    ask @4 :Wire.Id128;    # What of the founding value of this cluster id? Answered by accepted,
                            # chosen, or refused: then the answerer never will accept it.
-    withdraw @6 :Wire.Id128;  # From its founder only: this value never will count.
+    withdraw @5 :Wire.Id128;  # From its founder only: this value never will count.
   }
 }
 

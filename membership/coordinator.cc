@@ -26,6 +26,17 @@ bool Coordinator::IsWaiting(AskerId asker, uint64_t id) const {
          std::any_of(batch_.begin(), batch_.end(), same);
 }
 
+// A death does not wait behind hundreds of copies that catch up.
+void Coordinator::Enqueue(Waiting waiting) {
+  auto urgent = [](const Waiting& w) {
+    return w.item.command && (std::holds_alternative<Fence>(*w.item.command) ||
+                              std::holds_alternative<Register>(*w.item.command) ||
+                              std::holds_alternative<Unfence>(*w.item.command));
+  };
+  auto at = urgent(waiting) ? std::find_if_not(queue_.begin(), queue_.end(), urgent) : queue_.end();
+  queue_.insert(at, std::move(waiting));
+}
+
 Coordinator::Effects Coordinator::OnCommands(absl::Time now, AskerId asker,
                                              std::vector<CommandItem> items) {
   Effects out;
@@ -40,7 +51,7 @@ Coordinator::Effects Coordinator::OnCommands(absl::Time now, AskerId asker,
                               absl::ResourceExhaustedError(absl::StrCat(
                                   options_.queue_max, " commands are waiting already"))}});
     } else {
-      queue_.push_back({asker, std::move(item)});
+      Enqueue({asker, std::move(item)});
     }
   }
   if (!queue_.empty() && !proposer_.busy() && gather_until_ == absl::InfiniteFuture()) {

@@ -22,7 +22,7 @@ namespace troupe {
 struct CoordinatorOptions {
   absl::Duration gather = absl::ZeroDuration();  // At most 10 ms: how long a first command waits.
   absl::Duration patience = absl::Seconds(2);    // For one proposal; then its askers are told.
-  size_t batch_max = 256;                        // Commands in one change of the value.
+  size_t batch_max = 64;                         // Commands in one change of the value.
   size_t queue_max = 4096;                       // Beyond it askers are told ResourceExhausted.
 };
 
@@ -82,6 +82,7 @@ class Coordinator {
   };
 
   bool IsWaiting(AskerId asker, uint64_t id) const;
+  void Enqueue(Waiting waiting);
   void StartBatch(absl::Time now, Effects& out);
   ValuePtr Judge(const ValuePtr& base);
   void Perform(absl::Time now, RegisterProposer::Effects effects, Effects& out);

@@ -96,7 +96,13 @@ void Founding::Tick() {
   std::erase_if(seen, [&](const Member& member) {
     return !member.IsHere() || member.id.boot != 0 || ExpectOf(member) != expect;
   });
-  if (seen.size() >= expect && seen.front().id.name == self_.name()) BeginAttempt(std::move(seen));
+  if (seen.size() < expect || seen.front().id.name != self_.name()) return;
+  seen.resize(expect);
+  for (const Member& member : seen) {
+    const Introduction* peer = links_.PeerOf(member.id.name);
+    if (member.id.name != self_.name() && peer == nullptr) return;  // Tried again when it is there.
+  }
+  BeginAttempt(seen);
 }
 
 NodeEntry Founding::OwnEntry() const {
@@ -149,8 +155,7 @@ void Founding::Accepted(ValuePtr value) {
 
 // ---- As founder.
 
-void Founding::BeginAttempt(std::vector<Member> seen) {
-  seen.resize(self_.options.expect);
+void Founding::BeginAttempt(const std::vector<Member>& seen) {
   attempt_.emplace();
   attempt_->number = ++attempts_;
   for (const Member& member : seen) {
@@ -183,9 +188,7 @@ void Founding::Offer() {
   for (const std::string& node : attempt_->others) {
     if (std::binary_search(attempt_->agreed.begin(), attempt_->agreed.end(), node)) continue;
     auto offer = [value = attempt_->value](control::Founding::Builder out) {
-      auto group = out.initOffer();
-      group.setRound(1);
-      group.setValue(AsKj(value->contents));
+      out.setOffer(AsKj(value->contents));
     };
     tasks_.add(Ask(node, offer).then([this, node, number = attempt_->number](Said&& said) {
       OnOffered(number, node, said);
@@ -358,7 +361,7 @@ void Founding::OnOffer(LinkNumber from, const Introduction& peer, control::Found
   auto refuse = [&](const std::string& why) {
     Reply(from, number, [&](auto out) { out.setRefused(why.c_str()); });
   };
-  auto value = ReadValue(in.getOffer().getValue());
+  auto value = ReadValue(in.getOffer());
   if (!value.ok()) return refuse(std::string(value.status().message()));
   auto state = *StateOf(**value);
   const std::string founder = state.nodes.empty() ? "" : state.nodes.front().name;
@@ -382,8 +385,11 @@ void Founding::OnOffer(LinkNumber from, const Introduction& peer, control::Found
     Bind(founder, state, *value);
   }
   auto accepted = shell_.AcceptFounding(FoundingBallot(founder, state.cluster), *value);
-  tasks_.add(accepted.then([this, from, number](bool accepted) {
-    if (accepted) Reply(from, number, [](auto out) { out.setAccepted(); });
+  tasks_.add(accepted.then([this, from, number, cluster = state.cluster](bool accepted) {
+    if (accepted) return Reply(from, number, [](auto out) { out.setAccepted(); });
+    Refuse(cluster);
+    if (IsBoundTo(cluster)) bound_.reset();
+    Reply(from, number, [](auto out) { out.setRefused("has promised another founding"); });
   }));
 }
 

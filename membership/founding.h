@@ -86,7 +86,7 @@ class Founding final : private kj::TaskSet::ErrorHandler {
   void Accepted(ValuePtr value);
 
   // As founder.
-  void BeginAttempt(std::vector<Member> seen);
+  void BeginAttempt(const std::vector<Member>& seen);
   void Offer();
   void OnOffered(uint64_t attempt, const std::string& node, const Said& said);
   void GiveUp(const std::string& why);

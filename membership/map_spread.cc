@@ -97,15 +97,19 @@ void MapSpread::Pull() {
       links_.Call(*from, control::KIND_MAP_PULL, number, message, kPullLimit)
           .then([this](kj::Own<Frame> answer) {
             auto in = answer->header<control::MapAnswer>();
-            if (in.getBytes().size() > 0) owner_.TakeNews(in.getBase(), AsStd(in.getBytes()));
+            if (in.getVersion() <= maps_.version() || in.getBytes().size() == 0) return;
+            // Another map may have come meanwhile; what is newer still is pulled again.
+            if (in.getBase() != 0 && in.getBase() != maps_.version()) return;
+            owner_.TakeNews(in.getBase(), AsStd(in.getBytes()));
           })
           .catch_([this](kj::Exception&& e) {
             self_.log().Debug("map not pulled", {{"reason", Words(e)}});
           })
-          .then([this, node = *from, version = best] {
+          .then([this, node = *from, version = best, had = maps_.version()] {
             pulling_ = false;
             auto at = newer_.find(node);
-            if (at != newer_.end() && at->second <= version) newer_.erase(at);  // It had its turn.
+            const bool moved = maps_.version() != had;
+            if (at != newer_.end() && !moved && at->second <= version) newer_.erase(at);
             if (!newer_.empty()) alarm_.SetNoLaterThan(self_.Now() + kAgain);
           }));
 }

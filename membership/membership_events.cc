@@ -191,7 +191,12 @@ void Membership::Impl::OnNotice(const SwimNotice& notice) {
       return;
     case Kind::kConflict:
     case Kind::kNameHeld:
-      return SayStranger("two nodes with one name", notice);
+      // Where there is a register it decides, and the one that is refused says so; a restart is
+      // faster than gossip. Founders have none.
+      if (maps.map() == nullptr && self.cluster.IsZero()) {
+        SayStranger("two nodes with one name, found no cluster with them", notice);
+      }
+      return;
     case Kind::kSuperseded:
       return SayStranger("another process has this node's name", notice);
     case Kind::kWrongCluster:

@@ -27,10 +27,11 @@ VoterView Membership::Impl::ViewOf(const VoterId& voter) const {
   const NodeEntry* entry = maps.map()->FindNode(voter.node);
   // A voter in memory is that very process; on disk, any process of its name may be it.
   const bool in_memory = entry == nullptr || entry->storage != voter.id;
+  const bool replaced = in_memory && entry != nullptr && entry->nonce != voter.id;
   const bool here = member && member->IsHere() && (!in_memory || member->id.nonce == voter.id);
   const bool gone = entry != nullptr && member && entry->nonce == member->id.nonce &&
                     evidence.IsGone(voter.node);
-  if (!here || gone) view.health = VoterView::Health::kGone;
+  if (!here || gone || replaced) view.health = VoterView::Health::kGone;
   return view;
 }
 

@@ -105,8 +105,9 @@ kj::Promise<bool> RegisterShell::AcceptFounding(const Ballot& ballot, ValuePtr v
 }
 
 kj::Promise<bool> RegisterShell::ForgetFounding() {
-  // Promised stays: what was accepted under it must not come back under the same ballot.
-  acceptor_ = RegisterAcceptor(AcceptorState{acceptor_.state().promised, {}, nullptr, nullptr});
+  // Also what was promised with it: no register came of it, and the next founding's ballot is named
+  // by another cluster id, which may be the lower one.
+  acceptor_ = RegisterAcceptor();
   if (self_.machine.data_directory() == nullptr) return true;
   auto paf = kj::newPromiseAndFulfiller<bool>();
   auto fulfiller = std::make_shared<kj::Own<kj::PromiseFulfiller<bool>>>(kj::mv(paf.fulfiller));

@@ -1,5 +1,6 @@
 // Membership under a nemesis: processes die, stand still, are cut off and come back at random; all
 // maps that anybody is told form one history, and what is healed is whole again in bounded time.
+#include <algorithm>
 #include <cstdlib>
 
 #include "membership_world.h"
@@ -121,6 +122,49 @@ void Torment(MembershipWorld& world, const Names& names, size_t down_max) {
   EXPECT_TRUE(world.Until([&] { return world.Formed(names) && world.Voters(names[0]) == voters; },
                           absl::Seconds(120)))
       << world.Log();
+}
+
+// Founding while everything fails: at most one cluster comes of it, and in the end one does.
+void FoundUnderFire(MembershipWorld& world) {
+  const Names names = {"a", "b", "c"};
+  world.AddMachines(names);
+  for (const auto& name : names) world.Start(name, world.OptionsOf(name, names, 3));
+  Random& random = world.world().random();
+  std::set<std::string> cut;
+  auto founded = [&] {
+    return std::any_of(names.begin(), names.end(),
+                       [&](const std::string& name) { return world[name].map() != nullptr; });
+  };
+  for (int i = 0; i < 30; ++i) {
+    world.world().RunFor(absl::Milliseconds(random.Chance(0.5) ? 5 : 700) * random.Unit());
+    const std::string name = names[random.Below(3)];
+    // What is founded in memory alone must not be forgotten by most.
+    if (random.Chance(0.5)) {
+      if (world.disks() == Disks::kNone && founded()) continue;
+      world.Kill(name);
+      world.world().RunFor(absl::Milliseconds(500) * random.Unit());
+      world.Restart(name);
+    } else if (cut.erase(name) != 0) {
+      for (const auto& other : names) {
+        if (!cut.contains(other)) world.world().Heal(name, other);
+      }
+    } else if (cut.empty()) {
+      world.world().Isolate(name);
+      cut.insert(name);
+    }
+  }
+  world.world().HealAll();
+  EXPECT_TRUE(world.Until([&] { return world.Formed(names); }, absl::Seconds(60))) << world.Log();
+}
+
+TEST_P(MembershipNemesis, FoundsOneClusterInMemory) {
+  MembershipWorld world(GetParam());
+  FoundUnderFire(world);
+}
+
+TEST_P(MembershipNemesis, FoundsOneClusterOnDisks) {
+  MembershipWorld world(GetParam(), {}, Disks::kKept);
+  FoundUnderFire(world);
 }
 
 TEST_P(MembershipNemesis, LeavesOneHistoryAndAWholeClusterOfFive) {
