@@ -28,6 +28,30 @@ class NemesisTest : public ClusterFixture {
         }));
   }
 
+  // Reads all the time: none may be older than what was answered before it began, nor newer than
+  // what can have been asked for.
+  void Read(Traffic& traffic, const std::string& key) {
+    if (traffic.stop) {
+      --readers_;
+      return;
+    }
+    const uint64_t least = traffic.newest[key];
+    tasks_.add(reader_->Get<Counter>(key).getRequest().send().then(
+        [this, &traffic, key, least](auto&& reply) {
+          EXPECT_GE(reply.getValue(), least) << key << ", a stale read; seed " << GetParam();
+          EXPECT_LE(reply.getValue(), traffic.newest[key] + 1) << key << ", seed " << GetParam();
+          ++reads_;
+          auto& timer = cluster_->world().machine("reader").control().timer();
+          tasks_.add(timer.afterDelay(3 * kj::MILLISECONDS).then([this, &traffic, key] {
+            Read(traffic, key);
+          }));
+        },
+        [this](kj::Exception&& e) {
+          --readers_;
+          ADD_FAILURE() << "read: " << Words(e) << ", seed " << GetParam();
+        }));
+  }
+
   std::string Anyone(Random& random) {
     return cluster_->names()[random.Below(cluster_->names().size())];
   }
@@ -76,6 +100,9 @@ class NemesisTest : public ClusterFixture {
 
   size_t pairs_open_ = 0;
   uint64_t pairs_done_ = 0;
+  Client* reader_ = nullptr;
+  size_t readers_ = 0;
+  uint64_t reads_ = 0;
 };
 
 TEST_P(NemesisTest, LosesAndDoublesNothing) {
@@ -92,6 +119,11 @@ TEST_P(NemesisTest, LosesAndDoublesNothing) {
   Start(names, options);
   Traffic traffic;
   DriveMany(traffic, 10);
+  reader_ = &cluster_->AddClient("reader");
+  for (int i = 0; i < 10; ++i) {
+    ++readers_;
+    Read(traffic, "k" + std::to_string(i));
+  }
   for (int round = 0; round < 4; ++round) {
     cluster_->Run(absl::Milliseconds(static_cast<int64_t>(random.Below(800))));
     for (int i = 0; i < 6; ++i) Pair(i);
@@ -103,6 +135,8 @@ TEST_P(NemesisTest, LosesAndDoublesNothing) {
   ASSERT_TRUE(cluster_->RunUntil([&] { return pairs_open_ == 0; }, absl::Seconds(60)));
   EXPECT_EQ(pairs_done_, pairs) << "seed " << GetParam();
   StopAndCheck(traffic);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return readers_ == 0; }, absl::Seconds(60)));
+  EXPECT_GT(reads_, 100u);
   uint64_t from = 0, to = 0;
   for (int i = 0; i < 6; ++i) {
     from += Get("from" + std::to_string(i));
