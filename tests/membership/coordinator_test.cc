@@ -102,14 +102,26 @@ TEST(Coordinator, ConfirmsAReadWithOneExchange) {
   EXPECT_EQ(bench.requests, 6);  // Accept and tell.
 }
 
+TEST(Coordinator, PutsADeathBeforeWhatWaits) {
+  CoordinatorOptions options;
+  options.batch_max = 1;
+  Bench bench(options);
+  ClusterState state = MakeCluster(3);
+  auto first = bench->OnCommands(kNow, 5, {Item(1, Drain{"a", state.FindNode("a")->boot})});
+  (void)bench->OnCommands(kNow, 5, {Item(2, Drain{"b", state.FindNode("b")->boot})});
+  (void)bench->OnCommands(kNow, 5, {Item(3, FenceOf(state, "c"))});
+  bench.Run(std::move(first));
+  ASSERT_THAT(bench.answers, SizeIs(3));
+  EXPECT_EQ(bench.answers[1].answer.id, 3u);
+}
+
 TEST(Coordinator, NeverPutsTwoVoterChangesIntoOneValue) {
   Bench bench;
-  Register join = Rejoin("d", 40, 0);
   ClusterState state = MakeCluster(3);
   std::vector<VoterId> from = state.voters, to = {from[0]};
-  bench.Run(bench->OnCommands(
-      kNow, 5,
-      {Item(1, SetPendingVoters{from, to}), Item(2, AdoptPendingVoters{to}), Item(3, join)}));
+  bench.Run(bench->OnCommands(kNow, 5,
+                              {Item(1, SetPendingVoters{from, to}), Item(2, AdoptPendingVoters{to}),
+                               Item(3, Drain{"c", state.FindNode("c")->boot})}));
   ASSERT_THAT(bench.answers, SizeIs(3));
   EXPECT_EQ(bench.answers[0].answer.version, 4u);
   EXPECT_EQ(bench.answers[1].answer.version, 5u);
