@@ -283,7 +283,7 @@ void Worker::OnLinkDown(const std::string& node, const LinkLoss& loss) {
     host_.log().Info("link lost", {{"node", node}, {"detail", loss.detail}});
     router_.OnLinkDown(node, loss.detail);
   }
-  control_.OnLinkLoss(node, boot, loss);
+  if (!loss.replaced) control_.OnLinkLoss(node, boot, loss);
 }
 
 // ---- Calls

@@ -147,6 +147,10 @@ void ControlLinks::OnLinkFrame(const std::string& node, Link& link, kj::Own<Fram
 
 void ControlLinks::OnLinkDown(const std::string& node, const LinkLoss& loss) {
   EndCallsTo(node);
+  if (loss.replaced) {
+    dialed_.erase(node);
+    return;
+  }
   auto it = dialed_.find(node);
   if (it == dialed_.end()) return watcher_.OnDialFailed(node, loss);
   const Introduction peer = std::move(it->second);

@@ -32,12 +32,20 @@ void LinkPool::Want(const std::string& node, const std::string& address, Boot bo
     peer->boot = boot;
     return;
   }
+  const bool was_up = peer->link.get() != nullptr;
   Retire(*peer);
   peer->address = address;
   peer->target = node == address ? "" : node;
   peer->boot = boot;
   peer->backoff = absl::ZeroDuration();
   DialAfter(node, absl::ZeroDuration());
+  if (!was_up) return;
+  // What was asked on the old link is not answered any more.
+  LinkLoss loss;
+  loss.was_up = true;
+  loss.replaced = true;
+  loss.detail = "replaced by a newer run of the node";
+  watcher_.OnLinkDown(node, loss);
 }
 
 void LinkPool::Forget(const std::string& node) {

@@ -279,5 +279,18 @@ TEST_F(LinkTest, APoolReplacesALinkThatBroke) {
   EXPECT_EQ(watcher.losses[0].end, LinkEnd::kReset);
 }
 
+TEST_F(LinkTest, APoolTellsWhenItReplacesALinkForANewerRun) {
+  PoolWatcher watcher;
+  LinkPool pool(client_.control(), Lane::kData, 0, [] { return Of("client", 2); }, watcher);
+  pool.Want("server", Address(), 7);
+  world_.RunFor(absl::Seconds(1));
+  ASSERT_EQ(watcher.ups, 1);
+  pool.Want("server", Address(), 8);
+  ASSERT_EQ(watcher.losses.size(), 1u);
+  EXPECT_TRUE(watcher.losses[0].replaced);
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(watcher.ups, 2);
+}
+
 }  // namespace
 }  // namespace troupe
