@@ -51,12 +51,12 @@ void ShardHost::OnConfirmed(uint64_t id, const ClusterState& map) {
 }
 
 void ShardHost::Tick(absl::Time now, absl::Duration stalled) {
-  if (replica_.NextDeadline() <= now) {
-    ReplicaEffects effects;
-    replica_.Tick(now, stalled, effects);
-    Perform(effects);
-    worker_.Touch(shard_);
-  }
+  if (deadline_ == absl::InfinitePast()) deadline_ = replica_.NextDeadline();
+  if (deadline_ > now) return;
+  ReplicaEffects effects;
+  replica_.Tick(now, stalled, effects);
+  Perform(effects);
+  worker_.Touch(shard_);
 }
 
 void ShardHost::CheckDeadlines(absl::Time now) {
@@ -87,6 +87,7 @@ bool ShardHost::BeginMove(CopyId to) {
 
 // Effects may lead to further ones; each batch is performed whole, in order.
 void ShardHost::Perform(ReplicaEffects& effects) {
+  deadline_ = absl::InfinitePast();  // What led here has moved it.
   for (auto& out : effects.send) worker_.SendTo(out.to, std::move(out.message));
   for (auto& command : effects.propose) worker_.Propose(std::move(command));
   if (effects.confirm_read) worker_.ConfirmRead(shard_, *effects.confirm_read);

@@ -85,6 +85,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   const ShardId shard_;
   const CopyId self_;
   ShardReplica replica_;
+  absl::Time deadline_ = absl::InfinitePast();  // The replica's next; infinite past: to be asked.
   std::map<ActorId, kj::Own<Activation>> activations_;
   absl::flat_hash_map<HoldToken, Done> holds_;
   HoldToken next_token_ = 1;

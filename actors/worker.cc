@@ -124,15 +124,13 @@ void Worker::OnMap(SharedMap map, Introduction introduction) {
     const CopyId self = introduction_.boot;
     const bool ours = Contains(entry.isr, self) || Contains(entry.elr, self) ||
                       Contains(entry.learners, self);
+    if (hosts_.size() <= shard) hosts_.resize(shard + 1);
     auto& slot = hosts_[shard];
     if (!slot && ours) {
       slot = std::make_unique<ShardHost>(host_, registry_, static_cast<ShardHost::Worker&>(*this), shard,
                                          self, options_.replica);
     }
-    if (!slot) {
-      hosts_.erase(shard);
-      continue;
-    }
+    if (!slot) continue;
     slot->OnMap(*map);
     Touch(shard);
   }
@@ -155,8 +153,7 @@ void Worker::SendMap(Session& session) {
 }
 
 ShardHost* Worker::HostOf(ShardId shard) {
-  auto it = hosts_.find(shard);
-  return it == hosts_.end() ? nullptr : it->second.get();
+  return shard < hosts_.size() ? hosts_[shard].get() : nullptr;
 }
 
 void Worker::MovePrimaries(const std::vector<WantedMove>& moves) {
@@ -252,8 +249,9 @@ void Worker::OnLinkUp(const std::string& node, Link& link) {
   peer.in_flight = 0;
   peer.queue.clear();
   peer.queue_has_batch = false;
-  for (auto& [shard, host] : hosts_) {
-    host->replica().OnPeerConnected(peer.copy);
+  for (ShardId shard = 0; shard < hosts_.size(); ++shard) {
+    if (!hosts_[shard]) continue;
+    hosts_[shard]->replica().OnPeerConnected(peer.copy);
     Touch(shard);
   }
   control_.OnTraffic(node, link.peer().boot);
@@ -502,9 +500,10 @@ kj::Promise<void> Worker::TickLoop() {
         if (gap > kStall) stalled_ += gap;
         last_tick_ = now;
         const bool check = ++ticks_ % kTicksPerDeadlineCheck == 0;
-        for (auto& [shard, host] : hosts_) host->Tick(now, stalled_);
-        if (check) {
-          for (auto& [shard, host] : hosts_) host->CheckDeadlines(now);
+        for (auto& host : hosts_) {
+          if (!host) continue;
+          host->Tick(now, stalled_);
+          if (check) host->CheckDeadlines(now);
         }
         return TickLoop();
       });
@@ -513,7 +512,8 @@ kj::Promise<void> Worker::TickLoop() {
 WorkerStatus Worker::status() const {
   WorkerStatus out;
   out.answered = answered_;
-  for (const auto& [shard, host] : hosts_) {
+  for (const auto& host : hosts_) {
+    if (!host) continue;
     out.activations += host->activation_count();
     out.stored_actors += host->replica().store().size();
   }

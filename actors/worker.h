@@ -143,7 +143,7 @@ class Worker final : public WorkerBody,
   std::map<uint64_t, Session> sessions_;
   uint64_t next_session_ = 1;
   std::map<std::string, Peer> peers_;  // By node: those that share shards with us.
-  std::map<ShardId, std::unique_ptr<ShardHost>> hosts_;
+  std::vector<std::unique_ptr<ShardHost>> hosts_;  // By shard; null: no copy of it here.
 
   // Replies to the frame being handled go back on its link.
   CopyId replying_to_ = 0;
