@@ -1,5 +1,6 @@
 #include "failover_bench.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <vector>
@@ -78,13 +79,18 @@ class FailoverBench {
       redundant.push_back(kill.redundant_ms);
       coordinators += kill.coordinator;
     }
+    const auto worst =
+        std::max_element(kills.begin(), kills.end(),
+                         [](const auto& a, const auto& b) { return a.gap_ms < b.gap_ms; });
     const std::string name = absl::StrCat("failover/", where);
     const double answered = static_cast<double>(load.answered());
     report_.Add(
         {name + "/gap_p50", Median(gaps), "ms", p50_ms,
          absl::StrFormat("%d kills, %d of them of the coordinator", gaps.size(), coordinators)});
     report_.Add({name + "/gap_p99", Quantile(gaps, 0.99), "ms", kLongestP99Ms,
-                 absl::StrFormat("least %.1f, most %.1f", Least(gaps), Most(gaps))});
+                 absl::StrFormat("least %.1f, most %.1f (kill %d, %s%s)", Least(gaps), Most(gaps),
+                                 worst - kills.begin() + 1, worst->node,
+                                 worst->coordinator ? ", the coordinator" : "")});
     report_.Add(
         {name + "/redundant_again", Median(redundant), "ms", std::nullopt, Spread(redundant)});
     report_.Add({name + "/failed_calls", static_cast<double>(load.errors()), "calls", 0.0,
