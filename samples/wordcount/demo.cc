@@ -102,7 +102,11 @@ Options Parse(int argc, char** argv) {
 class Display {
  public:
   Display(troupe::Host& host, const Load& load, const troupe::Client& client)
-      : host_(host), load_(load), client_(client), started_(host.clock().Now()) {}
+      : host_(host),
+        load_(load),
+        client_(client),
+        started_(host.clock().Now()),
+        shown_(started_) {}
 
   void Say(const std::string& text) {
     Clear();
@@ -155,7 +159,7 @@ class Display {
   const troupe::Client& client_;
   const bool terminal_ = isatty(1) == 1;
   absl::Time started_;
-  absl::Time shown_ = absl::InfinitePast();
+  absl::Time shown_;
   uint64_t shown_answered_ = 0;
   bool dirty_ = false;
 };
@@ -187,6 +191,7 @@ class Demo {
     load_->Start();
     auto shown = ShowLoop().AsPromise().eagerlyEvaluate(nullptr);
     KillAll().Wait(scope);
+    run_.Sleep(absl::Seconds(1)).Wait(scope);
     load_->StopAfterPass();
     load_->Done().wait(scope);
     seconds_ = absl::ToDoubleSeconds(host_.clock().Now() - began_);
@@ -205,7 +210,7 @@ class Demo {
 
   troupe::Task<void> KillAll() {
     for (int i = 0; i < options_.kills; ++i) {
-      auto calm = run_.Sleep(absl::Milliseconds(700 + static_cast<int64_t>(random_.Below(600))));
+      auto calm = run_.Sleep(absl::Milliseconds(1500 + static_cast<int64_t>(random_.Below(1000))));
       co_await calm;
       auto killed = run_.Kill(random_.Below(cluster_.nodes().size()));
       kills_.push_back(co_await killed);
