@@ -34,6 +34,7 @@ void EvidenceBoard::Add(absl::Time now, const ClusterState& map, const EvidenceR
     subject = Subject{};
     subject.boot = report.boot;
   }
+  if (now - subject.first > options_.window) subject.first = now;
   switch (report.kind) {
     case Sighting::kLost:
       subject.lost[report.observer] = now;
@@ -48,7 +49,8 @@ void EvidenceBoard::Add(absl::Time now, const ClusterState& map, const EvidenceR
       subject.dead = true;
       break;
   }
-  wake_ = std::min(wake_, now + options_.gather);
+  // What completes the picture late has gathered long enough.
+  wake_ = std::min(wake_, std::max(now, subject.first + options_.gather));
 }
 
 // Two observers with established links, or the only other one, and a refusal. On one host two count

@@ -134,6 +134,17 @@ TEST_F(EvidenceBoardTest, ACutGathersWhatFailsTogether) {
   EXPECT_EQ(std::get<Fence>(cut[1]).grounds, Fence::Grounds::kEvidence);
 }
 
+TEST_F(EvidenceBoardTest, WhatCompletesThePictureLateWaitsNoMore) {
+  Say("a", "e", Sighting::kLost);
+  now_ = board_.wake();
+  EXPECT_TRUE(Cut().empty());
+  now_ += absl::Milliseconds(30);
+  Say("b", "e", Sighting::kLost);
+  Say("b", "e", Sighting::kRefused);
+  EXPECT_EQ(board_.wake(), now_);
+  EXPECT_EQ(Cut().size(), 1);
+}
+
 TEST_F(EvidenceBoardTest, AFenceThatIsNotChosenIsRepeated) {
   Say("a", "d", Sighting::kExited);
   now_ = board_.wake();
