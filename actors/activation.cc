@@ -12,11 +12,7 @@
 namespace troupe {
 namespace {
 
-constexpr absl::Duration kResumePauseMin = absl::Milliseconds(20);
-constexpr absl::Duration kResumePauseMax = absl::Seconds(1);
 constexpr absl::Duration kAgingInterval = absl::Seconds(30);  // Ageing looks at every record.
-
-kj::Duration ToKj(absl::Duration d) { return absl::ToInt64Microseconds(d) * kj::MICROSECONDS; }
 
 std::string ToBytes(capnp::MessageBuilder& message) {
   auto words = capnp::messageToFlatArray(message);
@@ -83,7 +79,7 @@ class Activation::Context final : public capnp::CallContextHook, public kj::Refc
 
 // One run of a method.
 struct Activation::Turn {
-  kj::Own<InboundCall> call;  // Null for a Resume turn.
+  kj::Own<InboundCall> call;  // Null for a turn of Resume().
   uint64_t argument_hash = 0;
   ReadTicket ticket;
   kj::Own<Context> context;
@@ -167,11 +163,12 @@ Activation::Activation(Host& host, Shard& shard, ActorId id, const ActorType& ty
       type_(type),
       last_saved_(std::make_shared<const std::string>()),
       origin_(kj::refcounted<TurnOrigin>(*this)),
+      background_origin_(MakeBackgroundOrigin()),
       caller_(shard.router()),
       errors_(host.log()),
       tasks_(errors_) {}
 
-Activation::~Activation() noexcept(false) { kj::downcast<TurnOrigin>(*origin_).Detach(); }
+Activation::~Activation() noexcept(false) { Stop(); }
 
 void Activation::Errors::taskFailed(kj::Exception&& exception) {
   log.Error("turn bookkeeping failed", {{"error", Words(exception)}});
@@ -225,6 +222,7 @@ kj::Maybe<kj::Exception> Activation::SaveState() {
 void Activation::Stop() {
   stopped_ = true;
   kj::downcast<TurnOrigin>(*origin_).Detach();
+  DetachBackground();
   mailbox_.clear();  // Dropping them says Moved.
   open_.clear();
   if (turn_) turn_->call = {};
@@ -270,7 +268,7 @@ void Activation::Deliver(kj::Own<InboundCall> call) {
     call->Finish(Overloaded(absl::StrCat("the mailbox of ", type_.name, "/", id_.key, " is full (",
                                          kMailboxMax, " calls wait; running: ",
                                          turn_ && turn_->call.get() ? Describe(*turn_->call)
-                                                                    : std::string("a resume turn"),
+                                                                    : std::string("nothing"),
                                          "); call again later")));
     return;
   }
@@ -351,10 +349,10 @@ void Activation::FinishWaiters(const CallKey& key, const CallOutcome& outcome) {
 // ---- Turns
 
 void Activation::RunReady() {
-  while (!stopped_ && turn_ == nullptr && (resume_due_ || !mailbox_.empty())) {
-    if (resume_due_) {
+  while (!stopped_ && turn_ == nullptr && (!internal_turns_.empty() || !mailbox_.empty())) {
+    if (!internal_turns_.empty()) {
       if (readers_ > 0) return;
-      StartResume();
+      RunInternalTurn();
       continue;
     }
     const bool read_only = InfoOf(*mailbox_.front()).read_only;
@@ -457,6 +455,7 @@ void Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
     failed_actor = kj::mv(actor_);
     resume_ = retired->resume_before;
     RestoreState();
+    AbandonResume();
   }
   tasks_.add(kj::evalLater([turn = std::move(retired), actor = kj::mv(failed_actor)] {}));
   dirty_ = true;
@@ -502,7 +501,7 @@ void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
   RunReady();
 }
 
-// ---- Resume turns
+// ---- Encoding
 
 void Activation::RequestResume() {
   KJ_REQUIRE(turn_ != nullptr, "RequestResume() is called within a mutating method");
@@ -515,59 +514,10 @@ void Activation::CancelResume() {
   resume_ = false;
 }
 
-void Activation::ScheduleResume() {
-  if (resume_scheduled_) return;
-  resume_scheduled_ = true;
-  auto paf = kj::newPromiseAndFulfiller<void>();
-  shard_.Hold(id_, HoldKind::kAnswer, {},
-              [fulfiller = kj::mv(paf.fulfiller)](bool ok) mutable {
-                if (ok) fulfiller->fulfill();  // Else the activation ends.
-              });
-  auto wait = resume_pause_ > absl::ZeroDuration() ? host_.timer().afterDelay(ToKj(resume_pause_))
-                                                   : kj::Promise<void>(kj::READY_NOW);
-  tasks_.add(paf.promise.then([wait = kj::mv(wait)]() mutable { return kj::mv(wait); })
-                 .then([this] {
-                   resume_due_ = resume_;
-                   resume_scheduled_ = resume_;
-                   RunReady();
-                 }));
-}
-
-void Activation::StartResume() {
-  resume_due_ = false;
-  // Unlike a call, a Resume() turn need not find what an earlier one of the same number did: the
-  // epoch keeps their derived ids apart. What must reach a callee once names its id itself.
-  BeginTurn(DerivedId({shard_.lineage(), shard_.epoch()}, id_, 0, 0, next_turn_), {},
-            host_.clock().Now() + kDeadlineDefault);
-  turn_->running = kj::evalNow([this] { return actor_->Resume(); })
-                       .then([this] { EndResume(nullptr); },
-                             [this](kj::Exception&& e) { EndResume(kj::mv(e)); })
-                       .eagerlyEvaluate(
-                           [this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
-}
-
-void Activation::EndResume(kj::Maybe<kj::Exception> failure) {
-  resume_scheduled_ = false;
-  if (stopped_) return;
-  CloseTurn(failure);
-  const bool failed = failure != nullptr;
-  KJ_IF_MAYBE (e, failure) {
-    host_.log().Warning("resume turn failed", {{"actor", id_.ToString()}, {"error", Words(*e)}});
-  }
-  shard_.Dirty(id_);
-  resume_pause_ = failed || resume_
-                      ? std::clamp(resume_pause_ * 2, kResumePauseMin, kResumePauseMax)
-                      : absl::ZeroDuration();
-  if (resume_) ScheduleResume();
-  RunReady();
-}
-
 // Earlier turns are settled when a call of this one leaves, but for what waits to be resumed.
 uint64_t Activation::OldestUnsettled(const Turn& turn) const {
   return turn.resume_before ? resume_since_ : turn.number;
 }
-
-// ---- Encoding
 
 std::optional<ActorChange> Activation::Encode() {
   if (turn_ != nullptr) return std::nullopt;

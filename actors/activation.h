@@ -29,7 +29,7 @@ namespace troupe {
 inline constexpr size_t kMailboxMax = 1024;  // Waiting calls; then OVERLOADED, so that pressure
                                              // reaches the source.
 
-class Activation final : private ActorContext {
+class Activation final : private ActorContext, private ResumeContext {
  public:
   // What an activation asks of its shard.
   class Shard {
@@ -78,6 +78,7 @@ class Activation final : private ActorContext {
  private:
   class Context;
   class TurnOrigin;
+  class BackgroundOrigin;
   struct Turn;
   using CallKey = std::pair<Id128, uint64_t>;
 
@@ -90,15 +91,22 @@ class Activation final : private ActorContext {
   void RunReady();
   void StartRead(kj::Own<InboundCall> call);
   void StartMutating(kj::Own<InboundCall> call);
-  void StartResume();
   void BeginTurn(Id128 inbound, std::vector<ActorId> chain, absl::Time deadline);
   void Dispatch(Turn& turn);
   void EndRead(Turn& turn, kj::Maybe<kj::Exception> failure);
   void EndMutating(kj::Maybe<kj::Exception> failure);
-  void EndResume(kj::Maybe<kj::Exception> failure);
   void CloseTurn(kj::Maybe<kj::Exception>& failure);
   void FinishWaiters(const CallKey& key, const CallOutcome& outcome);
+  // ---- activation_resume.cc
   void ScheduleResume();
+  void StartResume();
+  void EndResume(kj::Maybe<kj::Exception> failure);
+  void AbandonResume();  // The object it runs on is gone; begins anew if it is still wanted.
+  void RunInternalTurn();
+  kj::Promise<void> InTurn(kj::Function<void()> work) override;
+  kj::Own<CallOrigin> ResumeOrigin() override;
+  kj::Own<CallOrigin> MakeBackgroundOrigin();
+  void DetachBackground();
 
   ActorChange TakeChange();
   uint64_t OldestUnsettled(const Turn& turn) const;
@@ -122,7 +130,7 @@ class Activation final : private ActorContext {
   uint64_t next_turn_ = 1;
   bool resume_ = false;
   // The turn that asked for the Resume() that is not done yet. Until then it counts as unsettled, so
-  // that callees keep the records of what Resume() turns have called (P6.5).
+  // that callees keep the records of what Resume() has called (P6.5).
   uint64_t resume_since_ = 0;
   std::shared_ptr<const std::string> last_saved_;  // Never null; empty: no state yet.
   bool state_moved_ = false;     // last_saved_ is newer than what was taken for a batch.
@@ -140,12 +148,18 @@ class Activation final : private ActorContext {
   std::map<uint64_t, std::unique_ptr<Turn>> reads_;
   uint64_t next_read_ = 1;
   size_t readers_ = 0;
-  bool resume_scheduled_ = false;  // A Resume() turn is waited for, due or running.
-  bool resume_due_ = false;        // It runs next, before what waits in the mailbox.
+  bool resume_scheduled_ = false;  // Resume() is waited for, or running.
+  struct InternalTurn {
+    kj::Function<void()> work;
+    kj::Own<kj::PromiseFulfiller<void>> done;
+  };
+  std::deque<InternalTurn> internal_turns_;  // Run next, before what waits in the mailbox.
+  kj::Maybe<kj::Promise<void>> resuming_;
   absl::Duration resume_pause_ = absl::ZeroDuration();
   bool stopped_ = false;
 
-  kj::Own<CallOrigin> origin_;  // What refs of this actor hold.
+  kj::Own<CallOrigin> origin_;             // What refs of this actor hold.
+  kj::Own<CallOrigin> background_origin_;  // What refs of its Resume() hold.
   Router::Caller caller_;
   struct Errors final : kj::TaskSet::ErrorHandler {
     explicit Errors(const Log& log) : log(log) {}

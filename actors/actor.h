@@ -23,6 +23,7 @@
 #include "capnp/message.h"
 #include "capnp/serialize.h"
 #include "kj/async.h"
+#include "kj/function.h"
 #include "troupe/actors/actor_id.h"
 #include "troupe/actors/ref.h"
 #include "troupe/runtime/log.h"
@@ -44,8 +45,8 @@ class ActorContext {
     return Refer<Interface>(Origin(), key, options);
   }
 
-  // Asks for a Resume() turn after the current one is safe, and after any failover until it is
-  // taken back. Part of the actor's state; to be called within a turn.
+  // Asks for Resume() once the current turn is safe, and after any failover until it is taken back.
+  // Part of the actor's state; to be called within a turn.
   virtual void RequestResume() = 0;
   virtual void CancelResume() = 0;
 
@@ -53,6 +54,28 @@ class ActorContext {
 
  protected:
   virtual kj::Own<CallOrigin> Origin() = 0;
+};
+
+// What Resume() works with. It runs beside the actor's turns, so that two actors that finish work at
+// each other do not wait for each other for ever: it looks at the state and changes it in turns of
+// its own, and calls others in between.
+class ResumeContext {
+ public:
+  // A ref whose calls all carry `id`: the callee is reached once by as many attempts as it takes. A
+  // call leaves when what completed turns have changed is safe.
+  template <typename Interface>
+  typename Interface::Client Get(std::string_view key, Id128 id,
+                                 absl::Duration deadline = kDeadlineDefault) {
+    return Refer<Interface>(ResumeOrigin(), key, {.deadline = deadline, .id = id});
+  }
+
+  // Runs `work` as a turn of its own. Rejects with what it throws; then it has changed nothing, and
+  // Resume() begins anew a little later.
+  virtual kj::Promise<void> InTurn(kj::Function<void()> work) = 0;
+
+ protected:
+  ~ResumeContext() = default;
+  virtual kj::Own<CallOrigin> ResumeOrigin() = 0;
 };
 
 // The untyped side of an actor, which the framework drives.
@@ -64,10 +87,10 @@ class ActorBase {
   virtual void SaveState(capnp::MessageBuilder& out) const = 0;
   virtual void LoadState(capnp::MessageReader& in) = 0;
 
-  // A turn of its own, run when RequestResume() was called and again, with a growing pause, until a
-  // turn calls CancelResume(); also the first turn after a failover. For work that must be finished
-  // though whoever began it may be gone.
-  virtual kj::Promise<void> Resume() { return kj::READY_NOW; }
+  // Finishes work that must be finished though whoever began it may be gone: called when a turn
+  // called RequestResume(), after a failover, and again with a growing pause until a turn calls
+  // CancelResume(). See ResumeContext; not to touch the state outside of its InTurn().
+  virtual kj::Promise<void> Resume(ResumeContext&) { return kj::READY_NOW; }
 
   void Attach(ActorContext& context) { context_ = &context; }
 

@@ -21,8 +21,7 @@ struct CallOptions {
   // a turn, no more than what the turn's own call has left.
   absl::Duration deadline = kDeadlineDefault;
 
-  // Within a turn: the call's id instead of a derived one. A turn that is taken up again under
-  // another call (Actor::Resume) gives the same id to reach the callee once.
+  // Of an actor's call: its id instead of one derived from the turn (see ResumeContext).
   std::optional<Id128> id = std::nullopt;
 };
 

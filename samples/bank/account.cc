@@ -1,6 +1,6 @@
 #include "account.h"
 
-#include <string_view>
+#include <optional>
 
 #include "kj/debug.h"
 
@@ -27,24 +27,28 @@ kj::Promise<void> AccountActor::balance(BalanceContext call) {
   return kj::READY_NOW;
 }
 
-kj::Promise<void> AccountActor::Resume() { return BringPending(); }
+kj::Promise<void> AccountActor::Resume(troupe::ResumeContext& work) { return BringPending(work); }
 
-troupe::Task<void> AccountActor::BringPending() {
-  while (!pending_.empty()) {
-    const auto& next = pending_.front();
-    if (next.to == context().key()) {  // To oneself: nobody to call.
-      balance_ += next.amount;
-    } else {
-      // The same id each time, so that a second attempt is answered, not done again.
-      auto payee = context().Get<Account>(next.to, {.id = troupe::Id128{0, next.number}});
-      auto request = payee.depositRequest();
-      request.setAmount(next.amount);
-      auto deposited = request.send();
-      co_await deposited;
-    }
-    pending_.pop_front();
+troupe::Task<void> AccountActor::BringPending(troupe::ResumeContext& work) {
+  for (;;) {
+    std::optional<Transfer> next;
+    auto looked = work.InTurn([this, &next] {
+      if (pending_.empty()) return context().CancelResume();
+      next = pending_.front();
+    });
+    co_await looked;
+    if (!next) co_return;
+
+    // The same id each time, so that a second attempt is answered, not done again.
+    auto payee = work.Get<Account>(next->to, troupe::Id128{0, next->number});
+    auto request = payee.depositRequest();
+    request.setAmount(next->amount);
+    auto deposited = request.send();
+    co_await deposited;
+
+    auto crossed_off = work.InTurn([this] { pending_.pop_front(); });
+    co_await crossed_off;
   }
-  context().CancelResume();
 }
 
 void AccountActor::Save(AccountState::Builder out) const {

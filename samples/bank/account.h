@@ -1,9 +1,9 @@
 // AccountActor: a bank account whose transfers survive the death of anyone involved.
 //
-// A transfer is two turns. The first takes the amount and writes it down as pending, in one state;
-// the second, Resume(), brings each pending amount to its payee under an id made from the transfer's
-// number, and crosses it off. A node that takes over in between finds the pending ones in the state
-// and resumes; the payee knows the id and is credited once.
+// A transfer begins with a turn that takes the amount and writes it down as pending, in one state.
+// Resume() then brings each pending amount to its payee, under an id made from the transfer's number,
+// and crosses it off. A node that takes over in between finds the pending ones in the state and
+// resumes; the payee knows the id and is credited once.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,8 @@ class AccountActor final : public troupe::Actor<Account, AccountState> {
   kj::Promise<void> deposit(DepositContext call) override;
   kj::Promise<void> transfer(TransferContext call) override;
   kj::Promise<void> balance(BalanceContext call) override;
-  kj::Promise<void> Resume() override;
-  troupe::Task<void> BringPending();
+  kj::Promise<void> Resume(troupe::ResumeContext& work) override;
+  troupe::Task<void> BringPending(troupe::ResumeContext& work);
   void Save(AccountState::Builder out) const override;
   void Load(AccountState::Reader in) override;
 

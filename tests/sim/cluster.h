@@ -167,6 +167,11 @@ class Cluster {
     options.name = name;
     return *(clients_[name] = std::make_unique<Client>(machine.control(), options));
   }
+  // The process of a client dies, with whatever it had under way.
+  void RemoveClient(const std::string& name) {
+    world_.OnDestroy(name, [this, name] { clients_.erase(name); });
+    world_.Kill(name, SimDiskAfter::kErase);
+  }
   // Waits for a promise while the world runs; fails the run when it takes longer than `limit`.
   template <typename T>
   T Await(kj::Promise<T> promise, absl::Duration limit = absl::Seconds(60)) {

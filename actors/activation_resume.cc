@@ -1,0 +1,143 @@
+// Activation, part two: work that goes on beside the turns until it is finished.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "troupe/actors/activation.h"
+#include "troupe/rpc/status.h"
+
+namespace troupe {
+namespace {
+
+constexpr absl::Duration kPauseMin = absl::Milliseconds(20);
+constexpr absl::Duration kPauseMax = absl::Seconds(1);
+
+kj::Duration ToKj(absl::Duration d) { return absl::ToInt64Microseconds(d) * kj::MICROSECONDS; }
+
+}  // namespace
+
+// Calls of Resume(): outside of any turn, under ids of their own. Outlives the activation in refs.
+class Activation::BackgroundOrigin final : public CallOrigin {
+ public:
+  explicit BackgroundOrigin(Activation& activation) : activation_(&activation) {}
+  void Detach() { activation_ = nullptr; }
+
+  kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id, uint16_t method_id,
+                            Payload params, const CallOptions& options) override {
+    if (activation_ == nullptr) return Disconnected("the calling actor has been deactivated");
+    auto& self = *activation_;
+    CallHeader header;
+    header.actor = target;
+    header.interface_id = interface_id;
+    header.method_id = method_id;
+    // As of the turn that asked for Resume(): it is unsettled until Resume() is done.
+    header.id = ActorCall{self.id_,           self.shard_.lineage(), self.shard_.epoch(),
+                          self.resume_since_, self.resume_since_,    options.id.value_or(Id128())};
+    const absl::Time deadline =
+        self.host_.clock().Now() + std::min(options.deadline, kDeadlineMax);
+    auto paf = kj::newPromiseAndFulfiller<void>();
+    self.shard_.Hold(self.id_, HoldKind::kOutgoing, {},
+                     [fulfiller = kj::mv(paf.fulfiller)](bool ok) mutable {
+                       if (ok) return fulfiller->fulfill();
+                       fulfiller->reject(Disconnected("the shard has moved"));
+                     });
+    return paf.promise.then([origin = kj::addRef(*this), header = std::move(header),
+                             params = std::move(params), deadline]() mutable
+                            -> kj::Promise<Payload> {
+      if (origin->activation_ == nullptr) return Disconnected("the calling actor was deactivated");
+      return origin->activation_->caller_.Call(std::move(header), std::move(params), deadline,
+                                               nullptr);
+    });
+  }
+
+ private:
+  Activation* activation_;
+};
+
+kj::Own<CallOrigin> Activation::MakeBackgroundOrigin() {
+  return kj::refcounted<BackgroundOrigin>(*this);
+}
+
+kj::Own<CallOrigin> Activation::ResumeOrigin() { return kj::addRef(*background_origin_); }
+
+void Activation::DetachBackground() {
+  kj::downcast<BackgroundOrigin>(*background_origin_).Detach();
+  internal_turns_.clear();
+}
+
+void Activation::ScheduleResume() {
+  if (resume_scheduled_ || stopped_) return;
+  resume_scheduled_ = true;
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  shard_.Hold(id_, HoldKind::kAnswer, {},
+              [fulfiller = kj::mv(paf.fulfiller)](bool ok) mutable {
+                if (ok) fulfiller->fulfill();  // Else the activation ends.
+              });
+  auto wait = resume_pause_ > absl::ZeroDuration() ? host_.timer().afterDelay(ToKj(resume_pause_))
+                                                   : kj::Promise<void>(kj::READY_NOW);
+  tasks_.add(paf.promise.then([wait = kj::mv(wait)]() mutable { return kj::mv(wait); })
+                 .then([this] { StartResume(); }, [this](kj::Exception&&) {
+                   resume_scheduled_ = false;  // The token was dropped: we are being stopped.
+                 }));
+}
+
+void Activation::StartResume() {
+  if (stopped_ || !resume_) {
+    resume_scheduled_ = false;
+    return;
+  }
+  resuming_ = kj::evalNow([this] { return actor_->Resume(*this); })
+                  .then([this] { EndResume(nullptr); },
+                        [this](kj::Exception&& e) { EndResume(kj::mv(e)); })
+                  .eagerlyEvaluate([this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
+}
+
+void Activation::EndResume(kj::Maybe<kj::Exception> failure) {
+  KJ_IF_MAYBE (e, failure) {
+    host_.log().Warning("resume failed, to be tried again",
+                        {{"actor", id_.ToString()}, {"error", Words(*e)}});
+  }
+  resume_pause_ = failure == nullptr ? absl::ZeroDuration() : resume_pause_;
+  AbandonResume();
+}
+
+void Activation::AbandonResume() {
+  KJ_IF_MAYBE (resuming, resuming_) {
+    // It may be what runs now.
+    tasks_.add(kj::evalLater([old = kj::mv(*resuming)] {}));
+    resuming_ = nullptr;
+    resume_scheduled_ = false;
+  }
+  internal_turns_.clear();
+  if (!resume_) {
+    resume_pause_ = absl::ZeroDuration();
+    return;
+  }
+  resume_pause_ = std::clamp(resume_pause_ * 2, kPauseMin, kPauseMax);
+  ScheduleResume();
+}
+
+kj::Promise<void> Activation::InTurn(kj::Function<void()> work) {
+  if (stopped_) return Disconnected("the actor has been deactivated");
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  internal_turns_.push_back({kj::mv(work), kj::mv(paf.fulfiller)});
+  RunReady();
+  return kj::mv(paf.promise);
+}
+
+void Activation::RunInternalTurn() {
+  auto turn = kj::mv(internal_turns_.front());
+  internal_turns_.pop_front();
+  BeginTurn(DerivedId({shard_.lineage(), shard_.epoch()}, id_, 0, 0, next_turn_), {},
+            host_.clock().Now() + kDeadlineDefault);
+  kj::Maybe<kj::Exception> failure = kj::runCatchingExceptions([&turn] { turn.work(); });
+  CloseTurn(failure);
+  shard_.Dirty(id_);
+  KJ_IF_MAYBE (e, failure) {
+    turn.done->reject(kj::mv(*e));
+  } else {
+    turn.done->fulfill();
+  }
+}
+
+}  // namespace troupe

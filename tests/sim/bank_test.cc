@@ -1,0 +1,91 @@
+// The bank sample through kills: transfers are whole, whoever dies, and money is neither made nor lost.
+#include <gtest/gtest.h>
+
+#include "account.h"
+#include "cluster.h"
+#include "troupe/rpc/status.h"
+
+namespace troupe {
+namespace {
+
+constexpr int kAccounts = 6;
+constexpr uint64_t kMoney = 1000;  // In each account at first.
+
+std::string Name(uint64_t account) { return "account" + std::to_string(account); }
+
+class BankTest : public ::testing::TestWithParam<uint64_t> {
+ protected:
+  BankTest() { registry_.Host<AccountActor>(); }
+
+  struct Sums {
+    uint64_t balance = 0;
+    uint64_t pending = 0;
+  };
+  Sums Read(Cluster& cluster, Client& client) {
+    Sums sums;
+    for (int i = 0; i < kAccounts; ++i) {
+      cluster.Await(client.Get<Account>(Name(static_cast<uint64_t>(i)))
+                        .balanceRequest()
+                        .send()
+                        .then([&](auto&& reply) {
+                          sums.balance += reply.getBalance();
+                          sums.pending += reply.getPending();
+                          return 0;
+                        }));
+    }
+    return sums;
+  }
+  kj::Promise<void> Transfer(Client& client, Random& random) {
+    const uint64_t from = random.Below(kAccounts);
+    const std::string to = Name((from + 1 + random.Below(kAccounts - 1)) % kAccounts);
+    auto request = client.Get<Account>(Name(from)).transferRequest();
+    request.setTo(to);
+    request.setAmount(1 + random.Below(20));
+    return request.send().ignoreResult();
+  }
+
+  struct Errors final : kj::TaskSet::ErrorHandler {
+    void taskFailed(kj::Exception&&) override {}
+  } errors_;
+  Registry registry_;
+};
+
+TEST_P(BankTest, TransfersAreWholeThoughNodesAndTheAskingClientDie) {
+  Random random(GetParam());
+  Cluster cluster(GetParam(), {"a", "b", "c"}, registry_);
+  auto& teller = cluster.AddClient("teller");
+  ASSERT_TRUE(cluster.Settle()) << cluster.Describe();
+  for (uint64_t i = 0; i < kAccounts; ++i) {
+    auto request = teller.Get<Account>(Name(i)).depositRequest();
+    request.setAmount(kMoney);
+    cluster.Await(request.send().then([](auto&&) { return 0; }));
+  }
+  for (int round = 0; round < 4; ++round) {
+    const std::string name = "asker" + std::to_string(round);
+    auto& asker = cluster.AddClient(name);
+    {
+      kj::TaskSet asked(errors_);
+      for (int i = 0; i < 25; ++i) asked.add(Transfer(asker, random));
+      cluster.Run(absl::Milliseconds(static_cast<int64_t>(random.Below(12))));
+      const std::string victim = cluster.names()[random.Below(3)];
+      cluster.Kill(victim);
+      if (random.Chance(0.5)) cluster.RemoveClient(name);  // Dies with calls under way.
+      cluster.Run(absl::Milliseconds(static_cast<int64_t>(random.Below(1500))));
+      cluster.Restart(victim);
+    }
+    ASSERT_TRUE(cluster.Settle()) << cluster.Describe() << "\nseed " << GetParam();
+  }
+  Sums sums;
+  for (int i = 0; i < 100; ++i) {
+    cluster.Run(absl::Milliseconds(100));
+    sums = Read(cluster, teller);
+    if (sums.pending == 0) break;
+  }
+  EXPECT_EQ(sums.pending, 0u) << "seed " << GetParam();
+  EXPECT_EQ(sums.balance, kAccounts * kMoney) << "seed " << GetParam();
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, BankTest, ::testing::Range<uint64_t>(1, 21));
+
+}  // namespace
+}  // namespace troupe
