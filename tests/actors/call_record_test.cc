@@ -133,6 +133,28 @@ TEST(RecordTable, SurvivesThatACallerCountsItsTurnsAnew) {
   EXPECT_EQ(Meets(table, Caller(3, 7, 1, 5, 2)), Kind::kUnknown);
 }
 
+TEST(RecordTable, KeepsWhatATurnDidThatAFailoverUndid) {
+  RecordTable table;
+  Answer(table, Caller(5, 1, 5, 3));  // Turn 5 of epoch 3; its node dies before it is acknowledged.
+  Answer(table, Caller(5, 2, 5, 4));  // Another call is turn 5 of epoch 4, and settled:
+  Answer(table, Caller(6, 3, 6, 4));
+  table.AdvanceFloor(kStart, Caller(7, 1, 7, 4));  // the first one's retry runs as turn 7.
+  EXPECT_EQ(Meets(table, Caller(7, 1, 7, 4)), Kind::kKnown);
+  RecordTable copy;
+  copy.Replay(table.TakeWhole());
+  EXPECT_EQ(Meets(copy, Caller(7, 1, 7, 4)), Kind::kKnown) << "also after another failover";
+  table.Age(kStart + kRecordAge);
+  EXPECT_EQ(Meets(table, Caller(7, 1, 7, 4)), Kind::kUnknown);
+}
+
+TEST(RecordTable, KeepsWhatIsUnsettledThroughAFailoverHoweverOld) {
+  RecordTable table;
+  Answer(table, Caller(5, 1, 5, 3));
+  table.AdvanceFloor(kStart, Caller(6, 2, 5, 4));  // Turn 5 waits to be resumed.
+  table.Age(kStart + 10 * kRecordAge);
+  EXPECT_EQ(Meets(table, Caller(6, 1, 5, 4)), Kind::kKnown);
+}
+
 TEST(RecordTable, IsBounded) {
   RecordTable table;
   for (uint64_t i = 0; i < kRecordsMax - 10; ++i) Answer(table, Client(i));
