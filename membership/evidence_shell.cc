@@ -124,6 +124,9 @@ void EvidenceShell::OnLost(const std::string& node, Boot boot, LinkEnd end) {
   if (Current(node, boot) == 0) return;
   const NodeEntry entry = *maps_.map()->FindNode(node);
   Probe(node, entry.nonce, end);
+  // A link that was replaced, or that ended by itself, while another with that process lives. Who
+  // dies loses all of them, and the last one tells.
+  if (links_.HasLinkOf(node, entry.nonce)) return;
   if (gossip_.swim().health() > kHealthMax) return;
   Report(node, boot, Sighting::kLost);
   DialAgain(entry);

@@ -174,6 +174,30 @@ TEST_P(Death, OfAComputerIsFoundByGossip) {
       << world.Log();
 }
 
+// Links that a returned node's registration replaces are not deaths of their peers: it would take
+// its own network for broken, and then not believe the next real death.
+TEST_P(Death, SoonAfterAReturnIsSeenAsFast) {
+  SimOptions options;
+  options.log_level = LogLevel::kDebug;
+  MembershipWorld world(seed(), options);
+  FoundThree(world);
+  world.Kill("b");
+  world.world().RunFor(absl::Milliseconds(100 + 13 * seed() % 600));  // Between two dials, or in one.
+  world.Restart("b");
+  ASSERT_TRUE(world.Until([&] { return world.Formed({"a", "b", "c"}); }, absl::Seconds(5)))
+      << world.Log();
+  world.world().RunFor(absl::Milliseconds(500));
+  ASSERT_TRUE(world.Logged("about=b"));
+  for (const char* alive : {"about=a", "about=c"}) EXPECT_FALSE(world.Logged(alive)) << world.Log();
+  const Boot boot = world["a"].boot();
+  const absl::Time killed = world.world().Now();
+  world.Kill("a");
+  EXPECT_TRUE(world.Until([&] { return TakenOver(world, {"b", "c"}, "a", boot); },
+                          absl::Seconds(2)))
+      << world.Log();
+  EXPECT_LT(world.world().Now() - killed, absl::Milliseconds(300)) << world.Log();
+}
+
 TEST_P(MembershipSim, ARestartFasterThanDetectionGetsANewBoot) {
   MembershipWorld world(seed());
   FoundThree(world);
