@@ -244,23 +244,26 @@ std::string Activation::Describe(const InboundCall& call) const {
   return absl::StrCat(InfoOf(call).name, " on ", type_.name, "/", id_.key);
 }
 
-void Activation::Deliver(kj::Own<InboundCall> call) {
-  if (stopped_) return;  // Says Moved.
+bool Activation::Deliver(kj::Own<InboundCall>& call) {
+  if (stopped_) return false;
   const auto& chain = call->header().chain;
   if (std::find(chain.begin(), chain.end(), id_) != chain.end()) {
     std::string path;
     for (const auto& actor : chain) absl::StrAppend(&path, actor.ToString(), " -> ");
     call->Finish(Failed(absl::StrCat("call cycle: ", path, id_.ToString(),
                                      "; the first of them waits for the last")));
-    return;
+    return true;
   }
   if (!InfoOf(*call).read_only) {
     const uint64_t hash = ArgumentHash(call->header().interface_id, call->header().method_id,
                                        call->params());
-    if (AnswerFromRecords(call, hash)) return;
-    if (auto room = records_.CheckRoom(open_.size()); !room.ok()) {
-      call->Finish(Overloaded(absl::StrCat(Describe(*call), ": ", std::string(room.message()))));
-      return;
+    if (AnswerFromRecords(call, hash)) return true;
+    if (!records_.CheckRoom(open_.size()).ok()) {
+      // What this call says of those before it may make the room.
+      records_.AdvanceFloor(host_.clock().Now(), call->header().id);
+      dirty_ = true;
+      shard_.Dirty(id_);
+      if (!records_.CheckRoom(open_.size()).ok()) return false;
     }
     if (mailbox_.size() < kMailboxMax) open_[KeyOf(call->header().id)] = Open{hash, {}};
   }
@@ -270,10 +273,11 @@ void Activation::Deliver(kj::Own<InboundCall> call) {
                                          turn_ && turn_->call.get() ? Describe(*turn_->call)
                                                                     : std::string("nothing"),
                                          "); call again later")));
-    return;
+    return true;
   }
   mailbox_.push_back(kj::mv(call));
   RunReady();
+  return true;
 }
 
 // P6.3: a known call is never run again.

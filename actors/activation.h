@@ -60,8 +60,10 @@ class Activation final : private ActorContext, private ResumeContext {
   // Takes on what is stored, if anything; before any call. The error names the actor.
   absl::Status Load(const StoredActor* stored);
 
-  // Takes an admitted call: runs it, queues it, answers it from a record, or refuses it.
-  void Deliver(kj::Own<InboundCall> call);
+  // Takes an admitted call: runs it, queues it, answers it from a record, or refuses it. False, and
+  // the call is still there, when there is no room for its record now: it is to be sent again, until
+  // earlier calls of its caller are answered and their records go.
+  bool Deliver(kj::Own<InboundCall>& call);
 
   // For the next batch; nothing while a mutating turn is open.
   std::optional<ActorChange> Encode();

@@ -177,7 +177,11 @@ void ShardHost::Deliver(kj::Own<InboundCall> call) {
   absl::Status error;
   auto* activation = Activate(header.actor, *type, error);
   if (activation == nullptr) return call->Finish(ToException(error));
-  activation->Deliver(kj::mv(call));
+  if (activation->Deliver(call)) return;
+  RefuseLane(header.lane);
+  call->Finish(Moved{worker_.map_version(),
+                     "the actor keeps as many call records as it may; earlier calls of this caller "
+                     "have to be answered first"});
 }
 
 // P6.9: what was sent behind a refused call must not run before it.

@@ -28,6 +28,31 @@ class NemesisTest : public ClusterFixture {
         }));
   }
 
+  // Several calls at once to one actor: each must find what those before it left, in order.
+  void Burst() {
+    for (int i = 0; i < 8; ++i) {
+      auto request = client_->Get<Counter>("burst").addRequest();
+      request.setBy(1);
+      const uint64_t expected = ++burst_sent_;
+      ++bursts_open_;
+      tasks_.add(request.send().then(
+          [this, expected](auto&& reply) {
+            --bursts_open_;
+            EXPECT_EQ(reply.getValue(), expected) << "out of order, seed " << GetParam();
+          },
+          [this](kj::Exception&& e) {
+            --bursts_open_;
+            ADD_FAILURE() << "burst: " << Words(e) << ", seed " << GetParam();
+          }));
+    }
+  }
+  void Bursts(Traffic& traffic) {
+    if (traffic.stop) return;
+    if (bursts_open_ < 100) Burst();
+    auto& timer = cluster_->world().machine("client").control().timer();
+    tasks_.add(timer.afterDelay(4 * kj::MILLISECONDS).then([this, &traffic] { Bursts(traffic); }));
+  }
+
   // Reads all the time: none may be older than what was answered before it began, nor newer than
   // what can have been asked for.
   void Read(Traffic& traffic, const std::string& key) {
@@ -103,6 +128,8 @@ class NemesisTest : public ClusterFixture {
   Client* reader_ = nullptr;
   size_t readers_ = 0;
   uint64_t reads_ = 0;
+  uint64_t burst_sent_ = 0;
+  size_t bursts_open_ = 0;
 };
 
 TEST_P(NemesisTest, LosesAndDoublesNothing) {
@@ -124,6 +151,7 @@ TEST_P(NemesisTest, LosesAndDoublesNothing) {
     ++readers_;
     Read(traffic, "k" + std::to_string(i));
   }
+  Bursts(traffic);
   for (int round = 0; round < 4; ++round) {
     cluster_->Run(absl::Milliseconds(static_cast<int64_t>(random.Below(800))));
     for (int i = 0; i < 6; ++i) Pair(i);
@@ -135,6 +163,7 @@ TEST_P(NemesisTest, LosesAndDoublesNothing) {
   ASSERT_TRUE(cluster_->RunUntil([&] { return pairs_open_ == 0; }, absl::Seconds(60)));
   EXPECT_EQ(pairs_done_, pairs) << "seed " << GetParam();
   StopAndCheck(traffic);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return bursts_open_ == 0; }, absl::Seconds(60)));
   ASSERT_TRUE(cluster_->RunUntil([&] { return readers_ == 0; }, absl::Seconds(60)));
   EXPECT_GT(reads_, 100u);
   uint64_t from = 0, to = 0;
