@@ -440,12 +440,11 @@ void Worker::SendFrame(Link& link, std::vector<ReplicaMessage>& messages, uint64
 }
 
 // Replies, if wanted, gather in `replies`; the rest goes to whom it is for.
-void Worker::HandleMessages(wire::ReplicaFrame::Reader in, CopyId from,
-                            std::vector<ReplicaMessage>* replies) {
+void Worker::HandleMessages(Frame& frame, CopyId from, std::vector<ReplicaMessage>* replies) {
   replies_ = replies;
   replying_to_ = replies == nullptr ? 0 : from;
   KJ_DEFER(replies_ = nullptr; replying_to_ = 0);  // Also when what came is malformed.
-  for (auto encoded : in.getMessages()) {
+  for (auto encoded : frame.header<wire::ReplicaFrame>().getMessages()) {
     auto message = DecodeReplicaMessage(encoded, host_.clock().Now());
     if (!message.ok()) {
       host_.log().Warning("replica message dropped",
@@ -459,7 +458,7 @@ void Worker::HandleMessages(wire::ReplicaFrame::Reader in, CopyId from,
 void Worker::OnReplicaFrame(Link& link, CopyId from, Frame& frame, bool answer) {
   auto in = frame.header<wire::ReplicaFrame>();
   std::vector<ReplicaMessage> replies;
-  HandleMessages(in, from, answer ? &replies : nullptr);
+  HandleMessages(frame, from, answer ? &replies : nullptr);
   if (answer) {
     if (!replies.empty() || in.getNumber() != 0) SendFrame(link, replies, 0, in.getNumber());
     return;

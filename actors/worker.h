@@ -114,8 +114,7 @@ class Worker final : public WorkerBody,
 
   std::optional<RefusalReason> JudgePeer(const Introduction& theirs) const;
   void OnCallFrame(uint64_t session, kj::Own<Frame> frame);
-  void HandleMessages(wire::ReplicaFrame::Reader in, CopyId from,
-                      std::vector<ReplicaMessage>* replies);
+  void HandleMessages(Frame& frame, CopyId from, std::vector<ReplicaMessage>* replies);
   void OnReplicaFrame(Link& link, CopyId from, Frame& frame, bool answer);
   void Answer(uint64_t session, uint64_t number, CallOutcome&& outcome);
   void SendMap(Session& session);
