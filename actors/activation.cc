@@ -197,12 +197,20 @@ absl::Status Activation::Load(const StoredActor* stored) {
 }
 
 void Activation::RestoreState() {
-  actor_ = type_.make();
-  actor_->Attach(*this);
-  if (last_saved_->empty()) return;
-  auto words = ToWords(*last_saved_);
-  capnp::FlatArrayMessageReader reader(words);
-  actor_->LoadState(reader);
+  auto fresh = type_.make();
+  fresh->Attach(*this);
+  if (!last_saved_->empty()) {
+    auto words = ToWords(*last_saved_);
+    capnp::FlatArrayMessageReader reader(words);
+    fresh->LoadState(reader);
+  }
+  actor_ = kj::mv(fresh);
+}
+
+// Within a turn, so that a snapshot that does not load fails the turn and nothing else.
+ActorBase& Activation::Object() {
+  if (actor_.get() == nullptr) RestoreState();
+  return *actor_;
 }
 
 // What cannot be saved is as if the turn had failed.
@@ -360,20 +368,30 @@ void Activation::RunReady() {
       continue;
     }
     const bool read_only = InfoOf(*mailbox_.front()).read_only;
-    if (!read_only && readers_ > 0) return;
+    if (read_only ? readers_ >= kReadersMax : readers_ > 0) return;
     auto call = kj::mv(mailbox_.front());
     mailbox_.pop_front();
     if (call->deadline() <= host_.clock().Now()) {
-      FinishWaiters(KeyOf(call->header().id), Moved{});
+      if (!read_only) FinishWaiters(KeyOf(call->header().id), Moved{});
       call->Finish(Overloaded(absl::StrCat(Describe(*call), " waited for its turn past its deadline")));
       continue;
     }
     if (read_only) {
       StartRead(kj::mv(call));
+    } else if (OutdatedWhileWaiting(*call)) {
+      FinishWaiters(KeyOf(call->header().id), Moved{});
+      call->Finish(Failed(absl::StrCat("Stale: the caller of ", Describe(*call), " has moved on")));
     } else {
       StartMutating(kj::mv(call));
     }
   }
+}
+
+// P6.4, P6.5: a call that ran meanwhile may have raised the floor past this one, or the epoch.
+bool Activation::OutdatedWhileWaiting(const InboundCall& call) const {
+  const auto& id = call.header().id;
+  const auto hash = open_.at(KeyOf(id)).argument_hash;
+  return records_.Lookup(id, hash).kind != RecordLookup::Kind::kUnknown;
 }
 
 void Activation::StartRead(kj::Own<InboundCall> call) {
@@ -395,7 +413,7 @@ void Activation::StartRead(kj::Own<InboundCall> call) {
   };
   turn.running = kj::evalNow([&] {
                    const auto& header = turn.call->header();
-                   return actor_->server()
+                   return Object().server()
                        .dispatchCall(header.interface_id, header.method_id,
                                      capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer>(*turn.context))
                        .promise;
@@ -405,6 +423,14 @@ void Activation::StartRead(kj::Own<InboundCall> call) {
                      .eagerlyEvaluate([this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
 }
 
+// What no frame could carry is an error instead.
+kj::Maybe<kj::Exception> Activation::TooLarge(const Payload& results,
+                                              const InboundCall& call) const {
+  if (results.size_bytes() <= kCallBytesMax) return nullptr;
+  return Failed(absl::StrCat("the results of ", Describe(call), " are ", results.size_bytes(),
+                             " bytes; at most ", kCallBytesMax, " can be sent"));
+}
+
 void Activation::EndRead(Turn& turn, kj::Maybe<kj::Exception> failure) {
   --readers_;
   if (turn.call.get() == nullptr) return;  // Stopped meanwhile.
@@ -412,7 +438,12 @@ void Activation::EndRead(Turn& turn, kj::Maybe<kj::Exception> failure) {
   KJ_IF_MAYBE (e, failure) {
     outcome.emplace<kj::Exception>(kj::mv(*e));
   } else {
-    outcome.emplace<Payload>(turn.context->TakeResults());
+    auto results = turn.context->TakeResults();
+    KJ_IF_MAYBE (e, TooLarge(results, *turn.call)) {
+      outcome.emplace<kj::Exception>(kj::mv(*e));
+    } else {
+      outcome.emplace<Payload>(std::move(results));
+    }
   }
   shard_.Hold(id_, HoldKind::kRead, turn.ticket,
               [call = kj::mv(turn.call), outcome = std::move(outcome)](bool ok) mutable {
@@ -440,7 +471,7 @@ void Activation::StartMutating(kj::Own<InboundCall> call) {
   turn_->running =
       kj::evalNow([&] {
         const auto& header = turn_->call->header();
-        return actor_->server()
+        return Object().server()
             .dispatchCall(header.interface_id, header.method_id, capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer>(*turn_->context))
             .promise;
       })
@@ -456,9 +487,8 @@ void Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
   kj::Own<ActorBase> failed_actor;
   KJ_IF_MAYBE (e, failure) {
     host_.log().Debug("method failed", {{"actor", id_.ToString()}, {"error", Words(*e)}});
-    failed_actor = kj::mv(actor_);
+    failed_actor = kj::mv(actor_);  // The next turn makes it anew.
     resume_ = retired->resume_before;
-    RestoreState();
     AbandonResume();
   }
   tasks_.add(kj::evalLater([turn = std::move(retired), actor = kj::mv(failed_actor)] {}));
@@ -473,11 +503,7 @@ void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
   CallOutcome outcome;
   if (failure == nullptr) {
     auto results = context->TakeResults();
-    if (results.size_bytes() > kCallBytesMax) {
-      failure = Failed(absl::StrCat("the results of ", Describe(*call), " are ",
-                                    results.size_bytes(), " bytes; at most ", kCallBytesMax,
-                                    " can be sent"));
-    }
+    failure = TooLarge(results, *call);
     outcome.emplace<Payload>(std::move(results));
   }
   CloseTurn(failure);
@@ -546,19 +572,19 @@ ActorChange Activation::TakeChange() {
 }
 
 void Activation::CheckDeadlines(absl::Time now) {
-  for (auto it = mailbox_.begin(); it != mailbox_.end();) {
-    auto& call = **it;
-    if (call.deadline() > now) {
-      ++it;
-      continue;
-    }
-    call.Finish(Overloaded(absl::StrCat(
-        Describe(call), " did not get its turn before its deadline: ", mailbox_.size(),
-        " calls wait", turn_ && turn_->call.get()
-                           ? absl::StrCat(", running: ", Describe(*turn_->call))
-                           : std::string())));
-    open_.erase(KeyOf(call.header().id));
-    it = mailbox_.erase(it);
+  const size_t waiting = mailbox_.size();
+  auto late = std::stable_partition(mailbox_.begin(), mailbox_.end(),
+                                    [now](const auto& call) { return call->deadline() > now; });
+  std::vector<kj::Own<InboundCall>> expired(std::make_move_iterator(late),
+                                            std::make_move_iterator(mailbox_.end()));
+  mailbox_.erase(late, mailbox_.end());
+  // Only now: an answer to a caller of this worker may bring its next call at once.
+  for (auto& call : expired) {
+    if (!InfoOf(*call).read_only) FinishWaiters(KeyOf(call->header().id), Moved{});
+    call->Finish(Overloaded(absl::StrCat(
+        Describe(*call), " did not get its turn before its deadline: ", waiting, " calls wait",
+        turn_ && turn_->call.get() ? absl::StrCat(", running: ", Describe(*turn_->call))
+                                   : std::string())));
   }
   if (turn_ && turn_->call.get() && turn_->call->deadline() <= now) {
     turn_->call->Finish(Overloaded(absl::StrCat(

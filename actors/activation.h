@@ -29,6 +29,8 @@ namespace troupe {
 inline constexpr size_t kMailboxMax = 1024;  // Waiting calls; then OVERLOADED, so that pressure
                                              // reaches the source.
 
+inline constexpr size_t kReadersMax = 1024;  // Turns of `$readOnly` methods at once; the rest waits.
+
 class Activation final : private ActorContext, private ResumeContext {
  public:
   // What an activation asks of its shard.
@@ -91,6 +93,7 @@ class Activation final : private ActorContext, private ResumeContext {
   bool AnswerFromRecords(kj::Own<InboundCall>& call, uint64_t argument_hash);
   void AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& record);
   void RunReady();
+  bool OutdatedWhileWaiting(const InboundCall& call) const;
   void StartRead(kj::Own<InboundCall> call);
   void StartMutating(kj::Own<InboundCall> call);
   void BeginTurn(Id128 inbound, std::vector<ActorId> chain, absl::Time deadline);
@@ -114,6 +117,8 @@ class Activation final : private ActorContext, private ResumeContext {
   uint64_t OldestUnsettled(const Turn& turn) const;
   kj::Maybe<kj::Exception> SaveState();
   void RestoreState();  // The object is made anew from last_saved_.
+  ActorBase& Object();  // Made anew if the last turn failed.
+  kj::Maybe<kj::Exception> TooLarge(const Payload& results, const InboundCall& call) const;
 
   // ActorContext
   void RequestResume() override;
@@ -125,7 +130,7 @@ class Activation final : private ActorContext, private ResumeContext {
   Shard& shard_;
   const ActorId id_;
   const ActorType& type_;
-  kj::Own<ActorBase> actor_;
+  kj::Own<ActorBase> actor_;  // Null after a turn that failed, until the next.
 
   RecordTable records_;
   absl::Time next_aging_ = absl::InfinitePast();

@@ -86,7 +86,7 @@ void Activation::StartResume() {
     resume_scheduled_ = false;
     return;
   }
-  resuming_ = kj::evalNow([this] { return actor_->Resume(*this); })
+  resuming_ = kj::evalNow([this] { return Object().Resume(*this); })
                   .then([this] { EndResume(nullptr); },
                         [this](kj::Exception&& e) { EndResume(kj::mv(e)); })
                   .eagerlyEvaluate([this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });

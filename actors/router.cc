@@ -51,6 +51,7 @@ struct Router::Outgoing {
   uint64_t number = 0;  // On the path it was sent last.
   Lane* lane = nullptr;
   std::string node;  // Empty: sent here.
+  Boot boot = 0;     // The run of the node that it was sent to.
   CallHeader header;
   Payload params;
   absl::Time started;
@@ -83,13 +84,20 @@ Router::Caller::~Caller() noexcept(false) {
     auto it = lanes_.find(call.header.actor);
     return it != lanes_.end() && it->second.get() == call.lane;
   };
+  auto drop = [this](const Outgoing& call) {
+    router_.deadlines_.erase({call.deadline, call.serial});
+    // Nobody waits for it. Left open it would hold back the records of all later calls.
+    if (call.sequence != nullptr) {
+      call.sequence->Complete(std::get<ClientCall>(call.header.id).sequence);
+    }
+  };
   absl::erase_if(router_.in_flight_, [&](auto& entry) {
     if (!mine(*entry.second)) return false;
-    router_.deadlines_.erase({entry.second->deadline, entry.second->serial});
+    drop(*entry.second);
     return true;
   });
   for (auto& [actor, lane] : lanes_) {
-    for (auto& [serial, call] : lane->waiting) router_.deadlines_.erase({call->deadline, serial});
+    for (auto& [serial, call] : lane->waiting) drop(*call);
     router_.stalled_.erase(lane->number);
   }
 }
@@ -232,6 +240,7 @@ void Router::Transmit(kj::Own<Outgoing> owned, Place place, const std::string& n
   }
   capnp::MallocMessageBuilder message;
   EncodeCall(number, call.header, call.deadline - now, message.initRoot<wire::CallFrame>());
+  call.boot = map_->FindNode(node)->boot;
   links_.Find(node)->stream().Send(wire::KIND_CALL, message, call.params.words());
 }
 
@@ -314,9 +323,11 @@ void Router::OnMap(SharedMap map) {
         if (call.node.empty()) return false;
         const auto* node = map_->FindNode(call.node);
         const ShardId shard = ShardOf(call.header.actor, map_->config.shards);
-        const bool gone = node == nullptr || node->state == NodeState::kFenced ||
-                          node->state == NodeState::kLeft;
-        return gone && (node == nullptr || map_->shards[shard].primary != node->boot);
+        // A newer run voids the link to the older one, which may end without a word (P1.6).
+        if (node == nullptr || node->boot != call.boot) return true;
+        const bool gone =
+            node->state == NodeState::kFenced || node->state == NodeState::kLeft;
+        return gone && map_->shards[shard].primary != node->boot;
       },
       "the node was given up by the cluster");
   PumpStalled();
@@ -384,7 +395,11 @@ void Router::Expire() {
       lane.waiting.erase(waiting);
       Complete(kj::mv(owned), kj::mv(error));
     }
-    if (lane.stalled) Stall(lane);
+    if (lane.stalled) {
+      Stall(lane);
+    } else if (!lane.waiting.empty()) {
+      Pump(lane);  // What waited for room in the window.
+    }
   }
 }
 

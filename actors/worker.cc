@@ -141,6 +141,8 @@ void Worker::OnMap(SharedMap map, Introduction introduction) {
 }
 
 void Worker::SendMap(Session& session) {
+  // A client that does not read misses maps; it asks when a call of its is sent on.
+  if (session.link->stream().backlog() > kBacklogPause) return;
   if (encoded_version_ != map_->version) {
     capnp::MallocMessageBuilder message;
     Write(*map_, message.initRoot<wire::ClusterState>());
@@ -290,6 +292,8 @@ void Worker::OnCallFrame(uint64_t session, kj::Own<Frame> frame) {
   auto in = frame->header<wire::CallFrame>();
   const uint64_t number = in.getNumber();
   auto header = DecodeCall(in);
+  // Throws when the payload is not a message: an actor is never given one that cannot be read.
+  (void)capnp::FlatArrayMessageReader(frame->payload());
   const auto time_left =
       std::min(absl::Milliseconds(in.getTimeLeftMs()), kDeadlineMax) - frame->transit();
   const absl::Time deadline = host_.clock().Now() + time_left - Margin(time_left);
@@ -377,6 +381,7 @@ void Worker::EndTurn() {
   turn_end_scheduled_ = false;
   const absl::Time now = host_.clock().Now();
   collecting_ = true;
+  KJ_DEFER(collecting_ = false);
   for (ShardId shard : std::exchange(touched_, {})) {
     if (auto* host = HostOf(shard)) host->Settle(now);
     unsent_.insert(shard);
@@ -399,7 +404,6 @@ void Worker::EndTurn() {
     return std::none_of(peers.begin(), peers.end(),
                         [&](CopyId copy) { return host->replica().HasUnsent(copy); });
   });
-  collecting_ = false;
 }
 
 void Worker::Flush(const std::string& node, Peer& peer) {
@@ -435,14 +439,12 @@ void Worker::SendFrame(Link& link, std::vector<ReplicaMessage>& messages, uint64
   }
 }
 
-void Worker::OnReplicaFrame(Link& link, CopyId from, Frame& frame, bool answer) {
-  auto in = frame.header<wire::ReplicaFrame>();
-  std::vector<ReplicaMessage> replies;
-  if (answer) {
-    replying_to_ = from;
-    replies_ = &replies;
-  }
-  for (auto encoded : in.getMessages()) {
+// Replies, if wanted, gather in `replies`; the rest goes to whom it is for.
+void Worker::HandleMessages(Frame& frame, CopyId from, std::vector<ReplicaMessage>* replies) {
+  replies_ = replies;
+  replying_to_ = replies == nullptr ? 0 : from;
+  KJ_DEFER(replies_ = nullptr; replying_to_ = 0);  // Also when what came is malformed.
+  for (auto encoded : frame.header<wire::ReplicaFrame>().getMessages()) {
     auto message = DecodeReplicaMessage(encoded, host_.clock().Now());
     if (!message.ok()) {
       host_.log().Warning("replica message dropped",
@@ -451,8 +453,12 @@ void Worker::OnReplicaFrame(Link& link, CopyId from, Frame& frame, bool answer) 
     }
     if (auto* host = HostOf(message->shard)) host->OnMessage(from, *message);
   }
-  replies_ = nullptr;
-  replying_to_ = 0;
+}
+
+void Worker::OnReplicaFrame(Link& link, CopyId from, Frame& frame, bool answer) {
+  auto in = frame.header<wire::ReplicaFrame>();
+  std::vector<ReplicaMessage> replies;
+  HandleMessages(frame, from, answer ? &replies : nullptr);
   if (answer) {
     if (!replies.empty() || in.getNumber() != 0) SendFrame(link, replies, 0, in.getNumber());
     return;
@@ -469,7 +475,7 @@ void Worker::OnReplicaFrame(Link& link, CopyId from, Frame& frame, bool answer) 
 // ---- Reads confirmed through the register
 
 void Worker::ConfirmRead(ShardId shard, uint64_t id) {
-  confirmations_.emplace_back(shard, id);
+  confirmations_[shard] = std::max(confirmations_[shard], id);
   if (!confirming_) BeginConfirmation();
 }
 
@@ -483,7 +489,9 @@ void Worker::BeginConfirmation() {
         if (auto* host = HostOf(shard)) host->OnConfirmed(id, *map);
       }
     } else {
-      confirmations_.insert(confirmations_.begin(), asked.begin(), asked.end());
+      for (const auto& [shard, id] : asked) {
+        confirmations_[shard] = std::max(confirmations_[shard], id);
+      }
     }
     if (!confirmations_.empty()) BeginConfirmation();
   });

@@ -114,6 +114,7 @@ class Worker final : public WorkerBody,
 
   std::optional<RefusalReason> JudgePeer(const Introduction& theirs) const;
   void OnCallFrame(uint64_t session, kj::Own<Frame> frame);
+  void HandleMessages(Frame& frame, CopyId from, std::vector<ReplicaMessage>* replies);
   void OnReplicaFrame(Link& link, CopyId from, Frame& frame, bool answer);
   void Answer(uint64_t session, uint64_t number, CallOutcome&& outcome);
   void SendMap(Session& session);
@@ -153,7 +154,7 @@ class Worker final : public WorkerBody,
   std::set<ShardId> touched_;
   std::set<ShardId> unsent_;
   bool turn_end_scheduled_ = false;
-  std::vector<std::pair<ShardId, uint64_t>> confirmations_;
+  std::map<ShardId, uint64_t> confirmations_;  // The newest of a shard confirms all before it.
   bool confirming_ = false;
   absl::Time last_tick_;
   absl::Duration stalled_ = absl::ZeroDuration();

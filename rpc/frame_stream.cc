@@ -9,6 +9,7 @@ namespace {
 constexpr size_t kChunkBytes = 64 << 10;
 constexpr size_t kPrefixBytes = 16;
 constexpr size_t kWord = sizeof(capnp::word);
+constexpr double kClockDrift = 500e-6;  // Of two clocks against each other; quartz has a tenth of it.
 
 struct Prefix {
   uint32_t header_words;
@@ -124,6 +125,28 @@ void FrameStream::EnsureRoom(size_t frame_words) {
   filled_bytes_ = tail;
 }
 
+// The sender's milliseconds wrap around after 49 days, and its clock need not go as fast as ours:
+// differences are taken modulo 2^32, and the baseline follows a slower sender by kClockDrift.
+absl::Duration FrameStream::TransitOf(uint32_t sent_ms) {
+  const absl::Time now = clock_.Now();
+  if (first_received_ == absl::InfinitePast()) {
+    first_received_ = judged_ = now;
+    least_lag_ms_ = 0 - sent_ms;
+  }
+  const auto received_ms =
+      static_cast<uint32_t>(absl::ToInt64Milliseconds(now - first_received_));
+  const auto drift_ms = absl::ToInt64Milliseconds((now - judged_) * kClockDrift);
+  if (drift_ms > 0) {
+    least_lag_ms_ += static_cast<uint32_t>(drift_ms);
+    judged_ = now;
+  }
+  const uint32_t lag_ms = received_ms - sent_ms;
+  const auto late_ms = static_cast<int32_t>(lag_ms - least_lag_ms_);
+  if (late_ms >= 0) return absl::Milliseconds(late_ms);
+  least_lag_ms_ = lag_ms;
+  return absl::ZeroDuration();
+}
+
 kj::Own<Frame> FrameStream::NextFrame() {
   const size_t available = filled_bytes_ - parsed_bytes_;
   if (available < kPrefixBytes) {
@@ -141,14 +164,7 @@ kj::Own<Frame> FrameStream::NextFrame() {
     return {};
   }
   auto* body = reinterpret_cast<const capnp::word*>(base + kPrefixBytes);
-  const absl::Time now = clock_.Now();
-  if (first_received_ == absl::InfinitePast()) {
-    first_received_ = now;
-    first_sent_ms_ = prefix.sent_ms;
-  }
-  const absl::Duration transit = std::max(
-      absl::ZeroDuration(),
-      (now - first_received_) - absl::Milliseconds(int64_t{prefix.sent_ms} - first_sent_ms_));
+  const absl::Duration transit = TransitOf(prefix.sent_ms);
   parsed_bytes_ += kPrefixBytes + words * kWord;
   return kj::heap<Frame>(prefix.kind, transit, kj::atomicAddRef(*chunk_),
                          kj::arrayPtr(body, prefix.header_words),

@@ -42,8 +42,8 @@ class Frame {
 
   uint16_t kind() const { return kind_; }
 
-  // Time that the frame spent under way beyond what the stream's first frame needed: waiting in
-  // buffers counts against a call's deadline.
+  // Time that the frame spent under way beyond what the fastest before it needed: waiting in buffers
+  // counts against a call's deadline.
   absl::Duration transit() const { return transit_; }
 
   // Throws kj::Exception when the bytes are not a message with such a root; FrameStream turns that
@@ -124,8 +124,11 @@ class FrameStream {
   kj::Own<ReadChunk> chunk_;
   size_t filled_bytes_ = 0;  // Of chunk_, from its start.
   size_t parsed_bytes_ = 0;
+  absl::Duration TransitOf(uint32_t sent_ms);
+
   absl::Time first_received_ = absl::InfinitePast();
-  uint32_t first_sent_ms_ = 0;
+  uint32_t least_lag_ms_ = 0;  // Receiver's time less sender's, of the fastest frame.
+  absl::Time judged_ = absl::InfinitePast();
 };
 
 }  // namespace troupe

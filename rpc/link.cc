@@ -162,7 +162,7 @@ kj::Promise<DialedLink> SayHello(Host& host, kj::Own<kj::AsyncIoStream> raw, std
   return answer.then(
       [stream = std::move(stream)](kj::Own<Frame> frame) mutable {
         return FinishDial(std::move(stream), kj::mv(frame));
-      },
+      }).catch_(
       [address](kj::Exception&& e) {
         return DialedLink{DialOutcome::kConnected, {}, std::nullopt,
                           absl::StrCat("no welcome from ", address, ": ", Words(e))};

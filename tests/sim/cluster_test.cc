@@ -1,4 +1,6 @@
 // Whole nodes on virtual time: what callers see through each failure of DESIGN.md section 8.
+#include <cstring>
+
 #include "cluster_fixture.h"
 
 namespace troupe {
@@ -67,6 +69,51 @@ TEST_P(ClusterTest, ARestartFasterThanDetectionIsNotCountedAsInSync) {
   ASSERT_TRUE(cluster_->Settle()) << cluster_->Describe();
   EXPECT_GT(cluster_->NewestMap()->FindNode("b")->boot, before);
   StopAndCheck(traffic);
+}
+
+TEST_P(ClusterTest, CallsToARunThatWasReplacedWithoutAWordAreSentAgain) {
+  Start({"a", "b", "c"});
+  EXPECT_EQ(Add("x"), 1u);
+  const std::string primary = cluster_->PrimaryOf(CounterId("x"));
+  cluster_->world().Cut("client", primary);
+  auto request = client_->Get<Counter>("x").addRequest();
+  request.setBy(1);
+  auto sent = request.send().then([](auto&& r) { return r.getValue(); });
+  cluster_->Run(absl::Milliseconds(5));
+  cluster_->PowerOff(primary);
+  cluster_->Restart(primary);
+  EXPECT_EQ(cluster_->Await(kj::mv(sent), absl::Seconds(10)), 2u);
+}
+
+TEST_P(ClusterTest, AFullWindowThatExpiresLetsTheCallsBehindItGo) {
+  Start({"a", "b", "c"});
+  EXPECT_EQ(Add("x"), 1u);
+  const std::string primary = cluster_->PrimaryOf(CounterId("x"));
+  CallOptions brief;
+  brief.deadline = absl::Milliseconds(100);
+  cluster_->Pause(primary);
+  std::vector<kj::Promise<void>> lost;
+  for (int i = 0; i < 256; ++i) {
+    lost.push_back(client_->Get<Counter>("x", brief).getRequest().send().ignoreResult());
+  }
+  auto behind = client_->Get<Counter>("x").getRequest().send().then(
+      [](auto&& r) { return r.getValue(); });
+  cluster_->Run(absl::Milliseconds(200));
+  cluster_->Resume(primary);
+  EXPECT_EQ(cluster_->Await(kj::mv(behind), absl::Seconds(10)), 1u);
+}
+
+TEST_P(ClusterTest, ACallWhoseParametersAreNoMessageDoesNotHoldUpItsActor) {
+  Start({"a"});
+  EXPECT_EQ(Add("x"), 1u);
+  auto words = kj::heapArray<capnp::word>(1);
+  std::memset(words.begin(), 0x7f, sizeof(capnp::word));  // A table of segments that is cut off.
+  CallOptions brief;
+  brief.deadline = absl::Seconds(1);
+  auto sent = client_->Origin()->Call(CounterId("x"), capnp::typeId<Counter>(), 0,
+                                      Payload::Copy(words), brief);
+  EXPECT_NE(ErrorOf(sent.ignoreResult()), "no error");
+  EXPECT_EQ(Add("x"), 2u);
 }
 
 TEST_P(ClusterTest, APausedPrimaryIsReplacedAndComesBackAsABackup) {
