@@ -1,6 +1,6 @@
 // Activation: the one live object of an actor, its mailbox, and its turns.
 //
-// Single loop. Turns follow PROTOCOL.md P6: mutating ones one at a time, `$readOnly` ones together
+// Single loop. Turns follow docs/protocol.md P6: mutating ones one at a time, `$readOnly` ones together
 // but never inside a mutating one, all in order of arrival. A started turn belongs to the actor: no
 // cancel or deadline of a caller ends it. What a turn changed is encoded when it ends, before the next
 // begins (P6.8), so a turn that fails undoes itself and nothing else.

@@ -2,7 +2,7 @@
 // changed it, and the mark up to which all in-sync copies are known to hold the same.
 //
 // Pure; not thread-safe. The primary's store changes by the very updates it sends, so that what is
-// sent under a position is never live state (PROTOCOL.md P3.9).
+// sent under a position is never live state (docs/protocol.md P3.9).
 #pragma once
 
 #include <cstddef>

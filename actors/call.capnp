@@ -24,7 +24,7 @@ struct ActorName {
 
 struct CallFrame {
   # Who receives it must answer, by the deadline, with results, a failure or a redirection. A call
-  # that is known by its id is not run again: its recorded answer is given (PROTOCOL.md P6).
+  # that is known by its id is not run again: its recorded answer is given (docs/protocol.md P6).
 
   number @0 :UInt64;   # Of this call on this link; the answer repeats it.
   actor @1 :ActorName;

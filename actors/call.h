@@ -96,7 +96,7 @@ CallHeader DecodeCall(wire::CallFrame::Reader in);
 // Hash of the call's arguments, the same for the same words.
 uint64_t ArgumentHash(uint64_t interface_id, uint16_t method_id, const Payload& params);
 
-// The id of a call that an actor makes (PROTOCOL.md P6.5): the same whenever the inbound call runs
+// The id of a call that an actor makes (docs/protocol.md P6.5): the same whenever the inbound call runs
 // again and makes its calls in the same order.
 Id128 DerivedId(const Id128& inbound, const ActorId& callee, uint64_t interface_id,
                 uint16_t method_id, uint64_t ordinal);

@@ -1,7 +1,7 @@
 // RecordTable: what one actor remembers of the calls it has answered, so that none runs twice.
 //
 // Pure; not thread-safe. Part of the actor's replicated state: every change of the table is in the
-// same batch as the effect it records (PROTOCOL.md P6.1 to P6.5). Times are the local clock's,
+// same batch as the effect it records (docs/protocol.md P6.1 to P6.5). Times are the local clock's,
 // passed in; they travel as ages.
 // Source: Lee et al., "Implementing Linearizability at Large Scale and Low Latency" (RIFL), 2015.
 #pragma once
@@ -26,7 +26,8 @@ namespace troupe {
 
 inline constexpr absl::Duration kDeadlineMax = absl::Minutes(5);  // Of any call (P6.4).
 inline constexpr absl::Duration kRecordAge = absl::Minutes(10);   // Twice that, after the answer.
-inline constexpr size_t kRecordsMax = 4096;                       // Per actor; then OVERLOADED.
+// Per actor: what 64 clients with 256 calls each leave behind when they end; then calls wait.
+inline constexpr size_t kRecordsMax = 16384;
 inline constexpr size_t kRecordOriginsMax = 4096;                 // Clients, and calling actors.
 inline constexpr size_t kRecordResultBytesMax = 64 << 10;         // Larger: kTooLarge.
 

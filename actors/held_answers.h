@@ -2,7 +2,7 @@
 //
 // Pure; owned by a primary for one epoch. An answer waits first for the image of its actor to be
 // cut into a batch, then for that batch to be complete, and a read perhaps for its confirmation
-// (PROTOCOL.md P3.5, P4.2).
+// (docs/protocol.md P3.5, P4.2).
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // Reconciliation: how what two copies hold is compared, from lists of (actor, version).
 //
 // Pure. Equal versions mean equal contents: an epoch has one primary and a batch number one
-// content. Rules: PROTOCOL.md P3.4, P3.8 and P3.9.
+// content. Rules: docs/protocol.md P3.4, P3.8 and P3.9.
 #pragma once
 
 #include <cstddef>

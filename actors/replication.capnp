@@ -1,4 +1,4 @@
-# What the copies of a shard say to each other. Rules: PROTOCOL.md P3 and P4.
+# What the copies of a shard say to each other. Rules: docs/protocol.md P3 and P4.
 #
 # Frame kind 52 on the data lane carries a ReplicaFrame from one worker to the worker of the same
 # shards on another node. One frame with batches is in flight per (worker, peer); heartbeats and

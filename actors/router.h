@@ -1,7 +1,7 @@
 // Router: takes calls to where their actors are, and again elsewhere, until answered or too late.
 //
 // One per worker and one per client; single loop. The order of one caller's calls to one actor is
-// kept (PROTOCOL.md P6.9): they form a Lane with one path; when the path fails or the actor has
+// kept (docs/protocol.md P6.9): they form a Lane with one path; when the path fails or the actor has
 // moved, all that are unanswered are sent again in order on the new path, newer ones behind.
 #pragma once
 

@@ -2,7 +2,7 @@
 //
 // Values and pure functions: no I/O, no clock, no randomness. The register (register.h) replicates
 // the value, the coordinator changes it by commands, every node keeps the last chosen one as its
-// map. The rules are PROTOCOL.md P1, P2 and P3; the encoding is cluster.capnp.
+// map. The rules are docs/protocol.md P1, P2 and P3; the encoding is cluster.capnp.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // CommandDispatcher: takes this node's commands to whichever voter coordinates, until answered.
 //
 // Pure; not thread-safe. A command unanswered after `retry` goes to the next voter as well, and so
-// on round; commands are idempotent, so both may carry it out (PROTOCOL.md P2.7).
+// on round; commands are idempotent, so both may carry it out (docs/protocol.md P2.7).
 #pragma once
 
 #include <map>

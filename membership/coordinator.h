@@ -2,7 +2,7 @@
 //
 // Pure: driven by OnCommands, OnReply, OnMap and Tick, it returns what to send and whom to answer.
 // Not thread-safe; one per voter. Any voter that is asked proposes: that there is usually one is
-// the askers' doing (CoordinatorOrder, CommandDispatcher), and only makes it fast (PROTOCOL.md
+// the askers' doing (CoordinatorOrder, CommandDispatcher), and only makes it fast (docs/protocol.md
 // P2.5, P2.7).
 //
 // What gathers while a proposal is under way is the next batch; an idle coordinator waits for

@@ -1,7 +1,7 @@
 // EvidenceBoard: what nodes report of each other, and whom that shows to be dead.
 //
 // Pure; not thread-safe; one per voter. Reports are gathered for a moment, so that a rack that
-// fails is one change of the map. Source: PROTOCOL.md P5, DESIGN.md 8; the cut after Suresh et al.,
+// fails is one change of the map. Source: docs/protocol.md P5; the cut after Suresh et al.,
 // "Stable and Consistent Membership at Scale with Rapid", 2018.
 #pragma once
 

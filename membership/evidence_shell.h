@@ -4,7 +4,7 @@
 // refuses; processes of its own computer it watches to their end. What it saw goes to every voter.
 // As the coordinator: what the EvidenceBoard holds shown becomes Fence commands.
 //
-// Single loop. Rules: PROTOCOL.md P5, DESIGN.md 8.
+// Single loop. Rules: docs/protocol.md P5.
 #pragma once
 
 #include <map>

@@ -7,7 +7,7 @@
 //
 // The founder is the lowest name among the nodes seen that expect the same number. Who is bound asks
 // the others what became of it. Bound it stays until the value counts, or until its founder, or a
-// listed node that has not accepted it, says that it never will (PROTOCOL.md P2.11). A node that
+// listed node that has not accepted it, says that it never will (docs/protocol.md P2.11). A node that
 // expects one and has no seeds founds alone.
 //
 // Single loop. Ends with the first map, whoever founded it.

@@ -4,7 +4,7 @@
 // waits: datagrams, control links, timers, the data directory. Gives the node its boot and everyone
 // the newest map; takes commands to whichever voter coordinates.
 //
-// Threads: the control loop only. Rules: PROTOCOL.md P1, P2, P5; DESIGN.md 6 to 8.
+// Threads: the control loop only. Rules: docs/protocol.md P1, P2, P5.
 #pragma once
 
 #include <functional>

@@ -1,7 +1,7 @@
 // Copy sets and placement: the sorted sets a shard is made of, and who is preferred for what.
 //
 // Values and pure functions. Every choice is by rendezvous score, so that it is the same on every
-// node, even over the shards, and moves little when nodes come and go (PROTOCOL.md P2.9).
+// node, even over the shards, and moves little when nodes come and go (docs/protocol.md P2.9).
 #pragma once
 
 #include <cstddef>

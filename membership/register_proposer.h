@@ -1,7 +1,7 @@
 // RegisterProposer: changes the register's value, one proposal at a time.
 //
 // Pure: driven by Start, OnReply and Tick, it returns what to send. Not thread-safe. The rules are
-// PROTOCOL.md P2.1 to P2.5; any voter may run one, and several at once are slow, never wrong.
+// docs/protocol.md P2.1 to P2.5; any voter may run one, and several at once are slow, never wrong.
 //
 // A proposal runs: [prepare, write back what was found unless it is known as chosen,] accept the
 // changed value. With the kept ballot of the last success the bracket is skipped.

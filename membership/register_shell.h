@@ -3,7 +3,7 @@
 // RegisterAcceptor, Coordinator and CommandDispatcher decide; this carries their messages over
 // control links, makes the voter's state durable before it answers, and wakes them in time.
 //
-// Single loop. Every command ends by its deadline. Rules: PROTOCOL.md P2.
+// Single loop. Every command ends by its deadline. Rules: docs/protocol.md P2.
 #pragma once
 
 #include <deque>

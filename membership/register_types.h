@@ -1,7 +1,7 @@
 // Register types: what the voters of the replicated register say to each other and store.
 //
 // Values. The register (CASPaxos) replicates one opaque value and reads only its header: version,
-// format and voter sets. Rules: PROTOCOL.md P2. Encoding: register.capnp.
+// format and voter sets. Rules: docs/protocol.md P2. Encoding: register.capnp.
 // Source: Rystsov, "CASPaxos: Replicated State Machines without logs", arXiv 1802.07000, 2018.
 #pragma once
 

@@ -1,7 +1,7 @@
 // Registrar: gets this process its boot, and keeps what the disk must know about who we are.
 //
 // With a data directory the record "identity" has the storage id and the nonces that may have been
-// registered with it, written before each try (PROTOCOL.md P1.2 to P1.5).
+// registered with it, written before each try (docs/protocol.md P1.2 to P1.5).
 //
 // Single loop. Tries for ever; says in the log why it is not done yet.
 #pragma once

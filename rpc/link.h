@@ -51,7 +51,7 @@ struct RefusalReason {
 std::optional<RefusalReason> Judge(const Introduction& ours, const Introduction& theirs,
                                    uint16_t version_min, uint16_t version_max);
 
-// How a link ended; the class of evidence that is (PROTOCOL.md P5).
+// How a link ended; the class of evidence that is (docs/protocol.md P5).
 enum class LinkEnd : uint8_t { kClosed, kReset, kMalformed };
 
 class Link : private FrameSink {

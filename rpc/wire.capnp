@@ -54,7 +54,7 @@ struct Hello {
   target @10 :Text;       # The node the dialer means to reach; empty when it knows only an address.
   features @11 :UInt64;   # Bits; what both have set may be used. None are defined yet.
 
-  process @12 :Process;   # Lets a node on the same computer observe our end (PROTOCOL.md P5).
+  process @12 :Process;   # Lets a node on the same computer observe our end (docs/protocol.md P5).
   mapVersion @13 :UInt64; # The newest map known; whoever is behind pulls.
 
   enum Role { node @0; client @1; }

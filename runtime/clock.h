@@ -13,7 +13,7 @@ class Clock {
  public:
   virtual ~Clock() = default;
 
-  // Reads the clock itself, never a cached value of the event loop (PROTOCOL.md P4.5).
+  // Reads the clock itself, never a cached value of the event loop (docs/protocol.md P4.5).
   virtual absl::Time Now() const = 0;
 };
 

@@ -1,4 +1,4 @@
-// hello: an actor that greets and counts. `troupe call` or any Cap'n Proto client can talk to it.
+// hello: an actor that greets and counts. Any Cap'n Proto client can talk to it.
 #include "hello.capnp.h"
 #include "troupe/actors/main.h"
 

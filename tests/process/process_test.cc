@@ -1,4 +1,4 @@
-// Real processes, real sockets, real signals: the failures of DESIGN.md section 8 under load.
+// Real processes, real sockets, real signals: the failures of docs/semantics.md under load.
 //
 // Each test runs three copies of the wordcount node, counts words with many calls in flight, does
 // something terrible, and reads every count back.

@@ -1,4 +1,4 @@
-// Whole nodes on virtual time: what callers see through each failure of DESIGN.md section 8.
+// Whole nodes on virtual time: what callers see through each failure of docs/semantics.md.
 #include <cstring>
 
 #include "cluster_fixture.h"
