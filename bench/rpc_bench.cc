@@ -89,11 +89,12 @@ void RunRpcBench(const BenchSettings& settings, Report& report) {
   const std::string peer_binary = settings.programs + "/troupe-bench-peer";
   ServerProcess capnp(peer_binary, "capnp", server_cpu);
   ServerProcess libuv(peer_binary, "libuv", server_cpu);
+  auto places = ClusterProcesses::OnLoopback(1);
+  places.front().cpu = server_cpu;
   ClusterProcesses node({.binary = settings.programs + "/troupe-bench-node",
                          .directory = settings.directory,
-                         .places = ClusterProcesses::OnLoopback(1),
-                         .arguments = {"--workers", "1"},
-                         .cpu = server_cpu});
+                         .places = std::move(places),
+                         .arguments = {"--workers", "1"}});
   node.StartAll();
   const std::string address = node.addresses().front();
   std::vector<Contender> contenders;

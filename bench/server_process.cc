@@ -38,12 +38,19 @@ ServerProcess::~ServerProcess() {
   waitpid(pid_, nullptr, 0);
 }
 
-void PinTo(int cpu) {
-  if (cpu < 0) return;
+namespace {
+
+void PinToAll(const std::vector<int>& cpus) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  CPU_SET(cpu, &set);
+  for (int cpu : cpus) CPU_SET(cpu, &set);
   sched_setaffinity(0, sizeof set, &set);
+}
+
+}  // namespace
+
+void PinTo(int cpu) {
+  if (cpu >= 0) PinToAll({cpu});
 }
 
 std::vector<int> Processors() {
@@ -55,3 +62,7 @@ std::vector<int> Processors() {
   }
   return out;
 }
+
+Pinned::Pinned(int cpu) : before_(Processors()) { PinTo(cpu); }
+
+Pinned::~Pinned() { PinToAll(before_); }

@@ -24,5 +24,17 @@ class ServerProcess {
 
 // The calling thread, and what it starts from now on, on one processor; -1: leaves it be.
 void PinTo(int cpu);
-// The processors that this process may use.
+// The processors that the calling thread may use.
 std::vector<int> Processors();
+
+// The calling thread is on one processor while this lives.
+class Pinned {
+ public:
+  explicit Pinned(int cpu);  // -1: stays where it is.
+  ~Pinned();
+  Pinned(const Pinned&) = delete;
+  Pinned& operator=(const Pinned&) = delete;
+
+ private:
+  const std::vector<int> before_;
+};

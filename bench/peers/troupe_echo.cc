@@ -1,4 +1,5 @@
 // An actor of a one-node cluster, called by a troupe::Client.
+#include "absl/strings/str_cat.h"
 #include "troupe/actors/client.h"
 #include "troupe/rpc/status.h"
 #include "troupe/runtime/uv_machine.h"
@@ -19,7 +20,8 @@ class ActorEcho final : public EchoPeer {
     auto& scope = (*machine)->wait_scope();
     troupe::Client client((*machine)->control(), {.nodes = {address_}, .name = "bench"});
     client.Connected(kConnectLimit).wait(scope);
-    auto echo = client.Get<Echo>("echo");
+    // An actor keeps the answers of clients that have gone for a while, and only so many.
+    auto echo = client.Get<Echo>(absl::StrCat("echo-", ++measurements_));
     const size_t bytes = shape.bytes;
     auto call = [this, &echo, bytes](uint64_t sequence) {
       return method_ == TroupeMethod::kReadOnly
@@ -32,6 +34,7 @@ class ActorEcho final : public EchoPeer {
  private:
   const std::string address_;
   const TroupeMethod method_;
+  int measurements_ = 0;
 };
 
 }  // namespace

@@ -44,10 +44,10 @@ std::vector<int> FreePorts(int count) {
 // In the child: only what may be done after the fork of a process with threads.
 [[noreturn]] void Become(const NodeProcess& node, const ClusterPlan& plan, char** argv) {
   if (plan.orphans == Orphans::kDie) prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (plan.cpu >= 0) {
+  if (node.place.cpu >= 0) {
     cpu_set_t set;
     CPU_ZERO(&set);
-    CPU_SET(plan.cpu, &set);
+    CPU_SET(node.place.cpu, &set);
     sched_setaffinity(0, sizeof set, &set);
   }
   const int nothing = open("/dev/null", O_RDONLY);
@@ -55,7 +55,7 @@ std::vector<int> FreePorts(int count) {
   dup2(nothing, 0);
   dup2(log, 1);
   dup2(log, 2);
-  if (node.network_namespace < 0 || setns(node.network_namespace, CLONE_NEWNET) == 0) {
+  if (node.place.network_namespace < 0 || setns(node.place.network_namespace, CLONE_NEWNET) == 0) {
     execv(argv[0], argv);
   }
   _exit(127);
@@ -66,14 +66,13 @@ std::vector<int> FreePorts(int count) {
 ClusterProcesses::ClusterProcesses(ClusterPlan plan) : plan_(std::move(plan)) {
   for (const auto& place : plan_.places) {
     const std::string name = "n" + std::to_string(nodes_.size() + 1);
-    nodes_.push_back(
-        {name, place.address, plan_.directory + "/" + name + ".log", place.network_namespace, 0});
+    nodes_.push_back({name, place.address, plan_.directory + "/" + name + ".log", place, 0});
   }
 }
 
 std::vector<NodePlace> ClusterProcesses::OnLoopback(int count) {
   std::vector<NodePlace> out;
-  for (int port : FreePorts(count)) out.push_back({"127.0.0.1:" + std::to_string(port), -1});
+  for (int port : FreePorts(count)) out.push_back({"127.0.0.1:" + std::to_string(port)});
   return out;
 }
 
@@ -115,7 +114,7 @@ void ClusterProcesses::Start(size_t index) {
     throw std::runtime_error("there is no program " + plan_.binary);
   }
   // As fork(). A child in a pid namespace of its own is no process that its peers could watch.
-  const unsigned long flags = SIGCHLD | (node.network_namespace >= 0 ? CLONE_NEWPID : 0);
+  const unsigned long flags = SIGCHLD | (node.place.network_namespace >= 0 ? CLONE_NEWPID : 0);
   const auto pid = static_cast<pid_t>(syscall(SYS_clone, flags, 0, 0, 0, 0));
   if (pid < 0) throw std::runtime_error("cannot start " + plan_.binary + ": " + strerror(errno));
   if (pid == 0) Become(node, plan_, argv.data());

@@ -9,20 +9,21 @@
 #include <string>
 #include <vector>
 
+// Where a node is to run.
+struct NodePlace {
+  std::string address = {};    // host:port.
+  int network_namespace = -1;  // Descriptor to enter; with it the node also gets a pid namespace of
+                               // its own, as if it were on another computer. -1: ours.
+  int cpu = -1;                // To run on; -1: anywhere.
+};
+
 // One node: a copy of the node binary.
 struct NodeProcess {
   std::string name;
   std::string address;
   std::string log_file;
-  int network_namespace = -1;
+  NodePlace place;
   pid_t pid = 0;  // 0: not running.
-};
-
-// Where a node is to run.
-struct NodePlace {
-  std::string address;         // host:port.
-  int network_namespace = -1;  // Descriptor to enter; with it the node also gets a pid namespace of
-                               // its own, as if it were on another computer. -1: ours.
 };
 
 enum class Orphans { kDie, kLive };  // What becomes of the nodes when this process is gone.
@@ -33,7 +34,6 @@ struct ClusterPlan {
   std::vector<NodePlace> places;
   std::vector<std::string> arguments = {};  // Beside name, addresses and the number of nodes.
   Orphans orphans = Orphans::kDie;
-  int cpu = -1;  // To run all of them on; -1: anywhere.
 };
 
 class ClusterProcesses {
