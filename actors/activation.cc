@@ -47,9 +47,7 @@ class Activation::Context final : public capnp::CallContextHook, public kj::Refc
  public:
   explicit Context(const Payload& params) : params_(params), reader_(params_.words()) {}
 
-  capnp::AnyPointer::Reader getParams() override {
-    return reader_.getRoot<capnp::AnyPointer>();
-  }
+  capnp::AnyPointer::Reader getParams() override { return reader_.getRoot<capnp::AnyPointer>(); }
   void releaseParams() override {}
   capnp::AnyPointer::Builder getResults(kj::Maybe<capnp::MessageSize>) override {
     return results_.getRoot<capnp::AnyPointer>();
@@ -124,17 +122,19 @@ class Activation::TurnOrigin final : public CallOrigin {
     deadline = std::min(deadline, turn.deadline);
     header.chain = turn.chain;
     const uint64_t ordinal = turn.ordinals[{target, interface_id, method_id}]++;
-    header.id = ActorCall{
-        self.id_,    self.shard_.lineage(), self.shard_.epoch(),
-        turn.number, self.OldestUnsettled(turn),
-        options.id ? *options.id
-                   : DerivedId(turn.inbound, target, interface_id, method_id, ordinal)};
-    return EarlierSafe(turn).then(
-        [this, header = std::move(header), params = std::move(params), deadline]() mutable
-        -> kj::Promise<Payload> {
-          if (activation_ == nullptr) return Disconnected("the calling actor was deactivated");
-          return activation_->caller_.Call(std::move(header), std::move(params), deadline, nullptr);
-        });
+    header.id =
+        ActorCall{self.id_,
+                  self.shard_.lineage(),
+                  self.shard_.epoch(),
+                  turn.number,
+                  self.OldestUnsettled(turn),
+                  options.id ? *options.id
+                             : DerivedId(turn.inbound, target, interface_id, method_id, ordinal)};
+    return EarlierSafe(turn).then([this, header = std::move(header), params = std::move(params),
+                                   deadline]() mutable -> kj::Promise<Payload> {
+      if (activation_ == nullptr) return Disconnected("the calling actor was deactivated");
+      return activation_->caller_.Call(std::move(header), std::move(params), deadline, nullptr);
+    });
   }
 
  private:
@@ -263,8 +263,8 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
     return true;
   }
   if (!InfoOf(*call).read_only) {
-    const uint64_t hash = ArgumentHash(call->header().interface_id, call->header().method_id,
-                                       call->params());
+    const uint64_t hash =
+        ArgumentHash(call->header().interface_id, call->header().method_id, call->params());
     if (AnswerFromRecords(call, hash)) return true;
     if (!records_.CheckRoom(open_.size()).ok()) {
       // What this call says of those before it may make the room.
@@ -276,11 +276,11 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
     if (mailbox_.size() < kMailboxMax) open_[KeyOf(call->header().id)] = Open{hash, {}};
   }
   if (mailbox_.size() >= kMailboxMax) {
-    call->Finish(Overloaded(absl::StrCat("the mailbox of ", type_.name, "/", id_.key, " is full (",
-                                         kMailboxMax, " calls wait; running: ",
-                                         turn_ && turn_->call.get() ? Describe(*turn_->call)
-                                                                    : std::string("nothing"),
-                                         "); call again later")));
+    call->Finish(Overloaded(
+        absl::StrCat("the mailbox of ", type_.name, "/", id_.key, " is full (", kMailboxMax,
+                     " calls wait; running: ",
+                     turn_ && turn_->call.get() ? Describe(*turn_->call) : std::string("nothing"),
+                     "); call again later")));
     return true;
   }
   mailbox_.push_back(kj::mv(call));
@@ -329,9 +329,8 @@ void Activation::AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& rec
       outcome.emplace<kj::Exception>(DecodeError(*record.result));
       break;
     case RecordStatus::kTooLarge:
-      outcome.emplace<kj::Exception>(
-          Failed(absl::StrCat("ResultGone: ", Describe(*call),
-                              " was done, but its result was too large to be kept")));
+      outcome.emplace<kj::Exception>(Failed(absl::StrCat(
+          "ResultGone: ", Describe(*call), " was done, but its result was too large to be kept")));
       break;
     case RecordStatus::kBegun:
       outcome.emplace<kj::Exception>(Failed(
@@ -373,7 +372,8 @@ void Activation::RunReady() {
     mailbox_.pop_front();
     if (call->deadline() <= host_.clock().Now()) {
       if (!read_only) FinishWaiters(KeyOf(call->header().id), Moved{});
-      call->Finish(Overloaded(absl::StrCat(Describe(*call), " waited for its turn past its deadline")));
+      call->Finish(
+          Overloaded(absl::StrCat(Describe(*call), " waited for its turn past its deadline")));
       continue;
     }
     if (read_only) {
@@ -411,16 +411,18 @@ void Activation::StartRead(kj::Own<InboundCall> call) {
     tasks_.add(kj::evalLater([retired = std::move(retired)] {}));
     RunReady();
   };
-  turn.running = kj::evalNow([&] {
-                   const auto& header = turn.call->header();
-                   return Object().server()
-                       .dispatchCall(header.interface_id, header.method_id,
-                                     capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer>(*turn.context))
-                       .promise;
-                 })
-                     .then([ended]() mutable { ended(nullptr); },
-                           [ended](kj::Exception&& e) mutable { ended(kj::mv(e)); })
-                     .eagerlyEvaluate([this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
+  turn.running =
+      kj::evalNow([&] {
+        const auto& header = turn.call->header();
+        return Object()
+            .server()
+            .dispatchCall(header.interface_id, header.method_id,
+                          capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer>(*turn.context))
+            .promise;
+      })
+          .then([ended]() mutable { ended(nullptr); },
+                [ended](kj::Exception&& e) mutable { ended(kj::mv(e)); })
+          .eagerlyEvaluate([this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
 }
 
 // What no frame could carry is an error instead.
@@ -471,8 +473,10 @@ void Activation::StartMutating(kj::Own<InboundCall> call) {
   turn_->running =
       kj::evalNow([&] {
         const auto& header = turn_->call->header();
-        return Object().server()
-            .dispatchCall(header.interface_id, header.method_id, capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer>(*turn_->context))
+        return Object()
+            .server()
+            .dispatchCall(header.interface_id, header.method_id,
+                          capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer>(*turn_->context))
             .promise;
       })
           .then([this] { EndMutating(nullptr); },
@@ -587,9 +591,10 @@ void Activation::CheckDeadlines(absl::Time now) {
                                    : std::string())));
   }
   if (turn_ && turn_->call.get() && turn_->call->deadline() <= now) {
-    turn_->call->Finish(Overloaded(absl::StrCat(
-        Describe(*turn_->call), " is still running at its deadline; it goes on, and a retry under "
-        "the same id would get its answer")));
+    turn_->call->Finish(
+        Overloaded(absl::StrCat(Describe(*turn_->call),
+                                " is still running at its deadline; it goes on, and a retry under "
+                                "the same id would get its answer")));
   }
 }
 

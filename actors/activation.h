@@ -1,9 +1,9 @@
 // Activation: the one live object of an actor, its mailbox, and its turns.
 //
-// Single loop. Turns follow docs/protocol.md P6: mutating ones one at a time, `$readOnly` ones together
-// but never inside a mutating one, all in order of arrival. A started turn belongs to the actor: no
-// cancel or deadline of a caller ends it. What a turn changed is encoded when it ends, before the next
-// begins (P6.8), so a turn that fails undoes itself and nothing else.
+// Single loop. Turns follow docs/protocol.md P6: mutating ones one at a time, `$readOnly` ones
+// together but never inside a mutating one, all in order of arrival. A started turn belongs to the
+// actor: no cancel or deadline of a caller ends it. What a turn changed is encoded when it ends,
+// before the next begins (P6.8), so a turn that fails undoes itself and nothing else.
 #pragma once
 
 #include <deque>
@@ -29,7 +29,8 @@ namespace troupe {
 inline constexpr size_t kMailboxMax = 1024;  // Waiting calls; then OVERLOADED, so that pressure
                                              // reaches the source.
 
-inline constexpr size_t kReadersMax = 1024;  // Turns of `$readOnly` methods at once; the rest waits.
+inline constexpr size_t kReadersMax =
+    1024;  // Turns of `$readOnly` methods at once; the rest waits.
 
 class Activation final : private ActorContext, private ResumeContext {
  public:
@@ -63,8 +64,8 @@ class Activation final : private ActorContext, private ResumeContext {
   absl::Status Load(const StoredActor* stored);
 
   // Takes an admitted call: runs it, queues it, answers it from a record, or refuses it. False, and
-  // the call is still there, when there is no room for its record now: it is to be sent again, until
-  // earlier calls of its caller are answered and their records go.
+  // the call is still there, when there is no room for its record now: it is to be sent again,
+  // until earlier calls of its caller are answered and their records go.
   bool Deliver(kj::Own<InboundCall>& call);
 
   // For the next batch; nothing while a mutating turn is open.
@@ -136,13 +137,13 @@ class Activation final : private ActorContext, private ResumeContext {
   absl::Time next_aging_ = absl::InfinitePast();
   uint64_t next_turn_ = 1;
   bool resume_ = false;
-  // The turn that asked for the Resume() that is not done yet. Until then it counts as unsettled, so
-  // that callees keep the records of what Resume() has called (P6.5).
+  // The turn that asked for the Resume() that is not done yet. Until then it counts as unsettled,
+  // so that callees keep the records of what Resume() has called (P6.5).
   uint64_t resume_since_ = 0;
   std::shared_ptr<const std::string> last_saved_;  // Never null; empty: no state yet.
-  bool state_moved_ = false;     // last_saved_ is newer than what was taken for a batch.
-  bool whole_records_ = true;    // The next change carries the whole table.
-  bool dirty_ = false;           // Completed turns changed something that is in no ActorChange.
+  bool state_moved_ = false;   // last_saved_ is newer than what was taken for a batch.
+  bool whole_records_ = true;  // The next change carries the whole table.
+  bool dirty_ = false;         // Completed turns changed something that is in no ActorChange.
 
   std::deque<kj::Own<InboundCall>> mailbox_;
   // Calls waiting or running, with those that came again under the same id.

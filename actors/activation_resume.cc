@@ -33,8 +33,7 @@ class Activation::BackgroundOrigin final : public CallOrigin {
     // As of the turn that asked for Resume(): it is unsettled until Resume() is done.
     header.id = ActorCall{self.id_,           self.shard_.lineage(), self.shard_.epoch(),
                           self.resume_since_, self.resume_since_,    options.id.value_or(Id128())};
-    const absl::Time deadline =
-        self.host_.clock().Now() + std::min(options.deadline, kDeadlineMax);
+    const absl::Time deadline = self.host_.clock().Now() + std::min(options.deadline, kDeadlineMax);
     auto paf = kj::newPromiseAndFulfiller<void>();
     self.shard_.Hold(self.id_, HoldKind::kOutgoing, {},
                      [fulfiller = kj::mv(paf.fulfiller)](bool ok) mutable {
@@ -42,8 +41,8 @@ class Activation::BackgroundOrigin final : public CallOrigin {
                        fulfiller->reject(Disconnected("the shard has moved"));
                      });
     return paf.promise.then([origin = kj::addRef(*this), header = std::move(header),
-                             params = std::move(params), deadline]() mutable
-                            -> kj::Promise<Payload> {
+                             params = std::move(params),
+                             deadline]() mutable -> kj::Promise<Payload> {
       if (origin->activation_ == nullptr) return Disconnected("the calling actor was deactivated");
       return origin->activation_->caller_.Call(std::move(header), std::move(params), deadline,
                                                nullptr);
@@ -69,16 +68,16 @@ void Activation::ScheduleResume() {
   if (resume_scheduled_ || stopped_) return;
   resume_scheduled_ = true;
   auto paf = kj::newPromiseAndFulfiller<void>();
-  shard_.Hold(id_, HoldKind::kAnswer, {},
-              [fulfiller = kj::mv(paf.fulfiller)](bool ok) mutable {
-                if (ok) fulfiller->fulfill();  // Else the activation ends.
-              });
+  shard_.Hold(id_, HoldKind::kAnswer, {}, [fulfiller = kj::mv(paf.fulfiller)](bool ok) mutable {
+    if (ok) fulfiller->fulfill();  // Else the activation ends.
+  });
   auto wait = resume_pause_ > absl::ZeroDuration() ? host_.timer().afterDelay(ToKj(resume_pause_))
                                                    : kj::Promise<void>(kj::READY_NOW);
   tasks_.add(paf.promise.then([wait = kj::mv(wait)]() mutable { return kj::mv(wait); })
-                 .then([this] { StartResume(); }, [this](kj::Exception&&) {
-                   resume_scheduled_ = false;  // The token was dropped: we are being stopped.
-                 }));
+                 .then([this] { StartResume(); },
+                       [this](kj::Exception&&) {
+                         resume_scheduled_ = false;  // The token was dropped: we are being stopped.
+                       }));
 }
 
 void Activation::StartResume() {
@@ -86,10 +85,10 @@ void Activation::StartResume() {
     resume_scheduled_ = false;
     return;
   }
-  resuming_ = kj::evalNow([this] { return Object().Resume(*this); })
-                  .then([this] { EndResume(nullptr); },
-                        [this](kj::Exception&& e) { EndResume(kj::mv(e)); })
-                  .eagerlyEvaluate([this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
+  resuming_ =
+      kj::evalNow([this] { return Object().Resume(*this); })
+          .then([this] { EndResume(nullptr); }, [this](kj::Exception&& e) { EndResume(kj::mv(e)); })
+          .eagerlyEvaluate([this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
 }
 
 void Activation::EndResume(kj::Maybe<kj::Exception> failure) {

@@ -56,9 +56,9 @@ class ActorContext {
   virtual kj::Own<CallOrigin> Origin() = 0;
 };
 
-// What Resume() works with. It runs beside the actor's turns, so that two actors that finish work at
-// each other do not wait for each other for ever: it looks at the state and changes it in turns of
-// its own, and calls others in between.
+// What Resume() works with. It runs beside the actor's turns, so that two actors that finish work
+// at each other do not wait for each other for ever: it looks at the state and changes it in turns
+// of its own, and calls others in between.
 class ResumeContext {
  public:
   // A ref whose calls all carry `id`: the callee is reached once by as many attempts as it takes. A
@@ -115,9 +115,7 @@ class Actor : public Interface::Server, public ActorBase {
 
  private:
   capnp::Capability::Server& server() final { return *this; }
-  void SaveState(capnp::MessageBuilder& out) const final {
-    Save(out.template initRoot<State>());
-  }
+  void SaveState(capnp::MessageBuilder& out) const final { Save(out.template initRoot<State>()); }
   void LoadState(capnp::MessageReader& in) final { Load(in.template getRoot<State>()); }
 };
 

@@ -1,9 +1,9 @@
 // ActorId: the lasting identity of an actor, and the shard that owns it.
 //
 // Values. The type is the id of the Cap'n Proto interface; the key is any bytes up to kKeyBytesMax.
-// ShardOf is part of the protocol (docs/protocol.md P6.11): all nodes and clients of all versions must
-// agree on it, so it never changes.
-// Source of the hash: Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012.
+// ShardOf is part of the protocol (docs/protocol.md P6.11): all nodes and clients of all versions
+// must agree on it, so it never changes. Source of the hash: Aumasson and Bernstein, "SipHash: a
+// fast short-input PRF", 2012.
 #pragma once
 
 #include <compare>

@@ -90,8 +90,9 @@ CallHeader DecodeCall(wire::CallFrame::Reader in) {
     out.id = ClientCall{DecodeId(id.getClient()), id.getSequence(), id.getFirstIncomplete()};
   } else {
     auto id = in.getId().getActor();
-    out.id = ActorCall{DecodeActor(id.getCaller()), id.getLineage(), id.getEpoch(), id.getTurn(),
-                       id.getMark(),                DecodeId(id.getId())};
+    out.id = ActorCall{
+        DecodeActor(id.getCaller()), id.getLineage(), id.getEpoch(), id.getTurn(), id.getMark(),
+        DecodeId(id.getId())};
   }
   out.lane = {in.getLane().getOrigin(), in.getLane().getNumber(), in.getLane().getAttempt()};
   KJ_REQUIRE(in.getChain().size() <= kChainMax, "calls within calls too deep");
@@ -101,8 +102,7 @@ CallHeader DecodeCall(wire::CallFrame::Reader in) {
 
 uint64_t ArgumentHash(uint64_t interface_id, uint16_t method_id, const Payload& params) {
   const auto bytes = params.words().asBytes();
-  const uint64_t hash =
-      SipHash24(kArgumentKey[0], kArgumentKey[1], {bytes.begin(), bytes.size()});
+  const uint64_t hash = SipHash24(kArgumentKey[0], kArgumentKey[1], {bytes.begin(), bytes.size()});
   return hash ^ (interface_id * 0x9E3779B97F4A7C15ull) ^ method_id;
 }
 

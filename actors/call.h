@@ -82,7 +82,7 @@ class InboundCall {
   bool answered_ = false;
 };
 
-inline constexpr size_t kChainMax = 64;        // Calls within calls; beyond it is a runaway.
+inline constexpr size_t kChainMax = 64;           // Calls within calls; beyond it is a runaway.
 inline constexpr size_t kCallBytesMax = 8 << 20;  // Parameters or results.
 
 void EncodeActor(const ActorId& actor, wire::ActorName::Builder out);
@@ -96,8 +96,8 @@ CallHeader DecodeCall(wire::CallFrame::Reader in);
 // Hash of the call's arguments, the same for the same words.
 uint64_t ArgumentHash(uint64_t interface_id, uint16_t method_id, const Payload& params);
 
-// The id of a call that an actor makes (docs/protocol.md P6.5): the same whenever the inbound call runs
-// again and makes its calls in the same order.
+// The id of a call that an actor makes (docs/protocol.md P6.5): the same whenever the inbound call
+// runs again and makes its calls in the same order.
 Id128 DerivedId(const Id128& inbound, const ActorId& callee, uint64_t interface_id,
                 uint16_t method_id, uint64_t ordinal);
 // One id for an inbound call of either kind.

@@ -57,10 +57,9 @@ void RecordTable::DropBelow(Client& client, uint64_t floor) {
 
 void RecordTable::DropBelow(Caller& caller, uint64_t mark) {
   caller.mark = std::max(caller.mark, mark);
-  record_count_ -= std::erase_if(
-      caller.records, [&](const auto& record) {
-        return !(record.second.turn & kPerhapsUndone) && record.second.turn < caller.mark;
-      });
+  record_count_ -= std::erase_if(caller.records, [&](const auto& record) {
+    return !(record.second.turn & kPerhapsUndone) && record.second.turn < caller.mark;
+  });
 }
 
 void RecordTable::AdvanceFloor(absl::Time now, const CallId& call) {

@@ -28,12 +28,12 @@ inline constexpr absl::Duration kDeadlineMax = absl::Minutes(5);  // Of any call
 inline constexpr absl::Duration kRecordAge = absl::Minutes(10);   // Twice that, after the answer.
 // Per actor: what 64 clients with 256 calls each leave behind when they end; then calls wait.
 inline constexpr size_t kRecordsMax = 16384;
-inline constexpr size_t kRecordOriginsMax = 4096;                 // Clients, and calling actors.
-inline constexpr size_t kRecordResultBytesMax = 64 << 10;         // Larger: kTooLarge.
+inline constexpr size_t kRecordOriginsMax = 4096;          // Clients, and calling actors.
+inline constexpr size_t kRecordResultBytesMax = 64 << 10;  // Larger: kTooLarge.
 
 // Set in the turn of a record that an earlier epoch of the calling actor left behind: the turn was
-// perhaps undone, and its number used again. The mark alone does not drop such a record; it must also
-// be as old as a client's when it goes (P6.5).
+// perhaps undone, and its number used again. The mark alone does not drop such a record; it must
+// also be as old as a client's when it goes (P6.5).
 inline constexpr uint64_t kPerhapsUndone = uint64_t{1} << 63;
 
 // How a call names itself.

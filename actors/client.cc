@@ -24,8 +24,7 @@ class Client::ClientOrigin final : public CallOrigin {
     CallHeader header{target, interface_id, method_id, client_.sequence_.Next(), {}};
     const absl::Time deadline =
         client_.host_.clock().Now() + std::min(options.deadline, kDeadlineMax);
-    return client_.caller_.Call(std::move(header), std::move(params), deadline,
-                                &client_.sequence_);
+    return client_.caller_.Call(std::move(header), std::move(params), deadline, &client_.sequence_);
   }
 
  private:
@@ -36,8 +35,9 @@ Client::Client(Host& host, ClientOptions options)
     : host_(host),
       options_(std::move(options)),
       nonce_(host.RandomId()),
-      links_(host, Lane::kData, static_cast<uint16_t>(host.random().Below(256)),
-             [this] { return Introduce(); }, *this),
+      links_(
+          host, Lane::kData, static_cast<uint16_t>(host.random().Below(256)),
+          [this] { return Introduce(); }, *this),
       router_(host, links_, *this, 0),
       sequence_(nonce_),
       caller_(router_) {
@@ -63,8 +63,8 @@ kj::Promise<void> Client::Connected(absl::Duration limit) {
   auto paf = kj::newPromiseAndFulfiller<void>();
   waiting_.push_back(kj::mv(paf.fulfiller));
   auto late = host_.timer().afterDelay(ToKj(limit)).then([this, limit]() -> kj::Promise<void> {
-    std::string text = absl::StrCat("no node of the cluster answered within ",
-                                    absl::FormatDuration(limit));
+    std::string text =
+        absl::StrCat("no node of the cluster answered within ", absl::FormatDuration(limit));
     for (const auto& [node, trouble] : troubles_) absl::StrAppend(&text, "; ", node, ": ", trouble);
     return Disconnected(text);
   });
@@ -159,17 +159,19 @@ kj::Promise<Payload> Client::Status(std::string node, absl::Duration limit) {
     message.initRoot<wire::StatusPull>().setNumber(number);
     link->stream().Send(wire::KIND_STATUS_PULL, message);
   }
-  auto late = host_.timer().afterDelay(ToKj(limit)).then(
-      [this, node, number, limit]() -> kj::Promise<Payload> {
-        auto question = questions_.extract(number);
-        if (question.empty()) return kj::NEVER_DONE;  // Answered in this very turn.
-        std::string text = absl::StrCat("node ", node, " did not tell its status within ",
-                                        absl::FormatDuration(limit));
-        auto trouble = troubles_.find(node);
-        if (trouble != troubles_.end()) absl::StrAppend(&text, "; ", trouble->second);
-        question.mapped().answer->reject(Overloaded(text));
-        return kj::NEVER_DONE;
-      });
+  auto late = host_.timer()
+                  .afterDelay(ToKj(limit))
+                  .then([this, node, number, limit]() -> kj::Promise<Payload> {
+                    auto question = questions_.extract(number);
+                    if (question.empty()) return kj::NEVER_DONE;  // Answered in this very turn.
+                    std::string text =
+                        absl::StrCat("node ", node, " did not tell its status within ",
+                                     absl::FormatDuration(limit));
+                    auto trouble = troubles_.find(node);
+                    if (trouble != troubles_.end()) absl::StrAppend(&text, "; ", trouble->second);
+                    question.mapped().answer->reject(Overloaded(text));
+                    return kj::NEVER_DONE;
+                  });
   return paf.promise.exclusiveJoin(kj::mv(late));
 }
 

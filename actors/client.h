@@ -28,7 +28,7 @@ namespace troupe {
 struct ClientOptions {
   std::vector<std::string> nodes;  // host:port; at least one that is reachable.
   std::string cluster_name = "troupe";
-  std::string name = "client";     // For the logs of the nodes.
+  std::string name = "client";  // For the logs of the nodes.
 };
 
 class Client final : private LinkPool::Watcher, private Router::Surroundings {

@@ -20,9 +20,9 @@ class NodeServer final : public gateway::Node::Server {
     const uint64_t type = call.getParams().getType();
     const auto key = call.getParams().getKey();
     if (registry_.Find(type) == nullptr) {
-      return Unimplemented(absl::StrCat("no actor type with id ", absl::Hex(type),
-                                        " is hosted here; hosted are: ",
-                                        absl::StrJoin(registry_.names(), ", ")));
+      return Unimplemented(
+          absl::StrCat("no actor type with id ", absl::Hex(type),
+                       " is hosted here; hosted are: ", absl::StrJoin(registry_.names(), ", ")));
     }
     if (key.size() > kKeyBytesMax) {
       return Failed(absl::StrCat("the key has ", key.size(), " bytes; at most ", kKeyBytesMax,
@@ -51,8 +51,7 @@ class NodeServer final : public gateway::Node::Server {
 
 kj::Promise<void> ServeGateway(kj::Own<kj::AsyncIoStream> stream, kj::Own<CallOrigin> origin,
                                const Registry& registry) {
-  auto network =
-      kj::heap<capnp::TwoPartyVatNetwork>(*stream, capnp::rpc::twoparty::Side::SERVER);
+  auto network = kj::heap<capnp::TwoPartyVatNetwork>(*stream, capnp::rpc::twoparty::Side::SERVER);
   auto system = kj::heap(capnp::makeRpcServer(
       *network, capnp::Capability::Client(kj::heap<NodeServer>(kj::mv(origin), registry))));
   system->setFlowLimit(kUnansweredBytesMax);

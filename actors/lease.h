@@ -1,9 +1,9 @@
 // GrantsGiven: the read leases that one copy has granted to primaries of its shard.
 //
 // Pure. A granter counts the whole lease from the receipt of the request, the primary 90 % of it
-// from the sending (docs/protocol.md P4.1), so that what the granter waits for outlasts what the primary
-// believes, with clocks that differ by a few percent.
-// Source: Gray and Cheriton, "Leases: an efficient fault-tolerant mechanism", 1989.
+// from the sending (docs/protocol.md P4.1), so that what the granter waits for outlasts what the
+// primary believes, with clocks that differ by a few percent. Source: Gray and Cheriton, "Leases:
+// an efficient fault-tolerant mechanism", 1989.
 #pragma once
 
 #include <algorithm>

@@ -97,35 +97,38 @@ kj::Promise<void> Node::Greet(Accepted accepted) {
   auto peer = accepted.peer_address;
   auto& stream = *accepted.stream;
   return ReadGreeting(host, stream)
-      .then([this, &host, peer, stream = kj::mv(accepted.stream)](
-                Greeting&& greeting) mutable -> kj::Promise<void> {
-        --greeting_;
-        if (greeting.kind == Greeting::Kind::kTroupe && greeting.lane == Lane::kControl) {
-          return AcceptLink(host, kj::mv(stream), membership_->Introduce(),
-                            [this](const Introduction& theirs) {
-                              return membership_->JudgePeer(theirs);
-                            })
-              .then([this](kj::Own<Link> link) { membership_->OnControlLink(kj::mv(link)); });
-        }
-        if (!workers_running_) {
-          host.log().Debug("connection closed: not a member of the cluster yet", {{"peer", peer}});
-          return kj::READY_NOW;
-        }
-        const size_t index = greeting.worker % workers_.size();
-        auto detached = host.network().Detach(kj::mv(stream));
-        ToWorker(index, [detached = kj::mv(detached), greeting = std::move(greeting),
-                         peer](Worker& worker) mutable {
-          if (greeting.kind == Greeting::Kind::kTroupe) {
-            worker.OnDataStream(kj::mv(detached), peer);
-          } else {
-            worker.OnOtherStream(kj::mv(detached), std::move(greeting.first_bytes));
-          }
-        });
-        return kj::READY_NOW;
-      }, [this](kj::Exception&& e) -> kj::Promise<void> {
-        --greeting_;
-        return kj::mv(e);
-      })
+      .then(
+          [this, &host, peer,
+           stream = kj::mv(accepted.stream)](Greeting&& greeting) mutable -> kj::Promise<void> {
+            --greeting_;
+            if (greeting.kind == Greeting::Kind::kTroupe && greeting.lane == Lane::kControl) {
+              return AcceptLink(host, kj::mv(stream), membership_->Introduce(),
+                                [this](const Introduction& theirs) {
+                                  return membership_->JudgePeer(theirs);
+                                })
+                  .then([this](kj::Own<Link> link) { membership_->OnControlLink(kj::mv(link)); });
+            }
+            if (!workers_running_) {
+              host.log().Debug("connection closed: not a member of the cluster yet",
+                               {{"peer", peer}});
+              return kj::READY_NOW;
+            }
+            const size_t index = greeting.worker % workers_.size();
+            auto detached = host.network().Detach(kj::mv(stream));
+            ToWorker(index, [detached = kj::mv(detached), greeting = std::move(greeting),
+                             peer](Worker& worker) mutable {
+              if (greeting.kind == Greeting::Kind::kTroupe) {
+                worker.OnDataStream(kj::mv(detached), peer);
+              } else {
+                worker.OnOtherStream(kj::mv(detached), std::move(greeting.first_bytes));
+              }
+            });
+            return kj::READY_NOW;
+          },
+          [this](kj::Exception&& e) -> kj::Promise<void> {
+            --greeting_;
+            return kj::mv(e);
+          })
       .catch_([&host, peer](kj::Exception&& e) {
         host.log().Debug("connection not taken", {{"peer", peer}, {"reason", Words(e)}});
       });
@@ -135,9 +138,9 @@ kj::Promise<void> Node::Greet(Accepted accepted) {
 
 void Node::OnRegistered(Boot boot) {
   if (boot_ != 0) {
-    failed_fulfiller_->reject(troupe::Failed(absl::StrCat(
-        "this process was boot ", boot_, " of node ", options_.membership.node,
-        " and has been replaced; another process uses its name")));
+    failed_fulfiller_->reject(troupe::Failed(
+        absl::StrCat("this process was boot ", boot_, " of node ", options_.membership.node,
+                     " and has been replaced; another process uses its name")));
     return;
   }
   boot_ = boot;
@@ -216,9 +219,8 @@ bool Node::HasPrimariesToMove() const {
   auto map = membership_->map();
   return std::any_of(map->shards.begin(), map->shards.end(), [&](const ShardEntry& entry) {
     return entry.primary == boot_ &&
-           std::any_of(entry.isr.begin(), entry.isr.end(), [&](CopyId copy) {
-             return copy != boot_ && map->IsUp(copy);
-           });
+           std::any_of(entry.isr.begin(), entry.isr.end(),
+                       [&](CopyId copy) { return copy != boot_ && map->IsUp(copy); });
   });
 }
 
@@ -230,9 +232,8 @@ kj::Promise<void> Node::WaitUntilMoved(absl::Time deadline) {
     return kj::READY_NOW;
   }
   MoveWhatShouldMove();
-  return host.timer().afterDelay(kMovePoll).then([this, deadline] {
-    return WaitUntilMoved(deadline);
-  });
+  return host.timer().afterDelay(kMovePoll).then(
+      [this, deadline] { return WaitUntilMoved(deadline); });
 }
 
 kj::Promise<void> Node::Drain(absl::Duration limit) {
@@ -273,13 +274,12 @@ void Node::Propose(Command command) {
     auto description = Describe(command);
     if (node.proposing_.size() >= kProposalsMax) return;
     if (!node.proposing_.insert(description).second) return;
-    node.tasks_.add(
-        node.membership_->Submit(std::move(command), kProposalLimit)
-            .catch_([&node, description](kj::Exception&& e) {
-              node.machine_.control().log().Debug(
-                  "command not done", {{"command", description}, {"reason", Words(e)}});
-            })
-            .then([&node, description] { node.proposing_.erase(description); }));
+    node.tasks_.add(node.membership_->Submit(std::move(command), kProposalLimit)
+                        .catch_([&node, description](kj::Exception&& e) {
+                          node.machine_.control().log().Debug(
+                              "command not done", {{"command", description}, {"reason", Words(e)}});
+                        })
+                        .then([&node, description] { node.proposing_.erase(description); }));
   });
 }
 
@@ -306,7 +306,8 @@ void Node::OnLinkLoss(std::string name, Boot boot, LinkLoss loss) {
 }
 
 void Node::OnTraffic(std::string name, Boot boot) {
-  ToControl([name = std::move(name), boot](Node& node) { node.membership_->OnTraffic(name, boot); });
+  ToControl(
+      [name = std::move(name), boot](Node& node) { node.membership_->OnTraffic(name, boot); });
 }
 
 namespace {
@@ -329,18 +330,16 @@ void Node::Forward(size_t from, size_t to, kj::Own<InboundCall> call) {
   const auto deadline = call->deadline();
   auto answer = [&origin = machine_.worker(from),
                  returning = ReturningCall(kj::mv(call))](CallOutcome&& outcome) mutable {
-    origin.PostControl(
-        [returning = kj::mv(returning), outcome = std::move(outcome)]() mutable {
-          returning.call->Finish(std::move(outcome));
-        });
+    origin.PostControl([returning = kj::mv(returning), outcome = std::move(outcome)]() mutable {
+      returning.call->Finish(std::move(outcome));
+    });
   };
-  auto forwarded = kj::heap<InboundCall>(std::move(header), std::move(params), deadline,
-                                         kj::mv(answer));
+  auto forwarded =
+      kj::heap<InboundCall>(std::move(header), std::move(params), deadline, kj::mv(answer));
   // When the other's inbox is full the call says Moved, and its caller tries again a little later.
-  (void)machine_.worker(to).Post(
-      [target = workers_[to], forwarded = kj::mv(forwarded)]() mutable {
-        target->Deliver(kj::mv(forwarded));
-      });
+  (void)machine_.worker(to).Post([target = workers_[to], forwarded = kj::mv(forwarded)]() mutable {
+    target->Deliver(kj::mv(forwarded));
+  });
 }
 
 // ---- Status
@@ -363,8 +362,7 @@ kj::Promise<Payload> Node::CollectStatus(uint64_t number) {
     kj::Own<kj::PromiseFulfiller<void>> all;
   };
   auto paf = kj::newPromiseAndFulfiller<void>();
-  auto counted =
-      std::make_shared<Counted>(Counted{{}, workers_.size(), kj::mv(paf.fulfiller)});
+  auto counted = std::make_shared<Counted>(Counted{{}, workers_.size(), kj::mv(paf.fulfiller)});
   for (size_t i = 0; i < workers_.size(); ++i) {
     ToWorker(i, [this, counted](Worker& worker) mutable {
       ToControl([counted = std::move(counted), status = worker.status()](Node&) {

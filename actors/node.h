@@ -97,7 +97,7 @@ class Node final : private Membership::Watcher, private WorkerControl {
   Boot boot_ = 0;
   bool draining_ = false;
   std::set<std::string> proposing_;  // By description: commands of our shards under way.
-  size_t greeting_ = 0;  // Connections that have not said what they are.
+  size_t greeting_ = 0;              // Connections that have not said what they are.
   kj::Own<kj::PromiseFulfiller<void>> ready_fulfiller_;
   kj::ForkedPromise<void> ready_;
   kj::Own<kj::PromiseFulfiller<void>> failed_fulfiller_;

@@ -1,9 +1,9 @@
 // Primary: a copy that leads one epoch of its shard. A part of ShardReplica.
 //
 // Pure. From kCollecting (asks the ISR what it holds) over kReconciling (brings it to one state and
-// waits out leases) to kServing; made anew for each epoch (docs/protocol.md P3.9). An answer leaves when
-// the union of ISR and pending AlterIsr has its batch and the ISR has min_isr members, both judged
-// by the newest map at that moment (P3.5).
+// waits out leases) to kServing; made anew for each epoch (docs/protocol.md P3.9). An answer leaves
+// when the union of ISR and pending AlterIsr has its batch and the ISR has min_isr members, both
+// judged by the newest map at that moment (P3.5).
 #pragma once
 
 #include <cstdint>

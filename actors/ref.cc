@@ -116,9 +116,8 @@ class ActorHook final : public capnp::ClientHook, public kj::Refcounted {
 }  // namespace
 
 capnp::Capability::Client ReferTo(kj::Own<CallOrigin> origin, ActorId actor, CallOptions options) {
-  return capnp::Capability::Client(
-      kj::Own<capnp::ClientHook>(
-          kj::refcounted<ActorHook>(kj::mv(origin), std::move(actor), options)));
+  return capnp::Capability::Client(kj::Own<capnp::ClientHook>(
+      kj::refcounted<ActorHook>(kj::mv(origin), std::move(actor), options)));
 }
 
 }  // namespace troupe

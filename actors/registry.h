@@ -24,7 +24,7 @@ struct MethodInfo {
 
 struct ActorType {
   uint64_t id = 0;
-  std::string name;  // "Counter"
+  std::string name;                                             // "Counter"
   std::map<std::pair<uint64_t, uint16_t>, MethodInfo> methods;  // Inherited ones too.
   std::function<kj::Own<ActorBase>()> make;
 };

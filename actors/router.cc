@@ -11,7 +11,7 @@ namespace {
 
 constexpr absl::Duration kRetryPause = absl::Milliseconds(5);
 constexpr absl::Duration kDeadlineCheck = absl::Milliseconds(20);
-constexpr size_t kLaneWindow = 256;      // In flight to one actor; the rest waits here (P6).
+constexpr size_t kLaneWindow = 256;          // In flight to one actor; the rest waits here (P6).
 constexpr size_t kOutstandingMax = 1 << 16;  // Of one Router; beyond it callers get OVERLOADED.
 
 kj::Duration ToKj(absl::Duration d) { return absl::ToInt64Microseconds(d) * kj::MICROSECONDS; }
@@ -133,8 +133,8 @@ kj::Promise<Payload> Router::Caller::Call(CallHeader header, Payload params, abs
 
 kj::Maybe<kj::Exception> Router::Refuse(const CallHeader& header, const Payload& params) const {
   if (header.actor.key.size() > kKeyBytesMax) {
-    return Failed(absl::StrCat("the actor's key has ", header.actor.key.size(),
-                               " bytes; at most ", kKeyBytesMax, " are allowed"));
+    return Failed(absl::StrCat("the actor's key has ", header.actor.key.size(), " bytes; at most ",
+                               kKeyBytesMax, " are allowed"));
   }
   if (params.size_bytes() > kCallBytesMax) {
     return Failed(absl::StrCat("the parameters of the call to ", header.actor.ToString(), " are ",
@@ -254,8 +254,8 @@ void Router::OnAnswer(kj::Own<Frame> frame) {
       return OnOutcome(number, DecodeFailure(answer.getFailure()));
     case wire::AnswerFrame::MOVED: {
       auto moved = answer.getMoved();
-      return OnOutcome(number, Moved{moved.getMapVersion(), std::string(moved.getText().begin(),
-                                                                        moved.getText().size())});
+      return OnOutcome(number, Moved{moved.getMapVersion(),
+                                     std::string(moved.getText().begin(), moved.getText().size())});
     }
   }
 }
@@ -325,8 +325,7 @@ void Router::OnMap(SharedMap map) {
         const ShardId shard = ShardOf(call.header.actor, map_->config.shards);
         // A newer run voids the link to the older one, which may end without a word (P1.6).
         if (node == nullptr || node->boot != call.boot) return true;
-        const bool gone =
-            node->state == NodeState::kFenced || node->state == NodeState::kLeft;
+        const bool gone = node->state == NodeState::kFenced || node->state == NodeState::kLeft;
         return gone && map_->shards[shard].primary != node->boot;
       },
       "the node was given up by the cluster");
@@ -404,9 +403,9 @@ void Router::Expire() {
 }
 
 std::string Router::Explain(const Outgoing& call) const {
-  const auto spent = absl::FormatDuration(
-      absl::Floor(host_.clock().Now() - call.started, absl::Milliseconds(1)));
-  const std::string where = call.number == 0          ? std::string("not sent")
+  const auto spent =
+      absl::FormatDuration(absl::Floor(host_.clock().Now() - call.started, absl::Milliseconds(1)));
+  const std::string where = call.number == 0    ? std::string("not sent")
                             : call.node.empty() ? std::string("waiting at this node")
                                                 : absl::StrCat("sent to node ", call.node);
   return absl::StrCat("no answer from actor ", call.header.actor.ToString(), ", method ",

@@ -1,8 +1,8 @@
 // Router: takes calls to where their actors are, and again elsewhere, until answered or too late.
 //
 // One per worker and one per client; single loop. The order of one caller's calls to one actor is
-// kept (docs/protocol.md P6.9): they form a Lane with one path; when the path fails or the actor has
-// moved, all that are unanswered are sent again in order on the new path, newer ones behind.
+// kept (docs/protocol.md P6.9): they form a Lane with one path; when the path fails or the actor
+// has moved, all that are unanswered are sent again in order on the new path, newer ones behind.
 #pragma once
 
 #include <deque>
@@ -110,7 +110,7 @@ class Router {
   uint64_t next_number_ = 1;
   uint64_t next_lane_ = 1;
   const uint64_t origin_;  // Random: tells our lanes from those of others.
-  absl::flat_hash_map<uint64_t, kj::Own<Outgoing>> in_flight_;  // By number, on whatever path.
+  absl::flat_hash_map<uint64_t, kj::Own<Outgoing>> in_flight_;      // By number, on whatever path.
   std::map<std::pair<absl::Time, uint64_t>, Outgoing*> deadlines_;  // By serial at equal times.
   std::map<uint64_t, Lane*> stalled_;                               // By the lane's number.
   bool retrying_ = false;

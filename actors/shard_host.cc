@@ -10,8 +10,8 @@
 namespace troupe {
 namespace {
 
-constexpr size_t kLanesMax = 1 << 16;  // Remembered; beyond it all are forgotten, and order across a
-                                       // refusal that is under way is then not kept.
+constexpr size_t kLanesMax = 1 << 16;  // Remembered; beyond it all are forgotten, and order across
+                                       // a refusal that is under way is then not kept.
 constexpr size_t kParkedMax = 4096;  // Calls that wait for a move to end; then Moved.
 
 }  // namespace
@@ -152,15 +152,15 @@ void ShardHost::Deliver(kj::Own<InboundCall> call) {
   const auto& header = call->header();
   const auto* type = registry_.Find(header.actor.type);
   if (type == nullptr) {
-    return call->Finish(Unimplemented(absl::StrCat(
-        "no actors of type ", header.actor.ToString(), " are hosted here; hosted are: ",
-        absl::StrJoin(registry_.names(), ", "))));
+    return call->Finish(Unimplemented(
+        absl::StrCat("no actors of type ", header.actor.ToString(),
+                     " are hosted here; hosted are: ", absl::StrJoin(registry_.names(), ", "))));
   }
   auto method = type->methods.find({header.interface_id, header.method_id});
   if (method == type->methods.end()) {
-    return call->Finish(Unimplemented(
-        absl::StrCat("actor type ", type->name, " has no interface ", absl::Hex(header.interface_id),
-                     " with a method ", header.method_id, "; is its schema older here?")));
+    return call->Finish(Unimplemented(absl::StrCat(
+        "actor type ", type->name, " has no interface ", absl::Hex(header.interface_id),
+        " with a method ", header.method_id, "; is its schema older here?")));
   }
   if (!InOrder(header.lane)) {
     return call->Finish(Moved{worker_.map_version(), "a call before it in its lane was refused"});

@@ -95,7 +95,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
     uint64_t served;
   };
   absl::flat_hash_map<std::pair<uint64_t, uint64_t>, LaneState> lanes_;
-  uint64_t served_ = 0;  // Times that this copy has begun to serve.
+  uint64_t served_ = 0;                       // Times that this copy has begun to serve.
   std::vector<kj::Own<InboundCall>> parked_;  // While a move is under way.
   bool admitting_ = false;
   uint64_t answered_ = 0;

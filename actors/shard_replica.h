@@ -2,8 +2,8 @@
 //
 // Pure: no I/O, no clock, no randomness. Single-threaded: belongs to the worker that owns the
 // shard. Inputs are the map, messages of other copies, time, and what the actors of the shard did;
-// outputs are appended to a ReplicaEffects. The rules are docs/protocol.md P3, P4 and P6.2 to P6.8; the
-// words are explained in docs/architecture.md.
+// outputs are appended to a ReplicaEffects. The rules are docs/protocol.md P3, P4 and P6.2 to P6.8;
+// the words are explained in docs/architecture.md.
 //
 // How the worker uses it:
 //   - every map, message and timer goes in; after each, it performs the effects, in their order;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(10);
 constexpr absl::Duration kStall = absl::Milliseconds(50);  // A longer gap is a stall of our loop.
-constexpr uint64_t kTicksPerDeadlineCheck = 3;  // Within the margin below.
+constexpr uint64_t kTicksPerDeadlineCheck = 3;             // Within the margin below.
 constexpr size_t kReplicaFrameBytes = 4 << 20;
 
 // A call's own deadline is a little before its caller's, so that the better error gets there first.
@@ -67,8 +67,9 @@ Worker::Worker(Host& host, const Registry& registry, WorkerControl& control, Wor
       control_(control),
       options_(options),
       introduction_(std::move(introduction)),
-      links_(host, Lane::kData, static_cast<uint16_t>(options.index),
-             [this] { return introduction_; }, *this),
+      links_(
+          host, Lane::kData, static_cast<uint16_t>(options.index), [this] { return introduction_; },
+          *this),
       router_(host, links_, *this, introduction_.boot),
       own_calls_(host.RandomId()),
       own_caller_(router_),
@@ -122,13 +123,13 @@ void Worker::OnMap(SharedMap map, Introduction introduction) {
     if (shard % options_.count != options_.index) continue;
     const auto& entry = map->shards[shard];
     const CopyId self = introduction_.boot;
-    const bool ours = Contains(entry.isr, self) || Contains(entry.elr, self) ||
-                      Contains(entry.learners, self);
+    const bool ours =
+        Contains(entry.isr, self) || Contains(entry.elr, self) || Contains(entry.learners, self);
     if (hosts_.size() <= shard) hosts_.resize(shard + 1);
     auto& slot = hosts_[shard];
     if (!slot && ours) {
-      slot = std::make_unique<ShardHost>(host_, registry_, static_cast<ShardHost::Worker&>(*this), shard,
-                                         self, options_.replica);
+      slot = std::make_unique<ShardHost>(host_, registry_, static_cast<ShardHost::Worker&>(*this),
+                                         shard, self, options_.replica);
     }
     if (!slot) continue;
     slot->OnMap(*map);
@@ -193,8 +194,8 @@ void Worker::OnDataStream(kj::Own<DetachedStream> stream, std::string peer_addre
 
 void Worker::OnOtherStream(kj::Own<DetachedStream> stream, std::string first_bytes) {
   auto attached = host_.network().Attach(kj::mv(stream));
-  tasks_.add(ServeGateway(PrefixedStream(std::move(first_bytes), kj::mv(attached)), origin(),
-                          registry_));
+  tasks_.add(
+      ServeGateway(PrefixedStream(std::move(first_bytes), kj::mv(attached)), origin(), registry_));
 }
 
 void Worker::Retire(kj::Own<Link> link) {
@@ -500,21 +501,19 @@ void Worker::BeginConfirmation() {
 // ---- Time
 
 kj::Promise<void> Worker::TickLoop() {
-  return host_.timer()
-      .afterDelay(absl::ToInt64Microseconds(kTick) * kj::MICROSECONDS)
-      .then([this] {
-        const absl::Time now = host_.clock().Now();
-        const absl::Duration gap = now - last_tick_ - kTick;
-        if (gap > kStall) stalled_ += gap;
-        last_tick_ = now;
-        const bool check = ++ticks_ % kTicksPerDeadlineCheck == 0;
-        for (auto& host : hosts_) {
-          if (!host) continue;
-          host->Tick(now, stalled_);
-          if (check) host->CheckDeadlines(now);
-        }
-        return TickLoop();
-      });
+  return host_.timer().afterDelay(absl::ToInt64Microseconds(kTick) * kj::MICROSECONDS).then([this] {
+    const absl::Time now = host_.clock().Now();
+    const absl::Duration gap = now - last_tick_ - kTick;
+    if (gap > kStall) stalled_ += gap;
+    last_tick_ = now;
+    const bool check = ++ticks_ % kTicksPerDeadlineCheck == 0;
+    for (auto& host : hosts_) {
+      if (!host) continue;
+      host->Tick(now, stalled_);
+      if (check) host->CheckDeadlines(now);
+    }
+    return TickLoop();
+  });
 }
 
 WorkerStatus Worker::status() const {

@@ -2,7 +2,8 @@
 // the calls that arrive and leave on them.
 //
 // Everything is used on the worker's own loop. A shard belongs to the worker shard % count on every
-// node, so the workers of two nodes talk in pairs. The control loop is reached through Control only.
+// node, so the workers of two nodes talk in pairs. The control loop is reached through Control
+// only.
 #pragma once
 
 #include <map>
@@ -26,7 +27,8 @@ struct WorkerStatus {
   uint64_t answered = 0;
 };
 
-// The rest of the node, as its workers see it. Thread-safe; `done` runs on the asking worker's loop.
+// The rest of the node, as its workers see it. Thread-safe; `done` runs on the asking worker's
+// loop.
 class WorkerControl {
  public:
   virtual void Propose(Command command) = 0;
@@ -143,7 +145,7 @@ class Worker final : public WorkerBody,
 
   std::map<uint64_t, Session> sessions_;
   uint64_t next_session_ = 1;
-  std::map<std::string, Peer> peers_;  // By node: those that share shards with us.
+  std::map<std::string, Peer> peers_;              // By node: those that share shards with us.
   std::vector<std::unique_ptr<ShardHost>> hosts_;  // By shard; null: no copy of it here.
 
   // Replies to the frame being handled go back on its link.

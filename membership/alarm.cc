@@ -27,8 +27,8 @@ void Alarm::Wait() {
   if (at_ == absl::InfiniteFuture() || timer_ <= at_) return;
   timer_ = at_;
   const absl::Time mine = at_;
-  const absl::Duration wait = std::clamp(at_ - host_.clock().Now(), absl::ZeroDuration(),
-                                         absl::Hours(1));
+  const absl::Duration wait =
+      std::clamp(at_ - host_.clock().Now(), absl::ZeroDuration(), absl::Hours(1));
   timers_.add(host_.timer().afterDelay(KjWait(wait)).then([this, mine] {
     if (timer_ == mine) timer_ = absl::InfiniteFuture();
     Wake();

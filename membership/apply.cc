@@ -268,8 +268,8 @@ Result Change::operator()(const AlterIsr& c) {
     return Refused("shard ", c.shard, " is at isr_version ", shard.isr_version, ", expected ",
                    c.isr_version);
   }
-  // Asking for the present set withdraws whatever else was proposed on this version: its compare now
-  // fails for ever. A primary has no other way to learn that an AlterIsr will never be applied.
+  // Asking for the present set withdraws whatever else was proposed on this version: its compare
+  // now fails for ever. A primary has no other way to learn that an AlterIsr will never be applied.
   if (shard.isr == c.isr) shard.isr_version = c.isr_version + 1;
   if (!Contains(c.isr, c.primary)) {
     return Invalid("the isr wanted for shard ", c.shard, " lacks its primary ", c.primary);

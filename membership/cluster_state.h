@@ -55,12 +55,12 @@ enum class ShardState : uint8_t {
 struct ShardEntry {
   uint64_t lineage = 1;
   Epoch epoch = 1;
-  CopyId primary = 0;             // 0: none.
-  std::vector<CopyId> isr;        // Sorted. Hold everything answered.
-  std::vector<CopyId> elr;        // Sorted. Left the ISR when it fell below min_isr; still electable.
-  std::vector<CopyId> learners;   // Sorted. Catching up.
-  uint64_t isr_version = 1;       // Raised by every change of isr; the CAS token with epoch.
-  Boot no_wait = 0;               // For this epoch, leases granted to this boot are void; 0: none.
+  CopyId primary = 0;       // 0: none.
+  std::vector<CopyId> isr;  // Sorted. Hold everything answered.
+  std::vector<CopyId> elr;  // Sorted. Left the ISR when it fell below min_isr; still electable.
+  std::vector<CopyId> learners;  // Sorted. Catching up.
+  uint64_t isr_version = 1;      // Raised by every change of isr; the CAS token with epoch.
+  Boot no_wait = 0;              // For this epoch, leases granted to this boot are void; 0: none.
   ShardState state = ShardState::kActive;
 
   friend bool operator==(const ShardEntry&, const ShardEntry&) = default;
@@ -150,7 +150,8 @@ struct Leave {
   std::string node;
   Boot boot = 0;
 };
-struct Recover {  // The operator: start LOST shards again, empty where nothing is left. lineage + 1.
+struct Recover {  // The operator: start LOST shards again, empty where nothing is left. lineage
+                  // + 1.
   ShardId shard = 0;
   uint64_t lineage = 0;
 };
@@ -166,14 +167,14 @@ struct SetPendingVoters {  // Begins a joint change.
 struct AdoptPendingVoters {  // Ends it: voters = pending.
   std::vector<VoterId> pending;
 };
-struct SetConfig {  // The operator.
+struct SetConfig {               // The operator.
   uint32_t replicas = 0;         // 0: unchanged.
   uint32_t min_isr_setting = 0;  // 0: unchanged.
 };
 
-using Command = std::variant<Register, Fence, Unfence, AlterIsr, AddLearner, RemoveLearner,
-                             MovePrimary, Drain, Leave, Recover, DeclareLost, SetPendingVoters,
-                             AdoptPendingVoters, SetConfig>;
+using Command =
+    std::variant<Register, Fence, Unfence, AlterIsr, AddLearner, RemoveLearner, MovePrimary, Drain,
+                 Leave, Recover, DeclareLost, SetPendingVoters, AdoptPendingVoters, SetConfig>;
 
 // Applied: `state` is the next value, one version higher. Already so: `state` is unchanged and the
 // command's effect is in it. Errors (nothing changes): FailedPrecondition when the compare fails

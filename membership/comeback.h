@@ -1,7 +1,7 @@
 // Comeback: a fenced node that lives asks to be UP again, once it is well connected.
 //
-// It needs probes both ways with a majority of the nodes that are UP (with all, of fewer than four),
-// and waits the longer the oftener it was fenced lately (docs/protocol.md P3.11).
+// It needs probes both ways with a majority of the nodes that are UP (with all, of fewer than
+// four), and waits the longer the oftener it was fenced lately (docs/protocol.md P3.11).
 //
 // Single loop.
 #pragma once

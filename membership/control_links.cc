@@ -177,11 +177,12 @@ kj::Promise<kj::Own<Frame>> ControlLinks::Call(const std::string& node, uint16_t
   }
   auto paf = kj::newPromiseAndFulfiller<kj::Own<Frame>>();
   calls_[number] = {node, kj::mv(paf.fulfiller)};
-  auto late = self_.host.timer().afterDelay(KjWait(limit)).then(
-      [node, limit]() -> kj::Promise<kj::Own<Frame>> {
-        return Overloaded(
-            absl::StrCat(node, " did not answer within ", absl::FormatDuration(limit)));
-      });
+  auto late = self_.host.timer()
+                  .afterDelay(KjWait(limit))
+                  .then([node, limit]() -> kj::Promise<kj::Own<Frame>> {
+                    return Overloaded(
+                        absl::StrCat(node, " did not answer within ", absl::FormatDuration(limit)));
+                  });
   return paf.promise.exclusiveJoin(kj::mv(late)).attach(kj::defer([this, number] {
     calls_.erase(number);
   }));
@@ -203,8 +204,8 @@ class ControlLinks::OneCall final : private Link::Receiver {
     if (IsNumberedAnswer(frame->kind())) fulfiller_.fulfill(kj::mv(frame));
   }
   void OnEnd(Link& link, LinkEnd, std::string detail) override {
-    fulfiller_.reject(Disconnected(
-        absl::StrCat("node ", link.peer().node, " ended the link: ", detail)));
+    fulfiller_.reject(
+        Disconnected(absl::StrCat("node ", link.peer().node, " ended the link: ", detail)));
   }
 
   kj::PromiseFulfiller<kj::Own<Frame>>& fulfiller_;
@@ -231,8 +232,8 @@ kj::Promise<ControlLinks::Visit> ControlLinks::CallAddress(
   auto late = self_.host.timer().afterDelay(KjWait(limit)).then([address, limit] {
     Visit visit;
     visit.dialed.outcome = DialOutcome::kTimedOut;
-    visit.problem = absl::StrCat("no answer from ", address, " within ",
-                                 absl::FormatDuration(limit));
+    visit.problem =
+        absl::StrCat("no answer from ", address, " within ", absl::FormatDuration(limit));
     return visit;
   });
   return DialLink(self_.host, address, Lane::kControl, 0, self_.Introduce(), limit)

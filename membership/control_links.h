@@ -72,14 +72,13 @@ class ControlLinks final : private LinkPool::Watcher, private Link::Receiver {
 
   // The same to whoever lives at an address, on a link for this one call.
   struct Visit {
-    DialedLink dialed;        // Without its link; why there is none.
+    DialedLink dialed;  // Without its link; why there is none.
     Introduction peer;
-    kj::Own<Frame> answer;    // Null when there is none: `problem` says why.
+    kj::Own<Frame> answer;  // Null when there is none: `problem` says why.
     std::string problem;
   };
   kj::Promise<Visit> CallAddress(const std::string& address, uint16_t kind,
-                                 kj::Own<capnp::MallocMessageBuilder> header,
-                                 absl::Duration limit);
+                                 kj::Own<capnp::MallocMessageBuilder> header, absl::Duration limit);
 
   void Close();  // All links, before a farewell.
 

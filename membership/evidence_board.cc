@@ -82,9 +82,8 @@ bool EvidenceBoard::MostAreLost(absl::Time now, const ClusterState& map) const {
     ++living;
     auto at = subjects_.find(node.name);
     if (at == subjects_.end() || at->second.boot != node.boot || at->second.exited) continue;
-    lost += std::any_of(at->second.lost.begin(), at->second.lost.end(), [&](const auto& seen) {
-      return now - seen.second <= options_.window;
-    });
+    lost += std::any_of(at->second.lost.begin(), at->second.lost.end(),
+                        [&](const auto& seen) { return now - seen.second <= options_.window; });
   }
   return lost > 1 && 2 * lost > living - 1;
 }
@@ -116,9 +115,9 @@ std::vector<Command> EvidenceBoard::TakeCut(absl::Time now, const ClusterState& 
     const Verdict verdict = Judge(now, map, name, last_sign);
     if (verdict == Verdict::kNothing) continue;
     const NodeEntry* node = map.FindNode(name);
-    cut.push_back(Fence{name, subject.boot, node->generation,
-                        verdict == Verdict::kProven ? Fence::Grounds::kProofOfDeath
-                                                    : Fence::Grounds::kEvidence});
+    cut.push_back(Fence{
+        name, subject.boot, node->generation,
+        verdict == Verdict::kProven ? Fence::Grounds::kProofOfDeath : Fence::Grounds::kEvidence});
     wake_ = now + options_.again;
   }
   return cut;

@@ -66,7 +66,7 @@ class EvidenceBoard {
   struct Subject {
     Boot boot = 0;
     absl::Time first = absl::InfinitePast();  // Report, of those within the window.
-    std::map<std::string, absl::Time> lost;     // By observer.
+    std::map<std::string, absl::Time> lost;   // By observer.
     std::map<std::string, absl::Time> refused;
     bool exited = false;
     bool dead = false;

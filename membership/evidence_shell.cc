@@ -149,16 +149,16 @@ void EvidenceShell::DialAgain(const NodeEntry& node) {
   if (node.addresses.empty() || !dialing_.insert(node.name).second) return;
   const absl::Time begun = self_.Now();
   auto dialed = self_.host.network().Dial(node.addresses.front(), kDialLimit);
-  tasks_.add(dialed.then([this, name = node.name, boot = node.boot, nonce = node.nonce,
-                          begun](Dialed&& dialed) {
-    dialing_.erase(name);
-    if (dialed.outcome != DialOutcome::kRefused) return;
-    if (gossip_.swim().LastSignOf(name, nonce) > begun) return;
-    gossip_.Tell([&](Swim& swim, absl::Time now, SwimActions& actions) {
-      swim.OnPeerRefused(now, name, nonce, actions);
-    });
-    OnRefused(name, boot);
-  }));
+  tasks_.add(dialed.then(
+      [this, name = node.name, boot = node.boot, nonce = node.nonce, begun](Dialed&& dialed) {
+        dialing_.erase(name);
+        if (dialed.outcome != DialOutcome::kRefused) return;
+        if (gossip_.swim().LastSignOf(name, nonce) > begun) return;
+        gossip_.Tell([&](Swim& swim, absl::Time now, SwimActions& actions) {
+          swim.OnPeerRefused(now, name, nonce, actions);
+        });
+        OnRefused(name, boot);
+      }));
 }
 
 void EvidenceShell::OnRefused(const std::string& node, Boot boot) {
@@ -240,15 +240,13 @@ void EvidenceShell::OnReport(const Introduction& peer, Frame& frame) {
 
 bool EvidenceShell::IsGone(const std::string& node) const {
   if (maps_.map() == nullptr || node == self_.name()) return false;
-  return board_.Judge(self_.Now(), *maps_.map(), node, Signs()) !=
-         EvidenceBoard::Verdict::kNothing;
+  return board_.Judge(self_.Now(), *maps_.map(), node, Signs()) != EvidenceBoard::Verdict::kNothing;
 }
 
 void EvidenceShell::OnNewMap() {
   board_.OnMap(*maps_.map());
-  std::erase_if(said_, [this](const auto& entry) {
-    return maps_.map()->FindNode(entry.first) == nullptr;
-  });
+  std::erase_if(
+      said_, [this](const auto& entry) { return maps_.map()->FindNode(entry.first) == nullptr; });
   std::erase_if(shown_since_, [this](const auto& entry) {
     return Current(entry.first, entry.second.first) == 0;
   });
@@ -263,9 +261,8 @@ void EvidenceShell::Cut() {
   auto cut = board_.TakeCut(self_.Now(), *maps_.map(), Signs());
   alarm_.SetNoLaterThan(board_.wake());
   if (cut.empty() || !owner_.Coordinates()) return;
-  std::erase_if(cut, [this](const Command& command) {
-    return AwaitsProof(std::get<Fence>(command));
-  });
+  std::erase_if(cut,
+                [this](const Command& command) { return AwaitsProof(std::get<Fence>(command)); });
   for (const Command& command : cut) {
     auto& said = said_[std::get<Fence>(command).node];
     if (said == Describe(command)) continue;

@@ -43,7 +43,7 @@ class EvidenceShell final : private kj::TaskSet::ErrorHandler {
   void OnLost(const std::string& node, Boot boot, LinkEnd end);
   void OnRefused(const std::string& node, Boot boot);
   void OnUnreachable(const std::string& node, Boot boot);
-  void OnDied(const std::string& node, Boot boot);  // The failure detector's verdict.
+  void OnDied(const std::string& node, Boot boot);            // The failure detector's verdict.
   void OnAlive(const std::string& node, const Id128& nonce);  // It has refuted that.
 
   // ---- What others see.

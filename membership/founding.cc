@@ -246,8 +246,8 @@ void Founding::AskAround() {
     auto ask = [cluster = bound_->cluster](control::Founding::Builder out) {
       codec::WriteId(cluster, out.initAsk());
     };
-    tasks_.add(Ask(node.name, ask).then(
-        [this, name = node.name, cluster = bound_->cluster](Said&& said) {
+    tasks_.add(
+        Ask(node.name, ask).then([this, name = node.name, cluster = bound_->cluster](Said&& said) {
           OnAsked(cluster, name, said);
         }));
   }
@@ -345,8 +345,8 @@ void Founding::OnRequest(LinkNumber from, const Introduction& peer, Frame& frame
     return Reply(from, number, [this](auto out) { out.setChosen(AsKj(maps_.value()->contents)); });
   }
   if (in.getExpect() != self_.options.expect) {
-    const std::string why = absl::StrCat("expects ", self_.options.expect, " nodes, not ",
-                                         in.getExpect());
+    const std::string why =
+        absl::StrCat("expects ", self_.options.expect, " nodes, not ", in.getExpect());
     return Reply(from, number, [&](auto out) { out.setRefused(why.c_str()); });
   }
   if (in.isOffer()) return OnOffer(from, peer, in);
@@ -375,8 +375,8 @@ void Founding::OnOffer(LinkNumber from, const Introduction& peer, control::Found
     if (bound_ || attempt_) why = "takes part in another founding";
     if (listed == nullptr || listed->nonce != self_.nonce) why = "is another process than listed";
     if (peer.node != founder || state.nodes.size() != self_.options.expect) {
-      why = absl::StrCat("a value of ", state.nodes.size(), " nodes founded by ", founder, ", from ",
-                         peer.node);
+      why = absl::StrCat("a value of ", state.nodes.size(), " nodes founded by ", founder,
+                         ", from ", peer.node);
     }
     if (!why.empty()) {
       Refuse(state.cluster);

@@ -5,10 +5,10 @@
 //   offer    -> (the value)                 accepted, durably; from now on bound
 //   accepts itself, last: the value counts; all get it as their map
 //
-// The founder is the lowest name among the nodes seen that expect the same number. Who is bound asks
-// the others what became of it. Bound it stays until the value counts, or until its founder, or a
-// listed node that has not accepted it, says that it never will (docs/protocol.md P2.11). A node that
-// expects one and has no seeds founds alone.
+// The founder is the lowest name among the nodes seen that expect the same number. Who is bound
+// asks the others what became of it. Bound it stays until the value counts, or until its founder,
+// or a listed node that has not accepted it, says that it never will (docs/protocol.md P2.11). A
+// node that expects one and has no seeds founds alone.
 //
 // Single loop. Ends with the first map, whoever founded it.
 #pragma once
@@ -34,9 +34,9 @@ class Founding final : private kj::TaskSet::ErrorHandler {
  public:
   class Owner {
    public:
-    virtual std::vector<Member> Seen() const = 0;      // With ourselves, by name.
-    virtual bool MayFoundAlone() const = 0;            // There is no seed but ourselves.
-    virtual void OnFounded(const ValuePtr& value) = 0; // It counts: our first map.
+    virtual std::vector<Member> Seen() const = 0;       // With ourselves, by name.
+    virtual bool MayFoundAlone() const = 0;             // There is no seed but ourselves.
+    virtual void OnFounded(const ValuePtr& value) = 0;  // It counts: our first map.
 
    protected:
     ~Owner() = default;
@@ -68,8 +68,8 @@ class Founding final : private kj::TaskSet::ErrorHandler {
     std::vector<std::string> others;
     std::vector<NodeEntry> candidates;
     Id128 cluster;
-    ValuePtr value;                  // Null while inviting.
-    std::vector<std::string> agreed; // Others that accepted, sorted.
+    ValuePtr value;                   // Null while inviting.
+    std::vector<std::string> agreed;  // Others that accepted, sorted.
     bool counts = false;
   };
   struct Said {

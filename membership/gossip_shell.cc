@@ -24,9 +24,12 @@ GossipShell::GossipShell(Self& self, ControlLinks& links, Owner& owner)
     : self_(self),
       links_(links),
       owner_(owner),
-      alarm_(self.host, [this] {
-        Tell([](Swim& swim, absl::Time now, SwimActions& actions) { swim.OnTimer(now, actions); });
-      }),
+      alarm_(self.host,
+             [this] {
+               Tell([](Swim& swim, absl::Time now, SwimActions& actions) {
+                 swim.OnTimer(now, actions);
+               });
+             }),
       tasks_(*this) {}
 
 void GossipShell::taskFailed(kj::Exception&& exception) {
@@ -105,11 +108,10 @@ void GossipShell::PushPullWith(const SwimActions::StartPushPull& wanted) {
     });
   };
   if (!wanted.name.empty() && links_.PeerOf(wanted.name) != nullptr) {
-    tasks_.add(links_.Call(wanted.name, control::KIND_PUSH_PULL, number, *message, limit)
-                   .then([this, exchange](kj::Own<Frame> answer) {
-                     Merge(exchange, kj::mv(answer));
-                   })
-                   .catch_([failed](kj::Exception&&) { failed(); }));
+    tasks_.add(
+        links_.Call(wanted.name, control::KIND_PUSH_PULL, number, *message, limit)
+            .then([this, exchange](kj::Own<Frame> answer) { Merge(exchange, kj::mv(answer)); })
+            .catch_([failed](kj::Exception&&) { failed(); }));
     return;
   }
   auto done = [this, exchange, failed, address = wanted.address](ControlLinks::Visit&& visit) {
@@ -129,9 +131,8 @@ void GossipShell::Merge(uint64_t exchange, kj::Own<Frame> answer) {
     merged = swim.MergePushPull(now, exchange, AsStd(reader.getView()), actions);
   });
   if (!merged.ok()) {
-    self_.log().Debug("exchange failed",
-                      {{"reason", merged.ToString()},
-                       {"refused", std::string(reader.getRefused().cStr())}});
+    self_.log().Debug("exchange failed", {{"reason", merged.ToString()},
+                                          {"refused", std::string(reader.getRefused().cStr())}});
   }
 }
 

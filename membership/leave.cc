@@ -73,10 +73,9 @@ kj::Promise<void> Membership::Impl::Leave(absl::Duration limit) {
   seeds.Stop();
   shell.StopProposing();
   UpdateOrder();
-  return LeaveRegister(self.Now() + limit)
-      .then([this, limit] {
-        return LeaveGossip().exclusiveJoin(self.host.timer().afterDelay(KjWait(limit)));
-      });
+  return LeaveRegister(self.Now() + limit).then([this, limit] {
+    return LeaveGossip().exclusiveJoin(self.host.timer().afterDelay(KjWait(limit)));
+  });
 }
 
 }  // namespace troupe

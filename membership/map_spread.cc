@@ -61,8 +61,7 @@ void MapSpread::Heard(const std::string& node, uint64_t version, Patience patien
   if (version <= maps_.version() || node == self_.name()) return;
   auto& known = newer_[node];
   known = std::max(known, version);
-  const absl::Duration wait =
-      patience == Patience::kAtOnce ? absl::ZeroDuration() : kMoment;
+  const absl::Duration wait = patience == Patience::kAtOnce ? absl::ZeroDuration() : kMoment;
   if (!pulling_) alarm_.SetNoLaterThan(self_.Now() + wait);
 }
 
@@ -93,25 +92,24 @@ void MapSpread::Pull() {
   const uint64_t number = links_.NextNumber();
   out.setNumber(number);
   out.setHave(maps_.version());
-  tasks_.add(
-      links_.Call(*from, control::KIND_MAP_PULL, number, message, kPullLimit)
-          .then([this](kj::Own<Frame> answer) {
-            auto in = answer->header<control::MapAnswer>();
-            if (in.getVersion() <= maps_.version() || in.getBytes().size() == 0) return;
-            // Another map may have come meanwhile; what is newer still is pulled again.
-            if (in.getBase() != 0 && in.getBase() != maps_.version()) return;
-            owner_.TakeNews(in.getBase(), AsStd(in.getBytes()));
-          })
-          .catch_([this](kj::Exception&& e) {
-            self_.log().Debug("map not pulled", {{"reason", Words(e)}});
-          })
-          .then([this, node = *from, version = best, had = maps_.version()] {
-            pulling_ = false;
-            auto at = newer_.find(node);
-            const bool moved = maps_.version() != had;
-            if (at != newer_.end() && !moved && at->second <= version) newer_.erase(at);
-            if (!newer_.empty()) alarm_.SetNoLaterThan(self_.Now() + kAgain);
-          }));
+  tasks_.add(links_.Call(*from, control::KIND_MAP_PULL, number, message, kPullLimit)
+                 .then([this](kj::Own<Frame> answer) {
+                   auto in = answer->header<control::MapAnswer>();
+                   if (in.getVersion() <= maps_.version() || in.getBytes().size() == 0) return;
+                   // Another map may have come meanwhile; what is newer still is pulled again.
+                   if (in.getBase() != 0 && in.getBase() != maps_.version()) return;
+                   owner_.TakeNews(in.getBase(), AsStd(in.getBytes()));
+                 })
+                 .catch_([this](kj::Exception&& e) {
+                   self_.log().Debug("map not pulled", {{"reason", Words(e)}});
+                 })
+                 .then([this, node = *from, version = best, had = maps_.version()] {
+                   pulling_ = false;
+                   auto at = newer_.find(node);
+                   const bool moved = maps_.version() != had;
+                   if (at != newer_.end() && !moved && at->second <= version) newer_.erase(at);
+                   if (!newer_.empty()) alarm_.SetNoLaterThan(self_.Now() + kAgain);
+                 }));
 }
 
 void MapSpread::OnPull(LinkNumber from, Frame& frame) {

@@ -42,9 +42,8 @@ absl::StatusOr<bool> MapStore::Adopt(uint64_t base, std::span<const std::byte> b
 absl::StatusOr<bool> MapStore::Adopt(SharedMap map, ValuePtr value) {
   if (map_ != nullptr) {
     if (map->cluster != map_->cluster) {
-      return absl::FailedPreconditionError(absl::StrCat("a map of cluster ",
-                                                        map->cluster.ToString(), ", ours is ",
-                                                        map_->cluster.ToString()));
+      return absl::FailedPreconditionError(absl::StrCat(
+          "a map of cluster ", map->cluster.ToString(), ", ours is ", map_->cluster.ToString()));
     }
     if (std::tie(map->generation, map->version) <= std::tie(map_->generation, map_->version)) {
       return false;

@@ -17,8 +17,8 @@ namespace troupe {
 
 class MapStore {
  public:
-  const SharedMap& map() const { return map_; }       // Null before the first.
-  const ValuePtr& value() const { return value_; }    // The same, as the register stores it.
+  const SharedMap& map() const { return map_; }     // Null before the first.
+  const ValuePtr& value() const { return value_; }  // The same, as the register stores it.
   uint64_t version() const { return map_ == nullptr ? 0 : map_->version; }
 
   // The one before; 0: none.

@@ -29,8 +29,8 @@ std::string Membership::coordinator() const { return impl_->CoordinatorName(); }
 std::vector<MemberView> Membership::members() const {
   std::vector<MemberView> out;
   for (const Member& member : impl_->gossip.swim().Members()) {
-    out.push_back({member.id.name, member.id.boot, std::string(ToString(member.state)),
-                   member.rpc_address});
+    out.push_back(
+        {member.id.name, member.id.boot, std::string(ToString(member.state)), member.rpc_address});
   }
   return out;
 }

@@ -25,16 +25,16 @@ namespace troupe {
 
 struct MembershipOptions {
   std::string cluster_name = "troupe";
-  std::string node;                       // Unique in the cluster.
-  std::string listen;                     // host:port of TCP and, the same, of gossip.
-  std::string advertise;                  // What others dial; empty: `listen` as bound.
-  std::vector<std::string> seeds;         // host:port or name:port; empty: found a cluster alone.
-  uint32_t expect = 1;                    // Found only together with this many nodes, once.
+  std::string node;                // Unique in the cluster.
+  std::string listen;              // host:port of TCP and, the same, of gossip.
+  std::string advertise;           // What others dial; empty: `listen` as bound.
+  std::vector<std::string> seeds;  // host:port or name:port; empty: found a cluster alone.
+  uint32_t expect = 1;             // Found only together with this many nodes, once.
   std::string zone;
   std::vector<std::string> roles;
-  ClusterConfig config;                   // Counts when this node founds.
+  ClusterConfig config;  // Counts when this node founds.
   SwimOptions swim;
-  bool trust_refused = false;             // --trust-refused: strong evidence counts as proof (P5).
+  bool trust_refused = false;  // --trust-refused: strong evidence counts as proof (P5).
 };
 
 // What others see of a member, for `troupe status`.
@@ -76,8 +76,8 @@ class Membership {
   // Whether a peer that says hello may be welcomed: refuses processes known to be replaced (P1.6).
   std::optional<RefusalReason> JudgePeer(const Introduction& theirs);
 
-  SharedMap map() const;        // Null before the first.
-  Boot boot() const;            // 0 before registration.
+  SharedMap map() const;  // Null before the first.
+  Boot boot() const;      // 0 before registration.
   std::string coordinator() const;
   std::vector<MemberView> members() const;
 

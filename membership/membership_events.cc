@@ -109,11 +109,10 @@ void Membership::Impl::MeasureRoundTrip(const std::string& node) {
   const uint64_t number = links.NextNumber();
   message.initRoot<control::LinkProbe>().setNumber(number);
   const absl::Time sent = self.Now();
-  tasks_.add(links.Call(node, control::KIND_LINK_PROBE, number, message, kRoundTripLimit)
-                 .then([this, node, sent](kj::Own<Frame>) {
-                   shell.SetRoundTrip(node, self.Now() - sent);
-                 })
-                 .catch_([](kj::Exception&&) {}));
+  tasks_.add(
+      links.Call(node, control::KIND_LINK_PROBE, number, message, kRoundTripLimit)
+          .then([this, node, sent](kj::Own<Frame>) { shell.SetRoundTrip(node, self.Now() - sent); })
+          .catch_([](kj::Exception&&) {}));
 }
 
 void Membership::Impl::OnDialedUp(const std::string& node) {
@@ -150,9 +149,9 @@ void Membership::Impl::SayStranger(const std::string& what, const SwimNotice& no
   auto& until = said_[absl::StrCat(what, notice.address)];
   if (self.Now() < until) return;
   until = self.Now() + kSayAgain;
-  self.log().Warning(what, {{"node", notice.member.id.name},
-                            {"address", notice.address},
-                            {"detail", notice.detail}});
+  self.log().Warning(
+      what,
+      {{"node", notice.member.id.name}, {"address", notice.address}, {"detail", notice.detail}});
 }
 
 void Membership::Impl::OnNotice(const SwimNotice& notice) {

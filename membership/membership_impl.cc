@@ -80,9 +80,10 @@ absl::Status Membership::Impl::CheckOptions(const std::string& bound) const {
   const MembershipOptions& options = self.options;
   if (options.expect == 0) return absl::InvalidArgumentError("--expect must be at least 1");
   if (options.expect > 1 && 2 * size_t{options.expect} <= options.seeds.size()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--expect must exceed half the seeds, or two clusters could be founded: expected more than ",
-        options.seeds.size() / 2, ", got ", options.expect));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--expect must exceed half the seeds, or two clusters could be founded: "
+                     "expected more than ",
+                     options.seeds.size() / 2, ", got ", options.expect));
   }
   if (IsAnyHost(self.address) && !(options.seeds.empty() && options.expect == 1)) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -101,8 +102,8 @@ absl::Status Membership::Impl::LoadMap() {
     absl::Status adopted = value.status();
     if (value.ok()) adopted = maps.Adopt(*value).status();
     if (!adopted.ok()) {
-      return absl::DataLossError(absl::StrCat("record \"map\" of the data directory: ",
-                                              std::string(adopted.message())));
+      return absl::DataLossError(
+          absl::StrCat("record \"map\" of the data directory: ", std::string(adopted.message())));
     }
   }
   const ValuePtr& chosen = shell.acceptor().chosen;
@@ -124,10 +125,12 @@ absl::Status Membership::Impl::Start(const std::string& bound) {
   }
   status = gossip.Start(bound, Founding::Metadata(self.options.expect));
   if (!status.ok()) return status;
-  tasks_.add(registrar.Prepare().then([this] { Begin(); }, [this](kj::Exception&& e) {
-    self.log().Error("the data directory cannot be written: this node does not join",
-                     {{"error", Words(e)}});
-  }));
+  tasks_.add(registrar.Prepare().then(
+      [this] { Begin(); },
+      [this](kj::Exception&& e) {
+        self.log().Error("the data directory cannot be written: this node does not join",
+                         {{"error", Words(e)}});
+      }));
   return absl::OkStatus();
 }
 
@@ -223,13 +226,15 @@ void Membership::Impl::SayWhatChanged(const SharedMap& before) const {
                                     {"version", maps.version()}});
   }
   if (CountUp(*maps.map()) == 2 && (before == nullptr || CountUp(*before) == 1)) {
-    self.log().Info("two nodes survive only the loss of the one that does not vote; three are safe");
+    self.log().Info(
+        "two nodes survive only the loss of the one that does not vote; three are safe");
   }
   if (before == nullptr || before->voters != maps.map()->voters) {
-    self.log().Info("voters", {{"names", absl::StrJoin(maps.map()->voters, ",",
-                                                       [](std::string* out, const VoterId& v) {
-                                                         absl::StrAppend(out, v.node);
-                                                       })}});
+    self.log().Info(
+        "voters",
+        {{"names", absl::StrJoin(maps.map()->voters, ",", [](std::string* out, const VoterId& v) {
+            absl::StrAppend(out, v.node);
+          })}});
   }
 }
 

@@ -29,8 +29,8 @@ VoterView Membership::Impl::ViewOf(const VoterId& voter) const {
   const bool in_memory = entry == nullptr || entry->storage != voter.id;
   const bool replaced = in_memory && entry != nullptr && entry->nonce != voter.id;
   const bool here = member && member->IsHere() && (!in_memory || member->id.nonce == voter.id);
-  const bool gone = entry != nullptr && member && entry->nonce == member->id.nonce &&
-                    evidence.IsGone(voter.node);
+  const bool gone =
+      entry != nullptr && member && entry->nonce == member->id.nonce && evidence.IsGone(voter.node);
   if (!here || gone || replaced) view.health = VoterView::Health::kGone;
   return view;
 }
@@ -75,9 +75,7 @@ bool Membership::Impl::SeesQuorum() const {
 
 void Membership::Impl::OnVerdict() { UpdateOrder(); }
 
-void Membership::Impl::RepairSoon() {
-  repair_alarm_.SetNoLaterThan(self.Now() + kRepairDelay);
-}
+void Membership::Impl::RepairSoon() { repair_alarm_.SetNoLaterThan(self.Now() + kRepairDelay); }
 
 void Membership::Impl::Repair() {
   if (maps.map() == nullptr) return;
@@ -142,9 +140,8 @@ void Membership::Impl::OnEvidence(const std::string& node, Boot boot, Evidence s
 void Membership::Impl::OnTraffic(const std::string& node, Boot boot) {
   const NodeEntry* entry = maps.map() == nullptr ? nullptr : maps.map()->FindNode(node);
   if (entry == nullptr || entry->boot != boot) return;
-  gossip.Tell([&](Swim& swim, absl::Time now, SwimActions&) {
-    swim.OnTraffic(now, node, entry->nonce);
-  });
+  gossip.Tell(
+      [&](Swim& swim, absl::Time now, SwimActions&) { swim.OnTraffic(now, node, entry->nonce); });
 }
 
 }  // namespace troupe

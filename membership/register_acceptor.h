@@ -1,8 +1,8 @@
 // RegisterAcceptor: one voter of the register.
 //
 // Pure; not thread-safe. It never forgets: the shell makes AcceptorState durable where the voter id
-// is a storage id, and lets the id die with the process where it is a nonce (docs/protocol.md P2.2-2.3).
-// A voter that left the set keeps its state, and goes on answering.
+// is a storage id, and lets the id die with the process where it is a nonce (docs/protocol.md
+// P2.2-2.3). A voter that left the set keeps its state, and goes on answering.
 #pragma once
 
 #include <optional>

@@ -145,9 +145,8 @@ void RegisterShell::OnNewMap() {
     // The detector's profile says what network this is.
     ProposerTimings timings;
     timings.attempt = std::max(timings.attempt, self_.options.swim.probe_timeout);
-    coordinator_ = std::make_unique<Coordinator>(
-        RegisterProposer(self_.name(), self_.nonce, maps_.value(),
-                         self_.host.random().Fork("proposer"), timings));
+    coordinator_ = std::make_unique<Coordinator>(RegisterProposer(
+        self_.name(), self_.nonce, maps_.value(), self_.host.random().Fork("proposer"), timings));
   } else {
     coordinator_->OnMap(*maps_.map());
   }
@@ -247,12 +246,13 @@ void RegisterShell::GuardRegister(Coordinator::AskerId asker, CommandItem item) 
   }
   ++guards_;
   auto before = owner_.BeforeRegister(command).attach(kj::defer([this] { --guards_; }));
-  tasks_.add(before.then([this, asker, item = std::move(item)](std::vector<Command>&& first) mutable {
-    if (!first.empty()) Propose(std::move(first));
-    std::vector<CommandItem> items;
-    items.push_back(std::move(item));
-    Do(coordinator_->OnCommands(self_.Now(), asker, std::move(items)));
-  }));
+  tasks_.add(
+      before.then([this, asker, item = std::move(item)](std::vector<Command>&& first) mutable {
+        if (!first.empty()) Propose(std::move(first));
+        std::vector<CommandItem> items;
+        items.push_back(std::move(item));
+        Do(coordinator_->OnCommands(self_.Now(), asker, std::move(items)));
+      }));
 }
 
 void RegisterShell::Propose(std::vector<Command> commands) {
@@ -345,8 +345,8 @@ void RegisterShell::ResolveWaiters() {
   std::vector<Waiter> ready;
   for (auto it = waiters_.begin(); it != waiters_.end();) {
     Waiter& waiter = it->second;
-    const bool shown = waiter.version != 0 &&
-                       (waiter.version <= maps_.version() || !waiter.status.ok());
+    const bool shown =
+        waiter.version != 0 && (waiter.version <= maps_.version() || !waiter.status.ok());
     if (!shown && waiter.version != 0 && waiter.deadline <= now) {
       waiter.status = absl::DeadlineExceededError("done, but its map did not arrive in time");
     } else if (!shown) {

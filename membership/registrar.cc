@@ -22,8 +22,8 @@ constexpr absl::Duration kWaitMax = absl::Seconds(2);
 constexpr absl::Duration kLeftover = absl::Seconds(3);
 
 absl::Status Damaged(const absl::Status& status) {
-  return absl::DataLossError(absl::StrCat("record \"identity\" of the data directory: ",
-                                          std::string(status.message())));
+  return absl::DataLossError(
+      absl::StrCat("record \"identity\" of the data directory: ", std::string(status.message())));
 }
 
 }  // namespace
@@ -56,8 +56,8 @@ absl::Status Registrar::Load() {
   if (!read.ok()) return Damaged(read);
   if (self_.storage.IsZero()) return Damaged(absl::InvalidArgumentError("it has no storage id"));
   if (node != self_.name()) {
-    return absl::InvalidArgumentError(absl::StrCat("the data directory is that of node ", node,
-                                                   ", this is node ", self_.name()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the data directory is that of node ", node, ", this is node ", self_.name()));
   }
   return absl::OkStatus();
 }

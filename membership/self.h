@@ -19,10 +19,10 @@ struct Self {
   Host& host;
   const MembershipOptions options;
 
-  std::string address;   // What others dial.
-  Id128 nonce;           // Of this process.
-  Id128 storage;         // Of the data directory; zero without one.
-  Id128 cluster;         // Zero until known.
+  std::string address;  // What others dial.
+  Id128 nonce;          // Of this process.
+  Id128 storage;        // Of the data directory; zero without one.
+  Id128 cluster;        // Zero until known.
   uint64_t generation = 0;
   uint64_t map_version = 0;
   Boot boot = 0;

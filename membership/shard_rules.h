@@ -1,4 +1,5 @@
-// Shard rules: what every command leaves true of every shard, whatever it did (docs/protocol.md P3.7).
+// Shard rules: what every command leaves true of every shard, whatever it did (docs/protocol.md
+// P3.7).
 //
 // Pure. A command changes nodes, or writes the set or the primary it wants into a shard; Settle
 // then draws the consequences: who left, who is electable, who is elected, what is lost.

@@ -17,15 +17,16 @@ namespace troupe {
 // The member initializers are the profile `lan-fast`.
 struct SwimOptions {
   // ---- Probing.
-  absl::Duration probe_interval = absl::Milliseconds(200);  // One member per interval: a dead one is
-                                                            // found after 1.6 intervals on average.
-  absl::Duration probe_timeout = absl::Milliseconds(80);    // Many times a LAN round trip, and twice
-                                                            // of it fits in an interval (indirect).
+  absl::Duration probe_interval =
+      absl::Milliseconds(200);                            // One member per interval: a dead one is
+                                                          // found after 1.6 intervals on average.
+  absl::Duration probe_timeout = absl::Milliseconds(80);  // Many times a LAN round trip, and twice
+                                                          // of it fits in an interval (indirect).
   int indirect_checks = 3;  // Helpers asked when a direct ping fails; in effect min(3, n - 2).
 
   // ---- Gossip.
-  absl::Duration gossip_interval = absl::Milliseconds(50);  // A rumour needs 3 rounds at n = 10, 6 at
-                                                            // n = 100: less than one suspicion.
+  absl::Duration gossip_interval = absl::Milliseconds(50);  // A rumour needs 3 rounds at n = 10, 6
+                                                            // at n = 100: less than one suspicion.
   int gossip_fanout = 3;    // Up to 2 * fanout + 2 members all are told: sampling so few leaves
                             // one update in fifteen unfinished at n = 5.
   int retransmit_mult = 4;  // Times ceil(log10(n + 1)) sends of a rumour per member.
@@ -37,18 +38,18 @@ struct SwimOptions {
   int suspicion_max_mult = 4;  // An accusation nobody confirms waits 4 times that.
 
   // ---- Anti-entropy.
-  absl::Duration push_pull_interval = absl::Seconds(5);    // Repairs what gossip did not finish.
-  absl::Duration push_pull_timeout = absl::Seconds(2);     // An exchange without an end is given up.
-  absl::Duration reconnect_interval = absl::Seconds(5);    // A dead member or lost seed is tried: this
-                                                           // heals a partition.
-  absl::Duration seed_retry_min = absl::Milliseconds(100); // First retry of a seed; doubles up to
-  absl::Duration seed_retry_max = absl::Seconds(5);        // this, for ever.
+  absl::Duration push_pull_interval = absl::Seconds(5);  // Repairs what gossip did not finish.
+  absl::Duration push_pull_timeout = absl::Seconds(2);   // An exchange without an end is given up.
+  absl::Duration reconnect_interval = absl::Seconds(5);  // A dead member or lost seed is tried:
+                                                         // this heals a partition.
+  absl::Duration seed_retry_min = absl::Milliseconds(100);  // First retry of a seed; doubles up to
+  absl::Duration seed_retry_max = absl::Seconds(5);         // this, for ever.
   int push_pulls_max = 3;  // Exchanges under way at once; a slow peer must not pile them up.
 
   // ---- Leaving, forgetting.
-  absl::Duration leave_timeout = absl::Seconds(1);     // Leaving ends then, told or not.
-  absl::Duration tombstone_keep = absl::Minutes(30);   // The dead and left are remembered so long:
-                                                       // far beyond any rumour still in flight.
+  absl::Duration leave_timeout = absl::Seconds(1);    // Leaving ends then, told or not.
+  absl::Duration tombstone_keep = absl::Minutes(30);  // The dead and left are remembered so long:
+                                                      // far beyond any rumour still in flight.
   size_t tombstones_max = 1024;  // Beyond it the oldest go: nodes with random names come and go.
   size_t members_max = 16384;    // Beyond it no new name is believed; ten times the largest tested.
 

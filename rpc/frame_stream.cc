@@ -9,7 +9,8 @@ namespace {
 constexpr size_t kChunkBytes = 64 << 10;
 constexpr size_t kPrefixBytes = 16;
 constexpr size_t kWord = sizeof(capnp::word);
-constexpr double kClockDrift = 500e-6;  // Of two clocks against each other; quartz has a tenth of it.
+constexpr double kClockDrift =
+    500e-6;  // Of two clocks against each other; quartz has a tenth of it.
 
 struct Prefix {
   uint32_t header_words;
@@ -117,7 +118,8 @@ void FrameStream::EnsureRoom(size_t frame_words) {
   const size_t capacity = chunk_->words().size() * kWord;
   if (capacity - parsed_bytes_ >= wanted && capacity > filled_bytes_) return;
   // Start a new chunk, aligned at the frame; frames handed out keep the old one alive.
-  auto fresh = kj::atomicRefcounted<ReadChunk>(std::max(kChunkBytes, wanted + kPrefixBytes) / kWord);
+  auto fresh =
+      kj::atomicRefcounted<ReadChunk>(std::max(kChunkBytes, wanted + kPrefixBytes) / kWord);
   std::memcpy(fresh->words().begin(),
               reinterpret_cast<const kj::byte*>(chunk_->words().begin()) + parsed_bytes_, tail);
   chunk_ = kj::mv(fresh);
@@ -133,8 +135,7 @@ absl::Duration FrameStream::TransitOf(uint32_t sent_ms) {
     first_received_ = judged_ = now;
     least_lag_ms_ = 0 - sent_ms;
   }
-  const auto received_ms =
-      static_cast<uint32_t>(absl::ToInt64Milliseconds(now - first_received_));
+  const auto received_ms = static_cast<uint32_t>(absl::ToInt64Milliseconds(now - first_received_));
   const auto drift_ms = absl::ToInt64Milliseconds((now - judged_) * kClockDrift);
   if (drift_ms > 0) {
     least_lag_ms_ += static_cast<uint32_t>(drift_ms);

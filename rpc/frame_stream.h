@@ -42,8 +42,8 @@ class Frame {
 
   uint16_t kind() const { return kind_; }
 
-  // Time that the frame spent under way beyond what the fastest before it needed: waiting in buffers
-  // counts against a call's deadline.
+  // Time that the frame spent under way beyond what the fastest before it needed: waiting in
+  // buffers counts against a call's deadline.
   absl::Duration transit() const { return transit_; }
 
   // Throws kj::Exception when the bytes are not a message with such a root; FrameStream turns that
@@ -92,7 +92,8 @@ class FrameStream {
   size_t backlog() const { return gathering_.size() + writing_.size(); }  // Bytes not yet written.
 
   // Reads until the end of the stream: resolves at a clean EOF, rejects DISCONNECTED when the
-  // connection breaks, FAILED when what came is not a frame. One call at a time; `sink` outlives it.
+  // connection breaks, FAILED when what came is not a frame. One call at a time; `sink` outlives
+  // it.
   kj::Promise<void> Run(FrameSink& sink);
   // Reads just one frame; for the hello.
   kj::Promise<kj::Own<Frame>> ReadOne();

@@ -159,12 +159,14 @@ kj::Promise<DialedLink> SayHello(Host& host, kj::Own<kj::AsyncIoStream> raw, std
   stream->SendPreamble(preamble);
   SendHello(*stream, wire::KIND_HELLO, ours);
   auto answer = stream->ReadOne();
-  return answer.then(
-      [stream = std::move(stream)](kj::Own<Frame> frame) mutable {
+  return answer
+      .then([stream = std::move(stream)](kj::Own<Frame> frame) mutable {
         return FinishDial(std::move(stream), kj::mv(frame));
-      }).catch_(
-      [address](kj::Exception&& e) {
-        return DialedLink{DialOutcome::kConnected, {}, std::nullopt,
+      })
+      .catch_([address](kj::Exception&& e) {
+        return DialedLink{DialOutcome::kConnected,
+                          {},
+                          std::nullopt,
                           absl::StrCat("no welcome from ", address, ": ", Words(e))};
       });
 }
@@ -174,14 +176,16 @@ kj::Promise<DialedLink> SayHello(Host& host, kj::Own<kj::AsyncIoStream> raw, std
 kj::Promise<DialedLink> DialLink(Host& host, std::string address, Lane lane, uint16_t worker,
                                  Introduction ours, absl::Duration limit) {
   auto deadline = host.timer().afterDelay(ToKj(limit)).then([address, limit] {
-    return DialedLink{DialOutcome::kTimedOut, {}, std::nullopt,
-                      absl::StrCat("no welcome from ", address, " within ",
-                                   absl::FormatDuration(limit))};
+    return DialedLink{
+        DialOutcome::kTimedOut,
+        {},
+        std::nullopt,
+        absl::StrCat("no welcome from ", address, " within ", absl::FormatDuration(limit))};
   });
   return host.network()
       .Dial(address, limit)
-      .then([&host, address, lane, worker, ours = std::move(ours)](Dialed&& dialed) mutable
-            -> kj::Promise<DialedLink> {
+      .then([&host, address, lane, worker,
+             ours = std::move(ours)](Dialed&& dialed) mutable -> kj::Promise<DialedLink> {
         if (dialed.outcome != DialOutcome::kConnected) {
           return DialedLink{dialed.outcome, {}, std::nullopt, std::move(dialed.detail)};
         }
@@ -197,25 +201,25 @@ kj::Promise<Greeting> ReadGreeting(Host& host, kj::AsyncIoStream& stream) {
   auto buffer = kj::heap<Buffer>();
   auto* bytes = buffer->bytes;
   // Eight bytes tell the protocols apart; only a troupe peer owes eight more.
-  auto greeting =
-      stream.tryRead(bytes, sizeof kMagic, sizeof kMagic)
-          .then([bytes, &stream](size_t n) -> kj::Promise<Greeting> {
-            if (n < sizeof kMagic) return Disconnected("the peer said nothing and went away");
-            if (std::memcmp(bytes, kMagic, sizeof kMagic) != 0) {
-              Greeting other;
-              other.first_bytes.assign(reinterpret_cast<const char*>(bytes), n);
-              return other;
-            }
-            return stream.read(bytes + n, kPreambleBytes - n).then([bytes] {
-              KJ_REQUIRE(bytes[8] <= 1, "unknown lane", bytes[8]);
-              Greeting troupe;
-              troupe.kind = Greeting::Kind::kTroupe;
-              troupe.lane = static_cast<Lane>(bytes[8]);
-              troupe.worker = static_cast<uint16_t>(bytes[10] | bytes[11] << 8);
-              return troupe;
-            });
-          })
-          .attach(kj::mv(buffer));
+  auto greeting = stream.tryRead(bytes, sizeof kMagic, sizeof kMagic)
+                      .then([bytes, &stream](size_t n) -> kj::Promise<Greeting> {
+                        if (n < sizeof kMagic)
+                          return Disconnected("the peer said nothing and went away");
+                        if (std::memcmp(bytes, kMagic, sizeof kMagic) != 0) {
+                          Greeting other;
+                          other.first_bytes.assign(reinterpret_cast<const char*>(bytes), n);
+                          return other;
+                        }
+                        return stream.read(bytes + n, kPreambleBytes - n).then([bytes] {
+                          KJ_REQUIRE(bytes[8] <= 1, "unknown lane", bytes[8]);
+                          Greeting troupe;
+                          troupe.kind = Greeting::Kind::kTroupe;
+                          troupe.lane = static_cast<Lane>(bytes[8]);
+                          troupe.worker = static_cast<uint16_t>(bytes[10] | bytes[11] << 8);
+                          return troupe;
+                        });
+                      })
+                      .attach(kj::mv(buffer));
   return host.timer().timeoutAfter(ToKj(kHelloLimit), kj::mv(greeting));
 }
 
@@ -223,30 +227,28 @@ kj::Promise<kj::Own<Link>> AcceptLink(Host& host, kj::Own<kj::AsyncIoStream> raw
                                       JudgePeer judge) {
   auto stream = std::make_unique<FrameStream>(kj::mv(raw), host.clock());
   auto hello = stream->ReadOne();
-  auto accepted = hello.then(
-      [&host, stream = std::move(stream), ours = std::move(ours),
-       judge = kj::mv(judge)](kj::Own<Frame> frame) mutable -> kj::Promise<kj::Own<Link>> {
-        KJ_REQUIRE(frame->kind() == wire::KIND_HELLO, "the first frame is not a hello",
-                   frame->kind());
-        auto hello = frame->header<wire::Hello>();
-        auto theirs = Decode(hello);
-        auto refusal = Judge(ours, theirs, hello.getVersionMin(), hello.getVersionMax());
-        if (!refusal) refusal = judge(theirs);
-        if (!refusal) {
-          SendHello(*stream, wire::KIND_WELCOME, ours);
-          return kj::heap<Link>(std::move(stream), std::move(theirs));
-        }
-        capnp::MallocMessageBuilder message;
-        auto out = message.initRoot<wire::Refusal>();
-        out.setReason(refusal->reason);
-        out.setDetail(Ptr(refusal->detail));
-        stream->Send(wire::KIND_REFUSAL, message);
-        auto flushed = stream->Flushed();
-        return flushed.then(
-            [stream = std::move(stream), refusal = *refusal]() -> kj::Own<Link> {
-              kj::throwFatalException(Failed(refusal.detail));
-            });
-      });
+  auto accepted = hello.then([&host, stream = std::move(stream), ours = std::move(ours),
+                              judge = kj::mv(judge)](
+                                 kj::Own<Frame> frame) mutable -> kj::Promise<kj::Own<Link>> {
+    KJ_REQUIRE(frame->kind() == wire::KIND_HELLO, "the first frame is not a hello", frame->kind());
+    auto hello = frame->header<wire::Hello>();
+    auto theirs = Decode(hello);
+    auto refusal = Judge(ours, theirs, hello.getVersionMin(), hello.getVersionMax());
+    if (!refusal) refusal = judge(theirs);
+    if (!refusal) {
+      SendHello(*stream, wire::KIND_WELCOME, ours);
+      return kj::heap<Link>(std::move(stream), std::move(theirs));
+    }
+    capnp::MallocMessageBuilder message;
+    auto out = message.initRoot<wire::Refusal>();
+    out.setReason(refusal->reason);
+    out.setDetail(Ptr(refusal->detail));
+    stream->Send(wire::KIND_REFUSAL, message);
+    auto flushed = stream->Flushed();
+    return flushed.then([stream = std::move(stream), refusal = *refusal]() -> kj::Own<Link> {
+      kj::throwFatalException(Failed(refusal.detail));
+    });
+  });
   return host.timer().timeoutAfter(ToKj(kHelloLimit), kj::mv(accepted));
 }
 

@@ -15,11 +15,7 @@ constexpr absl::Duration kDialLimit = absl::Seconds(1);
 
 LinkPool::LinkPool(Host& host, Lane lane, uint16_t worker, kj::Function<Introduction()> introduce,
                    Watcher& watcher)
-    : host_(host),
-      lane_(lane),
-      worker_(worker),
-      introduce_(kj::mv(introduce)),
-      watcher_(watcher) {}
+    : host_(host), lane_(lane), worker_(worker), introduce_(kj::mv(introduce)), watcher_(watcher) {}
 
 LinkPool::~LinkPool() noexcept(false) = default;
 
@@ -99,18 +95,18 @@ void LinkPool::DialAfter(const std::string& node, absl::Duration wait) {
                    : kj::evalLater([] {});
   retired_tasks_.add(kj::mv(peer.task));
   ScheduleSweep();
-  peer.task = begin
-                  .then([this, node] {
-                    auto& peer = *peers_.at(node);
-                    auto ours = introduce_();
-                    ours.target = peer.target;
-                    return DialLink(host_, peer.address, lane_, worker_, std::move(ours),
-                                    kDialLimit);
-                  })
-                  .then([this, node](DialedLink&& dialed) { Dialed(node, kj::mv(dialed)); })
-                  .eagerlyEvaluate([this](kj::Exception&& e) {
-                    host_.log().Error("dialing failed", {{"error", Words(e)}});
-                  });
+  peer.task =
+      begin
+          .then([this, node] {
+            auto& peer = *peers_.at(node);
+            auto ours = introduce_();
+            ours.target = peer.target;
+            return DialLink(host_, peer.address, lane_, worker_, std::move(ours), kDialLimit);
+          })
+          .then([this, node](DialedLink&& dialed) { Dialed(node, kj::mv(dialed)); })
+          .eagerlyEvaluate([this](kj::Exception&& e) {
+            host_.log().Error("dialing failed", {{"error", Words(e)}});
+          });
 }
 
 void LinkPool::Dialed(const std::string& node, DialedLink&& dialed) {

@@ -17,7 +17,7 @@ namespace troupe {
 
 // How an attempt or a link ended.
 struct LinkLoss {
-  bool was_up = false;  // A link that had said hello ended; else a dial failed.
+  bool was_up = false;    // A link that had said hello ended; else a dial failed.
   bool replaced = false;  // We ended it ourselves, for a newer run of the node: no evidence.
   LinkEnd end = LinkEnd::kClosed;                // If it was up.
   DialOutcome dial = DialOutcome::kUnreachable;  // If not.

@@ -104,11 +104,13 @@ struct FileDataDirectory::Files {
   OwnFd directory;
   OwnFd lock;
 
-  // Throws; the old contents are then still there, or, if the very last step failed, perhaps the new.
+  // Throws; the old contents are then still there, or, if the very last step failed, perhaps the
+  // new.
   void Replace(const std::string& name, std::span<const std::byte> contents) const {
     const std::string temporary = absl::StrCat(name, std::string(kTemporary));
     int error = WriteTemporary(temporary, name, contents);
-    if (error == 0 && ::renameat(directory.get(), temporary.c_str(), directory.get(), name.c_str()) != 0) {
+    if (error == 0 &&
+        ::renameat(directory.get(), temporary.c_str(), directory.get(), name.c_str()) != 0) {
       error = errno;
     }
     if (error == 0 && ::fsync(directory.get()) != 0) error = errno;
@@ -119,7 +121,8 @@ struct FileDataDirectory::Files {
 
   int WriteTemporary(const std::string& temporary, const std::string& name,
                      std::span<const std::byte> contents) const {
-    OwnFd fd(::openat(directory.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    OwnFd fd(::openat(directory.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+                      0600));
     if (!fd) return errno;
     int error = WriteAll(fd.get(), MakeHeader(name, contents));
     if (error == 0) error = WriteAll(fd.get(), contents);
@@ -137,7 +140,8 @@ struct FileDataDirectory::Files {
   }
 };
 
-absl::StatusOr<kj::Own<FileDataDirectory>> FileDataDirectory::Open(std::string path, UvEventPort& port) {
+absl::StatusOr<kj::Own<FileDataDirectory>> FileDataDirectory::Open(std::string path,
+                                                                   UvEventPort& port) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
     return Failure(absl::StrCat("create data directory ", path), errno);
   }
@@ -160,14 +164,17 @@ absl::StatusOr<kj::Own<FileDataDirectory>> FileDataDirectory::Open(std::string p
   return kj::heap<FileDataDirectory>(kj::Badge<FileDataDirectory>(), std::move(files), port);
 }
 
-FileDataDirectory::FileDataDirectory(kj::Badge<FileDataDirectory>, std::shared_ptr<Files> files, UvEventPort& port)
+FileDataDirectory::FileDataDirectory(kj::Badge<FileDataDirectory>, std::shared_ptr<Files> files,
+                                     UvEventPort& port)
     : files_(std::move(files)), port_(port) {}
 
 FileDataDirectory::~FileDataDirectory() noexcept(false) = default;
 
-absl::StatusOr<std::optional<std::vector<std::byte>>> FileDataDirectory::Read(std::string_view name) {
+absl::StatusOr<std::optional<std::vector<std::byte>>> FileDataDirectory::Read(
+    std::string_view name) {
   if (!IsName(name)) {
-    return absl::InvalidArgumentError(absl::StrCat("not a record name: \"", std::string(name), "\""));
+    return absl::InvalidArgumentError(
+        absl::StrCat("not a record name: \"", std::string(name), "\""));
   }
   const std::string file = absl::StrCat(files_->path, "/", std::string(name));
   OwnFd fd(::openat(files_->directory.get(), std::string(name).c_str(), O_RDONLY | O_CLOEXEC));
@@ -200,7 +207,8 @@ kj::Promise<void> FileDataDirectory::Write(std::string_view name, std::vector<st
   std::unique_ptr<Queue>& queue = queues_[std::string(name)];
   if (queue == nullptr) queue = std::make_unique<Queue>();
   if (queue->waiting.size() >= kWritesMax) {
-    return KJ_EXCEPTION(OVERLOADED, "too many writes wait for one record", std::string(name).c_str());
+    return KJ_EXCEPTION(OVERLOADED, "too many writes wait for one record",
+                        std::string(name).c_str());
   }
   auto paf = kj::newPromiseAndFulfiller<void>();
   const bool idle = queue->waiting.empty();
@@ -221,8 +229,9 @@ kj::Promise<void> FileDataDirectory::RunQueue(std::string name, Queue& queue) {
     settle(*result);
   };
   return done
-      .then([finish]() { finish([](auto& result) { result.fulfill(); }); },
-            [finish](kj::Exception&& e) { finish([&e](auto& result) { result.reject(kj::mv(e)); }); })
+      .then(
+          [finish]() { finish([](auto& result) { result.fulfill(); }); },
+          [finish](kj::Exception&& e) { finish([&e](auto& result) { result.reject(kj::mv(e)); }); })
       .then([this, name = std::move(name), &queue]() -> kj::Promise<void> {
         if (queue.waiting.empty()) return kj::READY_NOW;
         return RunQueue(name, queue);

@@ -57,9 +57,9 @@ inline constexpr size_t kInboxBound = 65536;  // Entries; about 10 MB of waiting
 // Which process of this computer a peer is, so that its end can be observed. Zero: not known.
 struct ProcessIdentity {
   int64_t pid = 0;
-  uint64_t start_time = 0;      // Clock ticks after boot, field 22 of /proc/PID/stat.
-  uint64_t pid_namespace = 0;   // Inode of /proc/self/ns/pid.
-  uint64_t boot_id_hash = 0;    // Hash of /proc/sys/kernel/random/boot_id: which computer.
+  uint64_t start_time = 0;     // Clock ticks after boot, field 22 of /proc/PID/stat.
+  uint64_t pid_namespace = 0;  // Inode of /proc/self/ns/pid.
+  uint64_t boot_id_hash = 0;   // Hash of /proc/sys/kernel/random/boot_id: which computer.
 };
 
 // What runs on one worker's loop: made, used and destroyed on that loop.

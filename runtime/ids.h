@@ -10,7 +10,8 @@
 
 namespace troupe {
 
-// 128 random bits: one process (its start-up nonce), one storage directory, one cluster, one client.
+// 128 random bits: one process (its start-up nonce), one storage directory, one cluster, one
+// client.
 struct Id128 {
   uint64_t hi = 0;
   uint64_t lo = 0;

@@ -1,9 +1,9 @@
 // Inbox: work that other threads hand to one event loop, and the eventfd that wakes it.
 //
 // A bounded queue with many producers and one consumer. Order is kept per posting thread, over both
-// lanes. A wake-up is written only when the consumer announced that it sleeps, so a burst costs one.
-// Threads: Post*, Wake: any. The rest: the consumer only. Outlives every poster; after Close() a
-// post is refused, never lost silently.
+// lanes. A wake-up is written only when the consumer announced that it sleeps, so a burst costs
+// one. Threads: Post*, Wake: any. The rest: the consumer only. Outlives every poster; after Close()
+// a post is refused, never lost silently.
 #pragma once
 
 #include <atomic>
@@ -33,7 +33,8 @@ class Inbox {
   // Runs up to kRunMax waiting entries; true if it ran any. Ends an announced sleep. What an entry
   // throws is logged and goes no further.
   bool RunSome();
-  // Announces sleep: from now on a post writes to wake_fd(). False if work waits; then do not sleep.
+  // Announces sleep: from now on a post writes to wake_fd(). False if work waits; then do not
+  // sleep.
   [[nodiscard]] bool TrySleep();
   // Refuses later posts and destroys, here, what still waits.
   void Close();
@@ -44,7 +45,8 @@ class Inbox {
   void ClearWakeFd() const;
 
  private:
-  static constexpr size_t kRunMax = 256;  // So that a burst does not keep the loop from its sockets.
+  static constexpr size_t kRunMax =
+      256;  // So that a burst does not keep the loop from its sockets.
   enum class Lane { kBounded, kControl };
 
   bool Add(kj::Function<void()> work, Lane lane);
@@ -58,7 +60,7 @@ class Inbox {
   std::mutex mutex_;
   std::vector<kj::Function<void()>> queue_;  // Guarded by mutex_, as all up to the blank line.
   size_t queue_bounded_ = 0;                 // Entries of the bounded lane in queue_ ...
-  size_t batch_bounded_ = 0;                 // ... and in batch_: they count until the batch is done.
+  size_t batch_bounded_ = 0;  // ... and in batch_: they count until the batch is done.
   bool sleeping_ = false;
   bool closed_ = false;
 

@@ -59,7 +59,9 @@ void AppendValue(std::string& line, std::string_view value) {
 
 class StandardError final : public LogSink {
  public:
-  bool Wants(LogLevel level) const override { return level >= least_.load(std::memory_order_relaxed); }
+  bool Wants(LogLevel level) const override {
+    return level >= least_.load(std::memory_order_relaxed);
+  }
 
   void Write(LogLevel level, std::string_view node, std::string_view event,
              std::initializer_list<LogField> fields) override {

@@ -53,7 +53,9 @@ uint64_t OwnPidNamespace() {
 class ExitOp final : public FdWatcher::Observer {
  public:
   ExitOp(kj::PromiseFulfiller<void>& result, UvEventPort& port, OwnFd pidfd)
-      : result_(result), fd_(std::move(pidfd)), watcher_(kj::heap<FdWatcher>(port, fd_.get(), *this)) {
+      : result_(result),
+        fd_(std::move(pidfd)),
+        watcher_(kj::heap<FdWatcher>(port, fd_.get(), *this)) {
     watcher_->Watch(FdWatcher::kReadable);
   }
   ~ExitOp() noexcept(false) { watcher_ = nullptr; }
@@ -75,16 +77,17 @@ ProcessIdentity OwnProcess() {
   return {::getpid(), StartTime(::getpid()), OwnPidNamespace(), HashOfBootId()};
 }
 
-std::optional<kj::Promise<void>> WatchProcessExit(UvEventPort& port, const ProcessIdentity& process) {
-  if (process.pid <= 0 || process.pid > std::numeric_limits<pid_t>::max() || process.start_time == 0 || process.boot_id_hash == 0 ||
-      process.pid_namespace == 0 || process.boot_id_hash != HashOfBootId() ||
-      process.pid_namespace != OwnPidNamespace()) {
+std::optional<kj::Promise<void>> WatchProcessExit(UvEventPort& port,
+                                                  const ProcessIdentity& process) {
+  if (process.pid <= 0 || process.pid > std::numeric_limits<pid_t>::max() ||
+      process.start_time == 0 || process.boot_id_hash == 0 || process.pid_namespace == 0 ||
+      process.boot_id_hash != HashOfBootId() || process.pid_namespace != OwnPidNamespace()) {
     return std::nullopt;
   }
   OwnFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(process.pid), 0)));
   if (!pidfd) return std::nullopt;
-  // The number may belong to a newer process by now. Read after the pidfd was opened, the start time
-  // tells which one it is.
+  // The number may belong to a newer process by now. Read after the pidfd was opened, the start
+  // time tells which one it is.
   if (StartTime(process.pid) != process.start_time) return std::nullopt;
   return kj::newAdaptedPromise<void, ExitOp>(port, std::move(pidfd));
 }

@@ -15,6 +15,7 @@ namespace troupe {
 ProcessIdentity OwnProcess();
 
 // As Machine::WatchExit(), on the loop of `port`.
-std::optional<kj::Promise<void>> WatchProcessExit(UvEventPort& port, const ProcessIdentity& process);
+std::optional<kj::Promise<void>> WatchProcessExit(UvEventPort& port,
+                                                  const ProcessIdentity& process);
 
 }  // namespace troupe

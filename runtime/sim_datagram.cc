@@ -9,8 +9,8 @@ namespace troupe::internal {
 namespace {
 
 constexpr size_t kDatagramMax = 65507;
-constexpr size_t kBufferMax = 212992;    // Linux's default.
-constexpr size_t kEventOverhead = 512;   // What the kernel charges for each, so empty ones count.
+constexpr size_t kBufferMax = 212992;   // Linux's default.
+constexpr size_t kEventOverhead = 512;  // What the kernel charges for each, so empty ones count.
 
 }  // namespace
 

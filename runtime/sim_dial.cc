@@ -80,9 +80,8 @@ class SimDial {
     });
   }
   kj::Own<kj::AsyncIoStream> Connect() {
-    std::string from = to_.port.starts_with("unix:")
-                           ? to_.port
-                           : absl::StrCat(self().ip, ":", self().next_port++);
+    std::string from =
+        to_.port.starts_with("unix:") ? to_.port : absl::StrCat(self().ip, ":", self().next_port++);
     if (self().next_port < 32768) self().next_port = 32768;  // Wrapped around.
     auto connection =
         kj::refcounted<SimConnection>(fabric_, process_, std::move(from), server(), to_.port);
@@ -186,8 +185,8 @@ kj::Promise<Dialed> SimNetwork::Dial(std::string_view address, absl::Duration li
   if (process_.dead()) return kj::NEVER_DONE;
   auto to = fabric_.Parse(address, process_.computer());
   if (!to.has_value()) {
-    return Dialed{DialOutcome::kLocalFailure, {},
-                  absl::StrCat(std::string(address), ": not an address")};
+    return Dialed{
+        DialOutcome::kLocalFailure, {}, absl::StrCat(std::string(address), ": not an address")};
   }
   return kj::newAdaptedPromise<Dialed, SimDial>(fabric_, process_, std::string(address),
                                                 std::move(*to), limit);

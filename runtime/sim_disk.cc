@@ -60,8 +60,8 @@ class SimDirectory final : public DataDirectory {
 
 absl::StatusOr<kj::Own<DataDirectory>> SimDisk::Open(internal::SimProcess& process) {
   if (holder_ != nullptr) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "disk ", name_, " is in use by the process on ", holder_->computer().name));
+    return absl::FailedPreconditionError(
+        absl::StrCat("disk ", name_, " is in use by the process on ", holder_->computer().name));
   }
   holder_ = &process;
   return kj::Own<DataDirectory>(kj::heap<internal::SimDirectory>(*this, process));
@@ -120,7 +120,8 @@ void SimDisk::Finish(const std::string& name) {
   process.schedule().Wake(process, [write, failed, error, name]() {
     if (write->waiting == nullptr) return;
     if (failed) {
-      write->waiting->fulfiller.reject(KJ_EXCEPTION(FAILED, "writing a record", name.c_str(), error));
+      write->waiting->fulfiller.reject(
+          KJ_EXCEPTION(FAILED, "writing a record", name.c_str(), error));
     } else {
       write->waiting->fulfiller.fulfill();
     }

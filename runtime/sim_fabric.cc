@@ -141,8 +141,8 @@ void SimFabric::ArriveDatagram(SimComputer& from, uint16_t from_port, SimCompute
   schedule_.Mix(bytes);
   auto socket = to.datagram_ports.find(to_port);
   if (socket == to.datagram_ports.end()) return RefuseDatagram(from, from_port, to, to_port);
-  socket->second->Arrived(DatagramEvent{DatagramEvent::Kind::kMessage,
-                                        {absl::StrCat(from.ip, ":", from_port), bytes}});
+  socket->second->Arrived(
+      DatagramEvent{DatagramEvent::Kind::kMessage, {absl::StrCat(from.ip, ":", from_port), bytes}});
 }
 
 void SimFabric::RefuseDatagram(SimComputer& from, uint16_t from_port, SimComputer& to,

@@ -15,9 +15,9 @@ SimLog::SimLog(LogLevel least, size_t lines_max, kj::Function<absl::Time()> now)
 
 void SimLog::Write(LogLevel level, std::string_view node, std::string_view event,
                    std::initializer_list<LogField> fields) {
-  std::string line = absl::StrFormat("%12.6f %c %s %s", absl::ToUnixNanos(now_()) * 1e-9,
-                                     "DIWE"[static_cast<int>(level)], std::string(node),
-                                     std::string(event));
+  std::string line =
+      absl::StrFormat("%12.6f %c %s %s", absl::ToUnixNanos(now_()) * 1e-9,
+                      "DIWE"[static_cast<int>(level)], std::string(node), std::string(event));
   for (const LogField& field : fields) {
     line.append(" ").append(field.key).append("=").append(field.value);
   }

@@ -30,11 +30,11 @@ class SimTimerWait {
     process_.schedule_.Cancel(event_);
     event_ = 0;
     if (due_ >= kNever) return;
-    event_ = process_.schedule_.At(process_.VirtualTimeOf(due_), SimEvent::kTimer, &process_,
-                                   [this]() {
-                                     event_ = 0;
-                                     fulfiller_.fulfill();
-                                   });
+    event_ =
+        process_.schedule_.At(process_.VirtualTimeOf(due_), SimEvent::kTimer, &process_, [this]() {
+          event_ = 0;
+          fulfiller_.fulfill();
+        });
   }
 
  private:

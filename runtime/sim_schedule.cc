@@ -66,7 +66,8 @@ bool SimSchedule::RunNext(int64_t limit) {
 }
 
 void SimSchedule::CountAtThisInstant() {
-  KJ_REQUIRE(++at_this_instant_ < kInstantMax, "simulated time stands still: something loops", now_);
+  KJ_REQUIRE(++at_this_instant_ < kInstantMax, "simulated time stands still: something loops",
+             now_);
 }
 
 void SimSchedule::Pause(SimGate& gate) { gate.paused_ = true; }
@@ -88,7 +89,8 @@ void SimSchedule::Kill(SimGate& gate) {
 }
 
 void SimSchedule::Clear() {
-  Queue doomed = std::exchange(queue_, {});  // What its captures do when they go must find no trace.
+  Queue doomed =
+      std::exchange(queue_, {});  // What its captures do when they go must find no trace.
   places_.clear();
 }
 

@@ -208,11 +208,11 @@ void SimConnection::GiveCredit(int reader_end) {
   auto& self = ends_[reader_end];
   size_t bytes = std::exchange(self.uncredited, 0);
   int writer_end = 1 - reader_end;
-  fabric_.schedule().After(
-      fabric_.Latency(*self.computer, *ends_[writer_end].computer), SimEvent::kCredit, nullptr,
-      [self = kj::addRef(*this), writer_end, bytes]() mutable {
-        self->CreditArrives(writer_end, bytes);
-      });
+  fabric_.schedule().After(fabric_.Latency(*self.computer, *ends_[writer_end].computer),
+                           SimEvent::kCredit, nullptr,
+                           [self = kj::addRef(*this), writer_end, bytes]() mutable {
+                             self->CreditArrives(writer_end, bytes);
+                           });
 }
 
 void SimConnection::CreditArrives(int writer_end, size_t bytes) {

@@ -78,7 +78,8 @@ class SimWorld::Impl {
   SimComputer& Computer(std::string_view name) { return *At(name).computer; }
 
   Machine& Start(Place& place) {
-    KJ_REQUIRE(place.computer->process == nullptr, "its process lives", place.computer->name.c_str());
+    KJ_REQUIRE(place.computer->process == nullptr, "its process lives",
+               place.computer->name.c_str());
     uint64_t id = ++last_process_;
     auto process = kj::heap<SimProcess>(schedule_, *place.computer, id,
                                         root_.Fork(absl::StrCat(place.computer->name, "#", id)));
@@ -140,7 +141,8 @@ SimWorld::SimWorld(uint64_t seed, SimOptions options)
 SimWorld::~SimWorld() noexcept(false) {}
 
 Machine& SimWorld::AddMachine(std::string_view name) {
-  KJ_REQUIRE(!impl_->places_.contains(name), "there is one of that name", std::string(name).c_str());
+  KJ_REQUIRE(!impl_->places_.contains(name), "there is one of that name",
+             std::string(name).c_str());
   auto& place = impl_->places_[std::string(name)];
   place.computer = &impl_->fabric_.AddComputer(name);
   place.disk = std::make_unique<SimDisk>(
@@ -184,9 +186,7 @@ void SimWorld::After(absl::Duration delay, kj::Function<void()> step) {
   impl_->schedule_.After(delay, SimEvent::kScript, nullptr, kj::mv(step));
 }
 
-void SimWorld::Kill(std::string_view name, SimDiskAfter disk) {
-  impl_->End(impl_->At(name), disk);
-}
+void SimWorld::Kill(std::string_view name, SimDiskAfter disk) { impl_->End(impl_->At(name), disk); }
 
 void SimWorld::PowerOff(std::string_view name, SimDiskAfter disk) {
   auto& place = impl_->At(name);

@@ -6,8 +6,9 @@
 //   world.RunUntil([&]() { return node->ready(); }, absl::Seconds(10));
 //   world.Kill("a", SimDiskAfter::kKeep);
 //
-// Time passes only while it runs, in jumps from event to event. Equal seeds give equal runs: compare
-// trace_hash(). Machines are named; each has one address, "10.0.0.N", and 127.0.0.1 is itself.
+// Time passes only while it runs, in jumps from event to event. Equal seeds give equal runs:
+// compare trace_hash(). Machines are named; each has one address, "10.0.0.N", and 127.0.0.1 is
+// itself.
 //
 // A killed process goes silent first and only then are its objects destroyed, through OnDestroy():
 // its timers, posts and promises never fire again, what it sends is swallowed. A paused one keeps
@@ -46,7 +47,8 @@ enum class SimHosts {
 struct SimOptions {
   SimLink link;
   SimHosts hosts = SimHosts::kOneEach;
-  size_t stream_window = 256 * 1024;  // Bytes written and not yet read by the peer; then writes wait.
+  size_t stream_window =
+      256 * 1024;  // Bytes written and not yet read by the peer; then writes wait.
   LogLevel log_level = LogLevel::kInfo;
   size_t log_lines_max = 1000;
 };
@@ -64,8 +66,8 @@ class SimWorld {
   std::string Ip(std::string_view name);
   // A name that Resolve() gives the addresses of these machines for.
   void AddName(std::string_view name, std::vector<std::string> machines);
-  // What destroys the owner's objects on that machine, when it dies; for its present run. Not called
-  // when the world ends.
+  // What destroys the owner's objects on that machine, when it dies; for its present run. Not
+  // called when the world ends.
   void OnDestroy(std::string_view name, kj::Function<void()> destroy);
 
   absl::Time Now() const;

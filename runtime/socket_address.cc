@@ -20,8 +20,8 @@ namespace {
 constexpr std::string_view kUnixPrefix = "unix:";
 
 absl::Status NotAnAddress(std::string_view text, const char* why) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("expected host:port, [IPv6]:port or unix:/path, got \"", std::string(text), "\": ", why));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "expected host:port, [IPv6]:port or unix:/path, got \"", std::string(text), "\": ", why));
 }
 
 template <typename T>
@@ -56,7 +56,8 @@ absl::StatusOr<SocketAddress> ParseV6(std::string_view text, std::string host, u
   return SocketAddress(reinterpret_cast<const sockaddr*>(&in6), sizeof in6);
 }
 
-absl::StatusOr<SocketAddress> ParseV4(std::string_view text, const std::string& host, uint16_t port) {
+absl::StatusOr<SocketAddress> ParseV4(std::string_view text, const std::string& host,
+                                      uint16_t port) {
   sockaddr_in in = {};
   in.sin_family = AF_INET;
   in.sin_port = htons(port);
@@ -93,14 +94,16 @@ absl::StatusOr<SocketAddress> SocketAddress::Parse(std::string_view text) {
 SocketAddress SocketAddress::OfBound(int fd) {
   SocketAddress result;
   result.size_ = sizeof result.storage_;
-  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&result.storage_), &result.size_) != 0) return {};
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&result.storage_), &result.size_) != 0)
+    return {};
   return result;
 }
 
 SocketAddress SocketAddress::OfPeer(int fd) {
   SocketAddress result;
   result.size_ = sizeof result.storage_;
-  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&result.storage_), &result.size_) != 0) return {};
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&result.storage_), &result.size_) != 0)
+    return {};
   return result;
 }
 

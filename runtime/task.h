@@ -12,8 +12,9 @@
 //
 // Awaited can be kj::Promise, Task, kj::ForkedPromise (one branch of it); an lvalue is consumed.
 // Settled(p) awaits without throwing, Fail(e) ends the task with an error without throwing: a throw
-// costs 12-17 us, these a tenth of one. Write `auto p = F(); auto r = co_await p;` and take kj types
-// by reference, moved to a local: the form that every compiler accepts (g++ 14 fails on others).
+// costs 12-17 us, these a tenth of one. Write `auto p = F(); auto r = co_await p;` and take kj
+// types by reference, moved to a local: the form that every compiler accepts (g++ 14 fails on
+// others).
 //
 // g++ 12 miscompiles `c ? co_await x : y` where the value is a class (std::string): write an `if`.
 //
@@ -76,7 +77,9 @@ class Outcome {
 
   bool ok() const { return result_.exception == nullptr; }
   // Only when ok().
-  kj::_::FixVoid<T>& value() { return KJ_REQUIRE_NONNULL(result_.value, "the outcome is an error"); }
+  kj::_::FixVoid<T>& value() {
+    return KJ_REQUIRE_NONNULL(result_.value, "the outcome is an error");
+  }
   // Only when not ok().
   kj::Exception& exception() {
     return KJ_REQUIRE_NONNULL(result_.exception, "the outcome is a value");

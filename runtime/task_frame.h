@@ -1,8 +1,8 @@
 // TaskFrame: the promise object of a Task's coroutine, inside the coroutine's frame.
 //
-// It is the kj::PromiseNode that the Task owns and the kj Event that resumes the coroutine when what
-// it awaits is ready; disposing of it destroys the frame. A frame is never destroyed while it runs:
-// whoever drops it then marks it, and the event loop destroys it once it has suspended.
+// It is the kj::PromiseNode that the Task owns and the kj Event that resumes the coroutine when
+// what it awaits is ready; disposing of it destroys the frame. A frame is never destroyed while it
+// runs: whoever drops it then marks it, and the event loop destroys it once it has suspended.
 //
 // Threads: the event loop it was made on. Depends on kj::_, checked against 0.9.2.
 #pragma once
@@ -176,8 +176,7 @@ class TaskFrameAwaits : public TaskFrameBase {
 template <typename T>
 class TaskFrame final : public TaskFrameAwaits {
  public:
-  TaskFrame()
-      : TaskFrameAwaits(std::coroutine_handle<TaskFrame>::from_promise(*this), result_) {}
+  TaskFrame() : TaskFrameAwaits(std::coroutine_handle<TaskFrame>::from_promise(*this), result_) {}
   ~TaskFrame() noexcept {}
 
   Task<T> get_return_object() { return Task<T>(Owned()); }
@@ -185,9 +184,7 @@ class TaskFrame final : public TaskFrameAwaits {
   void return_value(U&& value) {
     result_.value = T(std::forward<U>(value));
   }
-  void get(kj::_::ExceptionOrValue& output) noexcept override {
-    output.as<T>() = kj::mv(result_);
-  }
+  void get(kj::_::ExceptionOrValue& output) noexcept override { output.as<T>() = kj::mv(result_); }
 
  private:
   kj::_::ExceptionOr<T> result_;
@@ -196,8 +193,7 @@ class TaskFrame final : public TaskFrameAwaits {
 template <>
 class TaskFrame<void> final : public TaskFrameAwaits {
  public:
-  TaskFrame()
-      : TaskFrameAwaits(std::coroutine_handle<TaskFrame>::from_promise(*this), result_) {}
+  TaskFrame() : TaskFrameAwaits(std::coroutine_handle<TaskFrame>::from_promise(*this), result_) {}
   ~TaskFrame() noexcept {}
 
   inline Task<void> get_return_object();

@@ -146,7 +146,8 @@ std::optional<DatagramEvent> UvDatagramSocket::NextError() {
                             (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR);
       if (!is_error) continue;
       const auto* error = reinterpret_cast<const sock_extended_err*>(CMSG_DATA(c));
-      const bool remote = error->ee_origin == SO_EE_ORIGIN_ICMP || error->ee_origin == SO_EE_ORIGIN_ICMP6;
+      const bool remote =
+          error->ee_origin == SO_EE_ORIGIN_ICMP || error->ee_origin == SO_EE_ORIGIN_ICMP6;
       if (error->ee_errno != ECONNREFUSED || !remote) continue;
       SocketAddress to(reinterpret_cast<sockaddr*>(&destination), message.msg_namelen);
       error_seen_ = true;  // There may be more.
@@ -171,7 +172,8 @@ absl::StatusOr<kj::Own<DatagramSocket>> UvBind(UvEventPort& port, std::string_vi
   absl::StatusOr<SocketAddress> address = SocketAddress::Parse(text);
   if (!address.ok()) return address.status();
   if (address->family() == AF_UNIX) {
-    return absl::InvalidArgumentError(absl::StrCat("datagrams need host:port, got ", std::string(text)));
+    return absl::InvalidArgumentError(
+        absl::StrCat("datagrams need host:port, got ", std::string(text)));
   }
   OwnFd fd(::socket(address->family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return OpenFailure("bind", text, errno);
@@ -180,7 +182,8 @@ absl::StatusOr<kj::Own<DatagramSocket>> UvBind(UvEventPort& port, std::string_vi
   if (address->family() == AF_INET6) {
     ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on);
   }
-  if (::bind(fd.get(), address->data(), address->size()) != 0) return OpenFailure("bind", text, errno);
+  if (::bind(fd.get(), address->data(), address->size()) != 0)
+    return OpenFailure("bind", text, errno);
   return kj::Own<DatagramSocket>(kj::heap<UvDatagramSocket>(port, std::move(fd)));
 }
 

@@ -43,9 +43,12 @@ class DialOp final : public FdWatcher::Observer {
     Start();
     if (done_) return;
     if (backlog_full_) retry_ = RetryWhileFull().eagerlyEvaluate(nullptr);
-    timeout_ = port.timer().afterDelay(ToKj(limit)).then([this]() {
-      if (!done_) Fail(ETIMEDOUT);
-    }).eagerlyEvaluate(nullptr);
+    timeout_ = port.timer()
+                   .afterDelay(ToKj(limit))
+                   .then([this]() {
+                     if (!done_) Fail(ETIMEDOUT);
+                   })
+                   .eagerlyEvaluate(nullptr);
   }
   ~DialOp() noexcept(false) { watcher_ = nullptr; }
 
@@ -102,8 +105,10 @@ class DialOp final : public FdWatcher::Observer {
     watcher_ = nullptr;
     fd_.reset();
     done_ = true;
-    result_.fulfill(Dialed{Classify(error), {},
-                           absl::StrCat("connect to ", address_.ToString(), ": ", ErrnoText(error))});
+    result_.fulfill(
+        Dialed{Classify(error),
+               {},
+               absl::StrCat("connect to ", address_.ToString(), ": ", ErrnoText(error))});
   }
 
   kj::PromiseFulfiller<Dialed>& result_;

@@ -18,7 +18,8 @@ namespace {
 thread_local UvEventPort* current_port = nullptr;
 
 constexpr uint64_t kLongestSleepMs = 1000 * 60 * 60;
-constexpr uint64_t kFarewellMs = 2000;  // How long a port waits for work on the pool that is running.
+constexpr uint64_t kFarewellMs =
+    2000;  // How long a port waits for work on the pool that is running.
 
 kj::TimePoint Now() { return kj::systemPreciseMonotonicClock().now(); }
 
@@ -36,8 +37,7 @@ struct OffloadRequest {
 class OffloadWaiter {
  public:
   OffloadWaiter(kj::PromiseFulfiller<void>& fulfiller, uv_loop_t* loop, kj::Function<void()> work)
-      : fulfiller_(fulfiller),
-        request_(new OffloadRequest{{}, kj::mv(work), nullptr, this}) {
+      : fulfiller_(fulfiller), request_(new OffloadRequest{{}, kj::mv(work), nullptr, this}) {
     request_->request.data = request_;
     Check(uv_queue_work(loop, &request_->request, &Run, &Done), "uv_queue_work");
   }
@@ -51,7 +51,7 @@ class OffloadWaiter {
  private:
   static void Run(uv_work_t* work) {
     auto* request = static_cast<OffloadRequest*>(work->data);
-    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { request->work(); })) {
+    KJ_IF_MAYBE (e, kj::runCatchingExceptions([&]() { request->work(); })) {
       request->error = kj::mv(*e);
     }
   }
@@ -60,7 +60,7 @@ class OffloadWaiter {
     OffloadWaiter* waiter = request->waiter;
     if (waiter == nullptr) return;
     waiter->request_ = nullptr;
-    KJ_IF_MAYBE(e, request->error) {
+    KJ_IF_MAYBE (e, request->error) {
       waiter->fulfiller_.reject(kj::mv(*e));
     } else {
       waiter->fulfiller_.fulfill();
@@ -78,7 +78,8 @@ struct UvEventPort::Handles {
   uv_poll_t wake;
   uv_timer_t timer;
   const Inbox* inbox;
-  kj::Maybe<kj::TimePoint> armed;  // What `timer` is set to, so that an unchanged one costs nothing.
+  kj::Maybe<kj::TimePoint>
+      armed;  // What `timer` is set to, so that an unchanged one costs nothing.
 
   static void OnTimer(uv_timer_t* timer) {
     static_cast<Handles*>(timer->data)->armed = nullptr;
@@ -89,17 +90,17 @@ struct UvEventPort::Handles {
 
 UvEventPort::UvEventPort(Inbox& inbox) : inbox_(inbox), timer_(Now()), handles_(new Handles) {
   KJ_REQUIRE(current_port == nullptr, "a thread has at most one event port");
-  ::signal(SIGPIPE, SIG_IGN);  // A peer that went away is an error code, not the end of the process.
+  ::signal(SIGPIPE,
+           SIG_IGN);  // A peer that went away is an error code, not the end of the process.
   Handles& h = *handles_;
   h.inbox = &inbox;
   Check(uv_loop_init(&h.loop), "uv_loop_init");
   h.wake.data = h.timer.data = &h;
   Check(uv_timer_init(&h.loop, &h.timer), "uv_timer_init");
   Check(uv_poll_init(&h.loop, &h.wake, inbox.wake_fd()), "uv_poll_init");
-  Check(uv_poll_start(&h.wake, UV_READABLE,
-                      [](uv_poll_t* p, int, int) {
-                        static_cast<Handles*>(p->data)->inbox->ClearWakeFd();
-                      }),
+  Check(uv_poll_start(
+            &h.wake, UV_READABLE,
+            [](uv_poll_t* p, int, int) { static_cast<Handles*>(p->data)->inbox->ClearWakeFd(); }),
         "uv_poll_start");
   current_port = this;
 }
@@ -137,9 +138,7 @@ kj::Promise<void> UvEventPort::Offload(kj::Function<void()> work) {
   return kj::newAdaptedPromise<void, OffloadWaiter>(loop(), kj::mv(work));
 }
 
-bool UvEventPort::wait() {
-  return Turn(inbox_.RunSome() ? Sleep::kForbidden : Sleep::kAllowed);
-}
+bool UvEventPort::wait() { return Turn(inbox_.RunSome() ? Sleep::kForbidden : Sleep::kAllowed); }
 
 bool UvEventPort::poll() { return Turn(Sleep::kForbidden); }
 
@@ -150,19 +149,20 @@ bool UvEventPort::Turn(Sleep sleep) {
   const bool may_sleep = sleep == Sleep::kAllowed && inbox_.TrySleep();
   uv_run(&handles_->loop, may_sleep ? UV_RUN_ONCE : UV_RUN_NOWAIT);
   inbox_.RunSome();
-  // Every turn, armed timer or not: delays count from the KJ clock, and a stale one cuts them short.
+  // Every turn, armed timer or not: delays count from the KJ clock, and a stale one cuts them
+  // short.
   timer_.advanceTo(Now());
   return inbox_.TakeWake();
 }
 
 void UvEventPort::ArmTimer() {
   Handles& h = *handles_;
-  KJ_IF_MAYBE(next, timer_.nextEvent()) {
-    KJ_IF_MAYBE(armed, h.armed) {
+  KJ_IF_MAYBE (next, timer_.nextEvent()) {
+    KJ_IF_MAYBE (armed, h.armed) {
       if (*armed == *next) return;
     }
-    uint64_t ms = KJ_ASSERT_NONNULL(
-        timer_.timeoutToNextEvent(Now(), kj::MILLISECONDS, kLongestSleepMs));
+    uint64_t ms =
+        KJ_ASSERT_NONNULL(timer_.timeoutToNextEvent(Now(), kj::MILLISECONDS, kLongestSleepMs));
     uv_update_time(&h.loop);
     // Rounding of libuv may fire it up to 1 ms early; it is then simply armed again.
     uv_timer_start(&h.timer, &Handles::OnTimer, ms, 0);

@@ -14,7 +14,8 @@ namespace troupe {
 namespace {
 
 constexpr int kBacklog = 1024;
-// When descriptors have run out, the connection stays in the backlog and accepting it is tried anew.
+// When descriptors have run out, the connection stays in the backlog and accepting it is tried
+// anew.
 constexpr kj::Duration kExhaustedPause = 50 * kj::MILLISECONDS;
 
 class UvListener final : public Listener, public FdWatcher::Observer {

@@ -33,7 +33,8 @@ struct UvMachine::Worker {
 absl::StatusOr<kj::Own<UvMachine>> UvMachine::Create(UvMachineOptions options) {
   auto machine = kj::heap<UvMachine>(kj::Badge<UvMachine>(), std::move(options));
   if (machine->options_.data_directory.has_value()) {
-    auto opened = FileDataDirectory::Open(*machine->options_.data_directory, machine->control_->port());
+    auto opened =
+        FileDataDirectory::Open(*machine->options_.data_directory, machine->control_->port());
     if (!opened.ok()) return opened.status();
     machine->data_directory_ = std::move(*opened);
   }
@@ -41,7 +42,8 @@ absl::StatusOr<kj::Own<UvMachine>> UvMachine::Create(UvMachineOptions options) {
 }
 
 UvMachine::UvMachine(kj::Badge<UvMachine>, UvMachineOptions options)
-    : options_(std::move(options)), control_(std::make_unique<UvHost>(*options_.log, options_.node)) {
+    : options_(std::move(options)),
+      control_(std::make_unique<UvHost>(*options_.log, options_.node)) {
   control_->Enter();
 }
 
@@ -89,7 +91,7 @@ void UvMachine::RunWorker(size_t index) {
     });
     control_->PostControl([this, failure = kj::mv(failure)]() { WorkerStarted(failure); });
     stop.promise.wait(self.host.wait_scope());
-    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { body = nullptr; })) {
+    KJ_IF_MAYBE (e, kj::runCatchingExceptions([&]() { body = nullptr; })) {
       self.host.log().Error("worker body failed while it was destroyed",
                             {{"worker", index}, {"error", e->getDescription().cStr()}});
     }
@@ -100,10 +102,12 @@ void UvMachine::RunWorker(size_t index) {
 
 void UvMachine::WorkerStarted(const kj::Maybe<kj::Exception>& failure) {
   if (starting_->failure == nullptr) {
-    KJ_IF_MAYBE(e, failure) { starting_->failure = kj::cp(*e); }
+    KJ_IF_MAYBE (e, failure) {
+      starting_->failure = kj::cp(*e);
+    }
   }
   if (--starting_->outstanding > 0) return;
-  KJ_IF_MAYBE(e, starting_->failure) {
+  KJ_IF_MAYBE (e, starting_->failure) {
     starting_->result->reject(kj::cp(*e));
   } else {
     starting_->result->fulfill();

@@ -22,7 +22,8 @@ class UvHost;
 
 struct UvMachineOptions {
   std::string node;  // The name in the log.
-  std::optional<std::string> data_directory = std::nullopt;  // A path; without one nothing is kept on disk.
+  std::optional<std::string> data_directory =
+      std::nullopt;  // A path; without one nothing is kept on disk.
   LogSink* log = &StandardErrorLog();
 };
 
@@ -62,7 +63,6 @@ class UvMachine final : public Machine {
   kj::Own<DataDirectory> data_directory_;
   std::unique_ptr<Starting> starting_;
   std::vector<std::unique_ptr<Worker>> workers_;  // Stay, stopped, until the end: others may post.
-
 };
 
 }  // namespace troupe

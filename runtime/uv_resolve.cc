@@ -28,7 +28,8 @@ class ResolveOp {
     request_->request.data = request_;
     addrinfo hints = {};
     hints.ai_socktype = SOCK_STREAM;
-    int error = uv_getaddrinfo(loop, &request_->request, &Done, name.c_str(), service.c_str(), &hints);
+    int error =
+        uv_getaddrinfo(loop, &request_->request, &Done, name.c_str(), service.c_str(), &hints);
     if (error == 0) return;
     delete std::exchange(request_, nullptr);
     result_.fulfill(Addresses());
@@ -64,8 +65,8 @@ kj::Promise<Addresses> UvResolve(UvEventPort& port, std::string name_and_port) {
   if (SocketAddress::Parse(name_and_port).ok()) return Addresses{std::move(name_and_port)};
   const size_t colon = name_and_port.rfind(':');
   if (colon == 0 || colon == std::string::npos) return Addresses();
-  return kj::newAdaptedPromise<Addresses, ResolveOp>(
-      port.loop(), name_and_port.substr(0, colon), name_and_port.substr(colon + 1));
+  return kj::newAdaptedPromise<Addresses, ResolveOp>(port.loop(), name_and_port.substr(0, colon),
+                                                     name_and_port.substr(colon + 1));
 }
 
 }  // namespace troupe

@@ -1,4 +1,5 @@
-// SimFabric: the wires between simulated computers: addresses, latency, cuts, and what is under way.
+// SimFabric: the wires between simulated computers: addresses, latency, cuts, and what is under
+// way.
 //
 // A blocked direction loses datagrams, answers and dials, which try again as TCP does; bytes of a
 // stream wait and go on, in order, once the direction is open.

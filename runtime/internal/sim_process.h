@@ -32,9 +32,9 @@ struct SimComputer {
   bool powered = true;
   bool frozen = false;            // The whole computer, not only the process, stands still.
   SimProcess* process = nullptr;  // Null when none lives.
-  std::map<std::string, SimListener*> listeners;         // By port, or "unix:/path".
+  std::map<std::string, SimListener*> listeners;  // By port, or "unix:/path".
   std::map<uint16_t, SimDatagramSocket*> datagram_ports;
-  std::map<uint64_t, SimConnection*> connections;        // With an open end here, by number.
+  std::map<uint64_t, SimConnection*> connections;  // With an open end here, by number.
   uint16_t next_port = 32768;
 };
 

@@ -24,8 +24,20 @@ class SimGate;
 
 // What kind of thing happened: part of the trace hash.
 enum class SimEvent : uint64_t {
-  kScript = 1, kTimer, kPost, kWake, kOffload, kSegment, kCredit, kReset, kDial, kDatagram,
-  kDatagramRefused, kDisk, kExit, kFault,
+  kScript = 1,
+  kTimer,
+  kPost,
+  kWake,
+  kOffload,
+  kSegment,
+  kCredit,
+  kReset,
+  kDial,
+  kDatagram,
+  kDatagramRefused,
+  kDisk,
+  kExit,
+  kFault,
 };
 
 class SimSchedule {

@@ -1,8 +1,8 @@
 // UvStream: a connected socket as a kj::AsyncIoStream on a UvEventPort.
 //
 // Reads go straight into the caller's buffer. One read and one write at a time. Dropping a promise
-// cancels it safely; bytes that a cancelled read had taken, or a cancelled write had sent, are gone.
-// Errors: the end of the connection by fault is DISCONNECTED.
+// cancels it safely; bytes that a cancelled read had taken, or a cancelled write had sent, are
+// gone. Errors: the end of the connection by fault is DISCONNECTED.
 #pragma once
 
 #include "kj/array.h"

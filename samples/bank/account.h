@@ -1,9 +1,9 @@
 // AccountActor: a bank account whose transfers survive the death of anyone involved.
 //
 // A transfer begins with a turn that takes the amount and writes it down as pending, in one state.
-// Resume() then brings each pending amount to its payee, under an id made from the transfer's number,
-// and crosses it off. A node that takes over in between finds the pending ones in the state and
-// resumes; the payee knows the id and is credited once.
+// Resume() then brings each pending amount to its payee, under an id made from the transfer's
+// number, and crosses it off. A node that takes over in between finds the pending ones in the state
+// and resumes; the payee knows the id and is credited once.
 #pragma once
 
 #include <cstdint>

@@ -102,11 +102,7 @@ Options Parse(int argc, char** argv) {
 class Display {
  public:
   Display(troupe::Host& host, const Load& load, const troupe::Client& client)
-      : host_(host),
-        load_(load),
-        client_(client),
-        started_(host.clock().Now()),
-        shown_(started_) {}
+      : host_(host), load_(load), client_(client), started_(host.clock().Now()), shown_(started_) {}
 
   void Say(const std::string& text) {
     Clear();

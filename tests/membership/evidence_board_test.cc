@@ -21,8 +21,11 @@ class EvidenceBoardTest : public testing::Test {
     return Found(Id128{9, 9}, ClusterConfig{}, founders);
   }
   static ClusterState FiveHosts() {
-    return MapOf({{"a", "10.0.0.1:1"}, {"b", "10.0.0.2:1"}, {"c", "10.0.0.3:1"},
-                  {"d", "10.0.0.4:1"}, {"e", "10.0.0.5:1"}});
+    return MapOf({{"a", "10.0.0.1:1"},
+                  {"b", "10.0.0.2:1"},
+                  {"c", "10.0.0.3:1"},
+                  {"d", "10.0.0.4:1"},
+                  {"e", "10.0.0.5:1"}});
   }
   void Say(const std::string& observer, const std::string& subject, Sighting kind) {
     board_.Add(now_, map_, {observer, subject, map_.FindNode(subject)->boot, kind});
@@ -61,13 +64,15 @@ TEST_F(EvidenceBoardTest, TheOnlyOtherOneSuffices) {
 }
 
 TEST_F(EvidenceBoardTest, ObserversOnOneHostCountAsOneUnlessAllAreThere) {
-  map_ = MapOf({{"a", "10.0.0.1:1"}, {"b", "10.0.0.1:2"}, {"c", "10.0.0.3:1"}, {"d", "10.0.0.4:1"}});
+  map_ =
+      MapOf({{"a", "10.0.0.1:1"}, {"b", "10.0.0.1:2"}, {"c", "10.0.0.3:1"}, {"d", "10.0.0.4:1"}});
   for (const auto* observer : {"a", "b"}) {
     Say(observer, "d", Sighting::kLost);
     Say(observer, "d", Sighting::kRefused);
   }
   EXPECT_EQ(Judge("d"), Verdict::kNothing);
-  map_ = MapOf({{"a", "10.0.0.1:1"}, {"b", "10.0.0.1:2"}, {"c", "10.0.0.1:3"}, {"d", "10.0.0.1:4"}});
+  map_ =
+      MapOf({{"a", "10.0.0.1:1"}, {"b", "10.0.0.1:2"}, {"c", "10.0.0.1:3"}, {"d", "10.0.0.1:4"}});
   EXPECT_EQ(Judge("d"), Verdict::kShown);
 }
 

@@ -74,7 +74,8 @@ class Nemesis {
     std::erase_if(up, [this](const std::string& name) {
       return dead_.contains(name) || cut_.contains(name) || paused_.contains(name);
     });
-    EXPECT_TRUE(world_.Until([&] { return world_.Formed(up) && VotersLive(up); }, absl::Seconds(60)))
+    EXPECT_TRUE(
+        world_.Until([&] { return world_.Formed(up) && VotersLive(up); }, absl::Seconds(60)))
         << world_.Log();
   }
   bool VotersLive(const Names& up) {

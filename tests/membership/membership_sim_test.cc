@@ -37,7 +37,8 @@ bool TakenOver(MembershipWorld& world, const Names& alive, const std::string& de
   for (const auto& name : alive) {
     const auto map = world[name].map();
     const NodeEntry* entry = map->FindNode(dead);
-    if (entry == nullptr || (entry->boot == boot && entry->state != NodeState::kFenced)) return false;
+    if (entry == nullptr || (entry->boot == boot && entry->state != NodeState::kFenced))
+      return false;
     for (const auto& shard : map->shards) {
       if (shard.primary == boot || !map->IsUp(shard.primary)) return false;
     }
@@ -103,7 +104,11 @@ TEST_P(MembershipSim, AFourthJoins) {
   MembershipWorld world(seed());
   FoundThree(world);
   auto& d = world.Start("d", world.OptionsOf("d", {"b"}));
-  ASSERT_TRUE(world.Until([&] { return world.Formed({"a", "b", "c", "d"}); }, absl::Seconds(3)))
+  ASSERT_TRUE(world.Until(
+      [&] {
+        return world.Formed({"a", "b", "c", "d"});
+      },
+      absl::Seconds(3)))
       << world.Log();
   EXPECT_FALSE(d.map_before_boot());
   EXPECT_GT(d.boot(), 3);
@@ -117,10 +122,19 @@ TEST_P(MembershipSim, VotersBecomeThree) {
   world.AddMachines({"a", "b", "c"});
   world.Start("a", world.OptionsOf("a", {}));
   world.Start("b", world.OptionsOf("b", {"a"}));
-  ASSERT_TRUE(world.Until([&] { return world.Formed({"a", "b"}); }, absl::Seconds(3))) << world.Log();
+  ASSERT_TRUE(world.Until(
+      [&] {
+        return world.Formed({"a", "b"});
+      },
+      absl::Seconds(3)))
+      << world.Log();
   EXPECT_EQ(world.Voters("a"), 1);
   world.Start("c", world.OptionsOf("c", {"a", "b"}));
-  ASSERT_TRUE(world.Until([&] { return world.Formed({"a", "b", "c"}); }, absl::Seconds(3)))
+  ASSERT_TRUE(world.Until(
+      [&] {
+        return world.Formed({"a", "b", "c"});
+      },
+      absl::Seconds(3)))
       << world.Log();
   EXPECT_TRUE(world.Until([&] { return world.Voters("c") == 3; }, absl::Seconds(2))) << world.Log();
 }
@@ -135,8 +149,8 @@ class Death : public MembershipSim {
     const Boot boot = world[victim].boot();
     const absl::Time killed = world.world().Now();
     world.Kill(victim);
-    EXPECT_TRUE(world.Until([&] { return TakenOver(world, alive, victim, boot); },
-                            absl::Seconds(2)))
+    EXPECT_TRUE(
+        world.Until([&] { return TakenOver(world, alive, victim, boot); }, absl::Seconds(2)))
         << world.Log();
     return world.world().Now() - killed;
   }
@@ -158,7 +172,8 @@ TEST_P(Death, ObservedOnTheSameComputerIsProof) {
   SimOptions options;
   options.hosts = SimHosts::kShared;
   MembershipWorld world(seed(), options);
-  EXPECT_LT(KillAndWait(world, seed() % 2 == 0 ? "a" : "b"), absl::Milliseconds(100)) << world.Log();
+  EXPECT_LT(KillAndWait(world, seed() % 2 == 0 ? "a" : "b"), absl::Milliseconds(100))
+      << world.Log();
   const Boot dead = seed() % 2 == 0 ? 1 : 2;
   bool no_wait = false;
   for (const auto& shard : world["c"].map()->shards) no_wait = no_wait || shard.no_wait == dead;
@@ -170,7 +185,11 @@ TEST_P(Death, OfAComputerIsFoundByGossip) {
   FoundThree(world);
   const Boot boot = world["b"].boot();
   world.world().PowerOff("b", SimDiskAfter::kKeep);
-  EXPECT_TRUE(world.Until([&] { return TakenOver(world, {"a", "c"}, "b", boot); }, absl::Seconds(3)))
+  EXPECT_TRUE(world.Until(
+      [&] {
+        return TakenOver(world, {"a", "c"}, "b", boot);
+      },
+      absl::Seconds(3)))
       << world.Log();
 }
 
@@ -182,9 +201,14 @@ TEST_P(Death, SoonAfterAReturnIsSeenAsFast) {
   MembershipWorld world(seed(), options);
   FoundThree(world);
   world.Kill("b");
-  world.world().RunFor(absl::Milliseconds(100 + 13 * seed() % 600));  // Between two dials, or in one.
+  world.world().RunFor(
+      absl::Milliseconds(100 + 13 * seed() % 600));  // Between two dials, or in one.
   world.Restart("b");
-  ASSERT_TRUE(world.Until([&] { return world.Formed({"a", "b", "c"}); }, absl::Seconds(5)))
+  ASSERT_TRUE(world.Until(
+      [&] {
+        return world.Formed({"a", "b", "c"});
+      },
+      absl::Seconds(5)))
       << world.Log();
   world.world().RunFor(absl::Milliseconds(500));
   ASSERT_TRUE(world.Logged("about=b"));
@@ -192,8 +216,11 @@ TEST_P(Death, SoonAfterAReturnIsSeenAsFast) {
   const Boot boot = world["a"].boot();
   const absl::Time killed = world.world().Now();
   world.Kill("a");
-  EXPECT_TRUE(world.Until([&] { return TakenOver(world, {"b", "c"}, "a", boot); },
-                          absl::Seconds(2)))
+  EXPECT_TRUE(world.Until(
+      [&] {
+        return TakenOver(world, {"b", "c"}, "a", boot);
+      },
+      absl::Seconds(2)))
       << world.Log();
   EXPECT_LT(world.world().Now() - killed, absl::Milliseconds(300)) << world.Log();
 }
@@ -205,7 +232,11 @@ TEST_P(MembershipSim, ARestartFasterThanDetectionGetsANewBoot) {
   const Boot old = world[victim].boot();
   world.Kill(victim);
   auto& again = world.Restart(victim);
-  ASSERT_TRUE(world.Until([&] { return world.Formed({"a", "b", "c"}); }, absl::Seconds(5)))
+  ASSERT_TRUE(world.Until(
+      [&] {
+        return world.Formed({"a", "b", "c"});
+      },
+      absl::Seconds(5)))
       << world.Log();
   EXPECT_GT(again.boot(), old);
   for (const auto& shard : world["b"].map()->shards) {
@@ -221,19 +252,26 @@ TEST_P(MembershipSim, AMinorityChangesNothingAndComesBack) {
   const Boot boot = world["c"].boot();
   const uint64_t before = world["c"].map()->version;
   world.world().Isolate("c");
-  ASSERT_TRUE(world.Until([&] { return TakenOver(world, {"a", "b"}, "c", boot); }, absl::Seconds(4)))
+  ASSERT_TRUE(world.Until(
+      [&] {
+        return TakenOver(world, {"a", "b"}, "c", boot);
+      },
+      absl::Seconds(4)))
       << world.Log();
   EXPECT_EQ(world["c"].map()->version, before);
   std::string failed;
-  auto confirmed = world["c"]->Confirm().then([&](SharedMap) { failed = "it did not"; },
-                                              [&](kj::Exception&& e) { failed = Words(e); })
+  auto confirmed = world["c"]
+                       ->Confirm()
+                       .then([&](SharedMap) { failed = "it did not"; },
+                             [&](kj::Exception&& e) { failed = Words(e); })
                        .eagerlyEvaluate(nullptr);
   EXPECT_TRUE(world.Until([&] { return !failed.empty(); }, absl::Seconds(11)));
   EXPECT_NE(failed, "it did not");
   world.world().HealAll();
   // Fenced and alive: it asks to come back, with the same boot.
-  EXPECT_TRUE(world.Until([&] { return world["a"].map()->IsUp(boot) && world["c"].map()->IsUp(boot); },
-                          absl::Seconds(30)))
+  EXPECT_TRUE(
+      world.Until([&] { return world["a"].map()->IsUp(boot) && world["c"].map()->IsUp(boot); },
+                  absl::Seconds(30)))
       << world.Log();
   EXPECT_EQ(world["a"].map()->FindNode("c")->generation, 1);
 }
@@ -247,8 +285,8 @@ TEST_P(MembershipSim, ACoordinatorThatWasCutOffFencesNobodyAfterwards) {
   Names others = {"a", "b", "c"};
   std::erase(others, cut_off);
   world.world().Isolate(cut_off);
-  ASSERT_TRUE(world.Until([&] { return TakenOver(world, others, cut_off, boot); },
-                          absl::Seconds(4)))
+  ASSERT_TRUE(
+      world.Until([&] { return TakenOver(world, others, cut_off, boot); }, absl::Seconds(4)))
       << world.Log();
   world.world().RunFor(absl::Seconds(2) + absl::Milliseconds(37 * seed()));
   world.world().HealAll();
@@ -266,7 +304,11 @@ TEST_P(MembershipSim, AProcessThatStoodStillComesBack) {
   FoundThree(world);
   const Boot boot = world["b"].boot();
   world.world().Pause("b");
-  ASSERT_TRUE(world.Until([&] { return TakenOver(world, {"a", "c"}, "b", boot); }, absl::Seconds(4)))
+  ASSERT_TRUE(world.Until(
+      [&] {
+        return TakenOver(world, {"a", "c"}, "b", boot);
+      },
+      absl::Seconds(4)))
       << world.Log();
   world.world().Resume("b");
   EXPECT_TRUE(world.Until([&] { return world["a"].map()->IsUp(boot); }, absl::Seconds(20)))
@@ -277,7 +319,8 @@ TEST_P(MembershipSim, AConfirmIsAnsweredByAQuorum) {
   MembershipWorld world(seed());
   FoundThree(world);
   SharedMap got;
-  auto confirmed = world["c"]->Confirm()
+  auto confirmed = world["c"]
+                       ->Confirm()
                        .then([&](SharedMap map) { got = map; })
                        .eagerlyEvaluate([](kj::Exception&& e) { ADD_FAILURE() << Words(e); });
   EXPECT_TRUE(world.Until([&] { return got != nullptr; }, absl::Milliseconds(100)));
@@ -312,7 +355,11 @@ TEST_P(MembershipSim, AWholeRestartFindsTheRegisterOnTheDisks) {
   for (const auto* name : {"a", "b", "c"}) world.Kill(name);
   world.world().RunFor(absl::Seconds(1));
   for (const auto* name : {"c", "a", "b"}) world.Restart(name);
-  ASSERT_TRUE(world.Until([&] { return world.Formed({"a", "b", "c"}); }, absl::Seconds(10)))
+  ASSERT_TRUE(world.Until(
+      [&] {
+        return world.Formed({"a", "b", "c"});
+      },
+      absl::Seconds(10)))
       << world.Log();
   EXPECT_EQ(world["a"].map()->cluster, cluster);
   EXPECT_GT(world["a"].map()->version, before);
@@ -324,10 +371,14 @@ TEST_P(MembershipSim, AWholeRestartGoesOnWithoutOne) {
   FoundThree(world);
   for (const auto* name : {"a", "b", "c"}) world.Kill(name);
   for (const auto* name : {"c", "b"}) world.Restart(name);
-  ASSERT_TRUE(world.Until([&] { return world.Formed({"b", "c"}); }, absl::Seconds(10)))
+  ASSERT_TRUE(world.Until(
+      [&] {
+        return world.Formed({"b", "c"});
+      },
+      absl::Seconds(10)))
       << world.Log();
-  EXPECT_TRUE(world.Until([&] { return world.StateIn("b", "a") == NodeState::kFenced; },
-                          absl::Seconds(15)))
+  EXPECT_TRUE(
+      world.Until([&] { return world.StateIn("b", "a") == NodeState::kFenced; }, absl::Seconds(15)))
       << world.Log();
 }
 
@@ -367,7 +418,12 @@ TEST_P(MembershipSim, AnUnreachableSeedIsTriedForEver) {
   EXPECT_TRUE(world.Logged("seed not reached"));
   EXPECT_EQ(world["b"].map(), nullptr);
   world.Start("a", world.OptionsOf("a", {}));
-  EXPECT_TRUE(world.Until([&] { return world.Formed({"a", "b"}); }, absl::Seconds(10))) << world.Log();
+  EXPECT_TRUE(world.Until(
+      [&] {
+        return world.Formed({"a", "b"});
+      },
+      absl::Seconds(10)))
+      << world.Log();
 }
 
 TEST_P(MembershipSim, ANameOfSeveralAddressesIsASeed) {
@@ -379,7 +435,11 @@ TEST_P(MembershipSim, ANameOfSeveralAddressesIsASeed) {
   world.AddMachines({"d"});
   options.listen = world.At("d");
   world.Start("d", options);
-  EXPECT_TRUE(world.Until([&] { return world.Formed({"a", "b", "c", "d"}); }, absl::Seconds(5)))
+  EXPECT_TRUE(world.Until(
+      [&] {
+        return world.Formed({"a", "b", "c", "d"});
+      },
+      absl::Seconds(5)))
       << world.Log();
 }
 
@@ -389,7 +449,11 @@ TEST_P(MembershipSim, WhoExpectsThreeButFindsAClusterJoinsIt) {
   const Id128 cluster = world["a"].map()->cluster;
   const Names late = {"d", "e", "f"};
   for (const auto& name : late) world.Start(name, world.OptionsOf(name, {"a", "d", "e", "f"}, 3));
-  ASSERT_TRUE(world.Until([&] { return world.Formed({"a", "d", "e", "f"}); }, absl::Seconds(10)))
+  ASSERT_TRUE(world.Until(
+      [&] {
+        return world.Formed({"a", "d", "e", "f"});
+      },
+      absl::Seconds(10)))
       << world.Log();
   EXPECT_EQ(world["f"].map()->cluster, cluster);
 }
@@ -470,14 +534,22 @@ TEST_P(MembershipSim, AVoterWithADiskVotesAgain) {
   const auto voters = world["a"].map()->voters;
   world.Kill("b");
   world.Restart("b");
-  ASSERT_TRUE(world.Until([&] { return world.Formed({"a", "b", "c"}); }, absl::Seconds(5)))
+  ASSERT_TRUE(world.Until(
+      [&] {
+        return world.Formed({"a", "b", "c"});
+      },
+      absl::Seconds(5)))
       << world.Log();
   world.world().RunFor(absl::Seconds(1));
   EXPECT_EQ(world["a"].map()->voters, voters);
   // With c gone, its vote is needed.
   const Boot boot = world["c"].boot();
   world.Kill("c");
-  EXPECT_TRUE(world.Until([&] { return TakenOver(world, {"a", "b"}, "c", boot); }, absl::Seconds(2)))
+  EXPECT_TRUE(world.Until(
+      [&] {
+        return TakenOver(world, {"a", "b"}, "c", boot);
+      },
+      absl::Seconds(2)))
       << world.Log();
 }
 
@@ -486,7 +558,11 @@ TEST_P(MembershipSim, AVoterWhoseDiskFailsVotesNoMore) {
   FoundThree(world);
   world.world().disk("c").Set(SimDiskFault::kFail);
   world.Start("d", world.OptionsOf("d", {"a"}));
-  EXPECT_TRUE(world.Until([&] { return world.Formed({"a", "b", "d"}); }, absl::Seconds(5)))
+  EXPECT_TRUE(world.Until(
+      [&] {
+        return world.Formed({"a", "b", "d"});
+      },
+      absl::Seconds(5)))
       << world.Log();
   EXPECT_TRUE(world.Logged("this node votes no more"));
 }

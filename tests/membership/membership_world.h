@@ -74,10 +74,9 @@ class TestNode final : private Membership::Watcher, private kj::TaskSet::ErrorHa
     auto& stream = *accepted.stream;
     return ReadGreeting(host, stream)
         .then([this, &host, stream = kj::mv(accepted.stream)](Greeting&&) mutable {
-          return AcceptLink(host, kj::mv(stream), membership_->Introduce(),
-                            [this](const Introduction& theirs) {
-                              return membership_->JudgePeer(theirs);
-                            });
+          return AcceptLink(
+              host, kj::mv(stream), membership_->Introduce(),
+              [this](const Introduction& theirs) { return membership_->JudgePeer(theirs); });
         })
         .then([this](kj::Own<Link> link) { membership_->OnControlLink(kj::mv(link)); })
         .catch_([](kj::Exception&&) {});
@@ -193,8 +192,8 @@ class MembershipWorld {
    public:
     explicit NoDisk(Machine& inner) : inner_(inner) {}
     Host& control() override { return inner_.control(); }
-    kj::Promise<void> StartWorkers(
-        size_t count, kj::Function<kj::Own<WorkerBody>(size_t, Host&)> make) override {
+    kj::Promise<void> StartWorkers(size_t count,
+                                   kj::Function<kj::Own<WorkerBody>(size_t, Host&)> make) override {
       return inner_.StartWorkers(count, kj::mv(make));
     }
     void StopWorkers() override { inner_.StopWorkers(); }

@@ -35,10 +35,10 @@ class ProcessTest : public ::testing::Test {
     machine_ = std::move(UvMachine::Create({.node = "test"})).value();
     char directory[] = "/tmp/troupe-process-test-XXXXXX";
     directory_ = mkdtemp(directory);
-    cluster_ = std::make_unique<ClusterProcesses>(
-        ClusterPlan{.binary = TROUPE_WORDCOUNT,
-                    .directory = directory_,
-                    .places = ClusterProcesses::OnLoopback(3)});
+    cluster_ =
+        std::make_unique<ClusterProcesses>(ClusterPlan{.binary = TROUPE_WORDCOUNT,
+                                                       .directory = directory_,
+                                                       .places = ClusterProcesses::OnLoopback(3)});
     cluster_->StartAll();
     client_ = std::make_unique<Client>(machine_->control(),
                                        ClientOptions{.nodes = cluster_->addresses()});
@@ -102,9 +102,7 @@ class ProcessTest : public ::testing::Test {
       EXPECT_EQ(reply.getCount(), count) << word;
     }
   }
-  size_t IndexOf(const std::string& name) {
-    return static_cast<size_t>(cluster_->IndexOf(name));
-  }
+  size_t IndexOf(const std::string& name) { return static_cast<size_t>(cluster_->IndexOf(name)); }
   std::string Coordinator() {
     auto status = client_->Status("n1", absl::Seconds(5)).wait(machine_->wait_scope());
     capnp::FlatArrayMessageReader reader(status.words());
@@ -148,9 +146,7 @@ TEST_F(ProcessTest, ARestartFasterThanDetectionLosesAndDoublesNothing) {
   const Boot before = client_->map()->FindNode("n2")->boot;
   cluster_->Kill(IndexOf("n2"), SIGKILL);
   cluster_->Start(IndexOf("n2"));
-  ASSERT_TRUE(RunUntil([&] {
-    return client_->map()->FindNode("n2")->boot > before && Settled();
-  }));
+  ASSERT_TRUE(RunUntil([&] { return client_->map()->FindNode("n2")->boot > before && Settled(); }));
   StopAndCheck();
 }
 

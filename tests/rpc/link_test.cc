@@ -46,7 +46,8 @@ class Recorder final : public Link::Receiver {
 
 class LinkTest : public ::testing::Test {
  protected:
-  LinkTest() : world_(1), server_(world_.AddMachine("server")), client_(world_.AddMachine("client")) {
+  LinkTest()
+      : world_(1), server_(world_.AddMachine("server")), client_(world_.AddMachine("client")) {
     listener_ = std::move(server_.control().network().Listen(Address())).value();
     tasks_ = AcceptLoop().eagerlyEvaluate([](kj::Exception&&) {});
   }
@@ -184,11 +185,14 @@ TEST(Judge, VersionsThatDoNotOverlapAreRefused) {
 
 TEST_F(LinkTest, RandomBytesAreTakenForAnotherProtocolAndHarmNothing) {
   kj::Own<kj::AsyncIoStream> stream;
-  auto dialing = client_.control().network().Dial(Address(), absl::Seconds(1)).then(
-      [&](Dialed&& dialed) {
-        stream = kj::mv(dialed.stream);
-        return stream->write("GET / HTTP/1.1\r\n\r\n", 18);
-      }).eagerlyEvaluate(nullptr);
+  auto dialing = client_.control()
+                     .network()
+                     .Dial(Address(), absl::Seconds(1))
+                     .then([&](Dialed&& dialed) {
+                       stream = kj::mv(dialed.stream);
+                       return stream->write("GET / HTTP/1.1\r\n\r\n", 18);
+                     })
+                     .eagerlyEvaluate(nullptr);
   world_.RunFor(absl::Seconds(1));
   ASSERT_TRUE(greeting_.has_value());
   EXPECT_EQ(greeting_->kind, Greeting::Kind::kOther);
@@ -198,8 +202,11 @@ TEST_F(LinkTest, RandomBytesAreTakenForAnotherProtocolAndHarmNothing) {
 
 TEST_F(LinkTest, AHalfOpenPeerIsDroppedInTime) {
   kj::Own<kj::AsyncIoStream> stream;
-  auto dialing = client_.control().network().Dial(Address(), absl::Seconds(1)).then(
-      [&](Dialed&& dialed) { stream = kj::mv(dialed.stream); }).eagerlyEvaluate(nullptr);
+  auto dialing = client_.control()
+                     .network()
+                     .Dial(Address(), absl::Seconds(1))
+                     .then([&](Dialed&& dialed) { stream = kj::mv(dialed.stream); })
+                     .eagerlyEvaluate(nullptr);
   world_.RunFor(absl::Seconds(6));
   EXPECT_FALSE(refused_.empty());
 }
@@ -207,8 +214,7 @@ TEST_F(LinkTest, AHalfOpenPeerIsDroppedInTime) {
 TEST_F(LinkTest, AFrameOverTheSizeLimitEndsTheLink) {
   auto dialed = Dial(Of("client", 2));
   const uint32_t prefix[4] = {1, 0x7fffffff, kTestKind, 0};
-  dialed.link->stream().SendPreamble(
-      {reinterpret_cast<const kj::byte*>(prefix), sizeof prefix});
+  dialed.link->stream().SendPreamble({reinterpret_cast<const kj::byte*>(prefix), sizeof prefix});
   world_.RunFor(absl::Seconds(1));
   ASSERT_TRUE(at_server_.end.has_value());
   EXPECT_EQ(*at_server_.end, LinkEnd::kMalformed);
@@ -248,7 +254,8 @@ TEST_F(LinkTest, APoolDialsAgainUntilThePeerIsThere) {
   listener_ = {};
   tasks_ = nullptr;
   PoolWatcher watcher;
-  LinkPool pool(client_.control(), Lane::kData, 0, [] { return Of("client", 2); }, watcher);
+  LinkPool pool(
+      client_.control(), Lane::kData, 0, [] { return Of("client", 2); }, watcher);
   pool.Want("server", Address(), 0);
   world_.RunFor(absl::Seconds(1));
   EXPECT_EQ(watcher.ups, 0);
@@ -267,7 +274,8 @@ TEST_F(LinkTest, APoolDialsAgainUntilThePeerIsThere) {
 
 TEST_F(LinkTest, APoolReplacesALinkThatBroke) {
   PoolWatcher watcher;
-  LinkPool pool(client_.control(), Lane::kData, 0, [] { return Of("client", 2); }, watcher);
+  LinkPool pool(
+      client_.control(), Lane::kData, 0, [] { return Of("client", 2); }, watcher);
   pool.Want("server", Address(), 0);
   world_.RunFor(absl::Seconds(1));
   ASSERT_EQ(watcher.ups, 1);
@@ -281,7 +289,8 @@ TEST_F(LinkTest, APoolReplacesALinkThatBroke) {
 
 TEST_F(LinkTest, APoolTellsWhenItReplacesALinkForANewerRun) {
   PoolWatcher watcher;
-  LinkPool pool(client_.control(), Lane::kData, 0, [] { return Of("client", 2); }, watcher);
+  LinkPool pool(
+      client_.control(), Lane::kData, 0, [] { return Of("client", 2); }, watcher);
   pool.Want("server", Address(), 7);
   world_.RunFor(absl::Seconds(1));
   ASSERT_EQ(watcher.ups, 1);

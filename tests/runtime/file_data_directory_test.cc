@@ -79,7 +79,8 @@ TEST_F(FileDataDirectoryTest, WritesOfOneNameEndInOrder) {
   std::vector<int> ended;
   kj::Vector<kj::Promise<void>> writes;
   for (int i = 0; i < 20; ++i) {
-    writes.add(data->Write("a", Bytes(std::to_string(i))).then([&ended, i]() { ended.push_back(i); })
+    writes.add(data->Write("a", Bytes(std::to_string(i)))
+                   .then([&ended, i]() { ended.push_back(i); })
                    .eagerlyEvaluate(nullptr));
     auto other = data->Write("b", Bytes(std::to_string(i)));  // Dropped, but done all the same.
   }
@@ -95,7 +96,7 @@ TEST_F(FileDataDirectoryTest, BoundsWhatWaits) {
   kj::Vector<kj::Promise<void>> writes;
   for (int i = 0; i < 64; ++i) writes.add(data->Write("a", Bytes("x")));
   auto refused = data->Write("a", Bytes("y"));
-  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { refused.wait(loop_.scope); })) {
+  KJ_IF_MAYBE (e, kj::runCatchingExceptions([&]() { refused.wait(loop_.scope); })) {
     EXPECT_EQ(e->getType(), kj::Exception::Type::OVERLOADED);
   } else {
     ADD_FAILURE();
@@ -114,8 +115,9 @@ TEST_F(FileDataDirectoryTest, EveryDamageIsDataLoss) {
   data->Write("identity", Bytes("some contents")).wait(loop_.scope);
   data->Write("other", Bytes("contents, some")).wait(loop_.scope);
   const std::string good = FileText("identity");
-  std::vector<std::string> damaged = {"", good.substr(0, 5), good.substr(0, good.size() - 1), good + "x",
-                                      FileText("other"), std::string(good.size(), '\0')};
+  std::vector<std::string> damaged = {
+      "",         good.substr(0, 5), good.substr(0, good.size() - 1),
+      good + "x", FileText("other"), std::string(good.size(), '\0')};
   for (size_t at = 0; at < good.size(); ++at) {
     damaged.push_back(good);
     damaged.back()[at] ^= 0x10;

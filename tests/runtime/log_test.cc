@@ -20,8 +20,11 @@ std::string Captured(auto&& act) {
 
 TEST(StandardErrorLog, WritesOneLineWithTimeLevelNodeEventAndFields) {
   Log log(StandardErrorLog(), "a");
-  EXPECT_THAT(Captured([&] { log.Info("member suspected", {{"member", "b"}, {"after_ms", 250}}); }),
-              MatchesRegex(" *[0-9]+\\.[0-9][0-9][0-9] info    a member suspected member=b after_ms=250\n"));
+  EXPECT_THAT(Captured([&] {
+                log.Info("member suspected", {{"member", "b"}, {"after_ms", 250}});
+              }),
+              MatchesRegex(
+                  " *[0-9]+\\.[0-9][0-9][0-9] info    a member suspected member=b after_ms=250\n"));
   EXPECT_THAT(Captured([&] { log.Warning("slow"); }), MatchesRegex(".* WARNING a slow\n"));
   EXPECT_THAT(Captured([&] { log.Error("gone"); }), MatchesRegex(".* ERROR   a gone\n"));
 }
@@ -29,9 +32,12 @@ TEST(StandardErrorLog, WritesOneLineWithTimeLevelNodeEventAndFields) {
 TEST(StandardErrorLog, QuotesWhatWouldBreakTheLine) {
   Log log(StandardErrorLog(), "a");
   std::string line = Captured([&] {
-    log.Info("e", {{"blank", "x y"}, {"quote", "\"\\"}, {"none", ""}, {"forged", "x\n1 error\x1b"}});
+    log.Info("e",
+             {{"blank", "x y"}, {"quote", "\"\\"}, {"none", ""}, {"forged", "x\n1 error\x1b"}});
   });
-  EXPECT_THAT(line, testing::EndsWith("e blank=\"x y\" quote=\"\\\"\\\\\" none=\"\" forged=\"x\\n1 error\\x1b\"\n"));
+  EXPECT_THAT(line,
+              testing::EndsWith(
+                  "e blank=\"x y\" quote=\"\\\"\\\\\" none=\"\" forged=\"x\\n1 error\\x1b\"\n"));
 }
 
 TEST(StandardErrorLog, LeavesOutWhatIsBelowItsLevel) {

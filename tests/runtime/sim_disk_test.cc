@@ -1,4 +1,5 @@
-// SimDisk: durable when it says so, old or new after a crash, one process at a time, and its faults.
+// SimDisk: durable when it says so, old or new after a crash, one process at a time, and its
+// faults.
 #include "troupe/runtime/sim_disk.h"
 
 #include "sim_test_util.h"

@@ -46,10 +46,10 @@ template <>
 class Pending<void> {
  public:
   explicit Pending(kj::Promise<void> promise)
-      : promise_(promise
-                     .then([this]() { done_ = true; },
-                           [this](kj::Exception&& e) { error_ = kj::mv(e); })
-                     .eagerlyEvaluate(nullptr)) {}
+      : promise_(
+            promise
+                .then([this]() { done_ = true; }, [this](kj::Exception&& e) { error_ = kj::mv(e); })
+                .eagerlyEvaluate(nullptr)) {}
   ~Pending() noexcept {}
   bool done() const { return done_; }
   bool failed() const { return error_ != nullptr; }
@@ -116,8 +116,7 @@ class SimTest : public testing::Test {
   template <typename T>
   T Await(kj::Promise<T> promise, absl::Duration limit = absl::Seconds(60)) {
     Pending<T> pending(kj::mv(promise));
-    bool settled =
-        world_.RunUntil([&]() { return pending.done() || pending.failed(); }, limit);
+    bool settled = world_.RunUntil([&]() { return pending.done() || pending.failed(); }, limit);
     KJ_REQUIRE(settled, "still pending after its limit");
     if (pending.failed()) kj::throwFatalException(kj::mv(pending.error()));
     if constexpr (!std::is_void_v<T>) return kj::mv(pending.value());

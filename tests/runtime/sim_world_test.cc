@@ -68,12 +68,24 @@ uint64_t Chatter(uint64_t seed) {
     world.RunFor(absl::Milliseconds(100));
     const std::string &x = names[world.random().Below(3)], &y = names[world.random().Below(3)];
     switch (world.random().Below(8)) {
-      case 0: world.Kill(x, SimDiskAfter::kKeep); break;
-      case 1: world.PowerOff(x, SimDiskAfter::kErase); break;
-      case 2: world.Pause(x); break;
-      case 3: world.Pause(x, SimPause::kComputer); break;
-      case 4: if (x != y) world.CutOneWay(x, y); break;
-      case 5: world.ResetConnections(x, y); break;
+      case 0:
+        world.Kill(x, SimDiskAfter::kKeep);
+        break;
+      case 1:
+        world.PowerOff(x, SimDiskAfter::kErase);
+        break;
+      case 2:
+        world.Pause(x);
+        break;
+      case 3:
+        world.Pause(x, SimPause::kComputer);
+        break;
+      case 4:
+        if (x != y) world.CutOneWay(x, y);
+        break;
+      case 5:
+        world.ResetConnections(x, y);
+        break;
       default:
         world.HealAll();
         for (auto& name : names) {
@@ -95,9 +107,11 @@ TEST(SimWorld, OtherSeedOtherRun) { EXPECT_NE(Chatter(1), Chatter(2)); }
 TEST_F(SimWorldTest, TimersFireInOrderOfTimeThenOfCreation) {
   std::string order;
   auto at = [&](int ms, char c) {
-    return host("a").timer().afterDelay(ms * kj::MILLISECONDS).then([&order, c]() {
-      order += c;
-    }).eagerlyEvaluate(nullptr);
+    return host("a")
+        .timer()
+        .afterDelay(ms * kj::MILLISECONDS)
+        .then([&order, c]() { order += c; })
+        .eagerlyEvaluate(nullptr);
   };
   auto t1 = at(20, '1'), t2 = at(10, '2'), t3 = at(20, '3'), t4 = at(10, '4');
   auto start = world_.Now();
@@ -135,9 +149,11 @@ TEST_F(SimWorldTest, InboxIsBoundedButNotForControl) {
 
 TEST_F(SimWorldTest, RunUntilStopsAtTheEventOrTheLimit) {
   bool fired = false;
-  auto timer = host("a").timer().afterDelay(1 * kj::SECONDS).then([&]() {
-    fired = true;
-  }).eagerlyEvaluate(nullptr);
+  auto timer = host("a")
+                   .timer()
+                   .afterDelay(1 * kj::SECONDS)
+                   .then([&]() { fired = true; })
+                   .eagerlyEvaluate(nullptr);
   EXPECT_FALSE(world_.RunUntil([&]() { return fired; }, absl::Milliseconds(500)));
   auto start = world_.Now();
   EXPECT_TRUE(world_.RunUntil([&]() { return fired; }, absl::Hours(1)));

@@ -76,10 +76,9 @@ TEST_F(TaskTest, ConvertsBothWays) {
   kj::Promise<int> promise = AddLater(1, 2);
   Task<int> task = kj::mv(promise);
   EXPECT_EQ(AsTask(kj::mv(task).AsPromise().then([](int n) { return n * 2; })).Wait(scope_), 6);
-  kj::Promise<void> chained =
-      kj::evalLater([]() -> kj::Promise<int> { return AddLater(4, 5); }).then([](int n) {
-        EXPECT_EQ(n, 9);
-      });
+  kj::Promise<void> chained = kj::evalLater([]() -> kj::Promise<int> {
+                                return AddLater(4, 5);
+                              }).then([](int n) { EXPECT_EQ(n, 9); });
   chained.wait(scope_);
 }
 

@@ -23,10 +23,13 @@ TEST(UvTimer, FiresInOrderOfTimeAndNeverEarly) {
   kj::Vector<kj::Promise<void>> promises;
   const kj::TimePoint start = Now();
   for (int ms : {30, 5, 20, 1, 0, 10}) {
-    promises.add(loop.timer().afterDelay(ms * kj::MILLISECONDS).then([&order, ms, start]() {
-      order.push_back(ms);
-      EXPECT_GE(Now() - start, ms * kj::MILLISECONDS - 100 * kj::MICROSECONDS);
-    }).eagerlyEvaluate(nullptr));
+    promises.add(loop.timer()
+                     .afterDelay(ms * kj::MILLISECONDS)
+                     .then([&order, ms, start]() {
+                       order.push_back(ms);
+                       EXPECT_GE(Now() - start, ms * kj::MILLISECONDS - 100 * kj::MICROSECONDS);
+                     })
+                     .eagerlyEvaluate(nullptr));
   }
   for (auto& promise : promises) promise.wait(loop.scope);
   EXPECT_THAT(order, testing::ElementsAre(0, 1, 5, 10, 20, 30));
@@ -82,13 +85,13 @@ TEST(UvOffload, RunsElsewhereAndReturnsHere) {
 TEST(UvOffload, HandsTheExceptionBack) {
   UvLoop loop;
   auto failed = loop.port.Offload([]() { KJ_FAIL_REQUIRE("disk on fire"); });
-  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { failed.wait(loop.scope); })) {
+  KJ_IF_MAYBE (e, kj::runCatchingExceptions([&]() { failed.wait(loop.scope); })) {
     EXPECT_THAT(e->getDescription().cStr(), testing::HasSubstr("disk on fire"));
   } else {
     ADD_FAILURE();
   }
   auto standard = loop.port.Offload([]() { throw std::runtime_error("no paper"); });
-  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { standard.wait(loop.scope); })) {
+  KJ_IF_MAYBE (e, kj::runCatchingExceptions([&]() { standard.wait(loop.scope); })) {
     EXPECT_THAT(e->getDescription().cStr(), testing::HasSubstr("no paper"));
   } else {
     ADD_FAILURE();

@@ -29,7 +29,9 @@ kj::Own<UvMachine> MakeMachine() {
 // A body that checks where it lives and dies.
 class Body final : public WorkerBody {
  public:
-  explicit Body(std::atomic<int>& alive) : alive_(alive), thread_(std::this_thread::get_id()) { ++alive_; }
+  explicit Body(std::atomic<int>& alive) : alive_(alive), thread_(std::this_thread::get_id()) {
+    ++alive_;
+  }
   ~Body() noexcept(false) override {
     EXPECT_EQ(thread_, std::this_thread::get_id());
     --alive_;
@@ -44,10 +46,13 @@ TEST(UvMachine, StartsAndStopsWorkersAgainAndAgain) {
   std::atomic<int> alive{0};
   for (int round = 0; round < 100; ++round) {
     auto machine = MakeMachine();
-    machine->StartWorkers(3, [&](size_t index, Host&) -> kj::Own<WorkerBody> {
-      EXPECT_EQ(ThreadName(), absl::StrCat("worker-", index));
-      return kj::heap<Body>(alive);
-    }).wait(machine->wait_scope());
+    machine
+        ->StartWorkers(3,
+                       [&](size_t index, Host&) -> kj::Own<WorkerBody> {
+                         EXPECT_EQ(ThreadName(), absl::StrCat("worker-", index));
+                         return kj::heap<Body>(alive);
+                       })
+        .wait(machine->wait_scope());
     EXPECT_EQ(alive, 3);
     EXPECT_EQ(machine->worker_count(), 3u);
     machine->StopWorkers();
@@ -73,7 +78,7 @@ TEST(UvMachine, FailureOfABodyRejectsTheStart) {
     KJ_REQUIRE(index != 1, "no body for this one");
     return kj::heap<WorkerBody>();
   });
-  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { starting.wait(machine->wait_scope()); })) {
+  KJ_IF_MAYBE (e, kj::runCatchingExceptions([&]() { starting.wait(machine->wait_scope()); })) {
     EXPECT_THAT(e->getDescription().cStr(), testing::HasSubstr("no body"));
   } else {
     ADD_FAILURE() << "started";
@@ -96,8 +101,10 @@ TEST(UvMachine, StopsWhileEverybodyPostsToEverybody) {
   for (int round = 0; round < 20; ++round) {
     std::atomic<int64_t> bounces{0};
     auto machine = MakeMachine();
-    machine->StartWorkers(3, [](size_t, Host&) { return kj::heap<WorkerBody>(); }).wait(machine->wait_scope());
-    for (size_t i = 0; i < 50; ++i) EXPECT_TRUE(machine->worker(i % 3).Post(Ball{machine.get(), &bounces, i % 3}));
+    machine->StartWorkers(3, [](size_t, Host&) { return kj::heap<WorkerBody>(); })
+        .wait(machine->wait_scope());
+    for (size_t i = 0; i < 50; ++i)
+      EXPECT_TRUE(machine->worker(i % 3).Post(Ball{machine.get(), &bounces, i % 3}));
     machine->control().timer().afterDelay(2 * kj::MILLISECONDS).wait(machine->wait_scope());
     machine->StopWorkers();
     EXPECT_GT(bounces, 50);
@@ -128,25 +135,31 @@ TEST(UvMachine, HandsPostsOfManyThreadsToTheControlLoop) {
 TEST(UvMachine, OffloadsFromWorkersAndFromTheControlLoop) {
   auto machine = MakeMachine();
   auto control_thread = std::this_thread::get_id();
-  machine->Offload([&]() { EXPECT_NE(std::this_thread::get_id(), control_thread); }).wait(machine->wait_scope());
+  machine->Offload([&]() { EXPECT_NE(std::this_thread::get_id(), control_thread); })
+      .wait(machine->wait_scope());
 
   class Offloader final : public WorkerBody {
    public:
     Offloader(UvMachine& machine, kj::Function<void()> done)
-        : work_(machine.Offload([]() {}).then([self = std::this_thread::get_id(), done = kj::mv(done)]() mutable {
-            EXPECT_EQ(self, std::this_thread::get_id());
-            done();
-          }).eagerlyEvaluate(nullptr)) {}
+        : work_(machine.Offload([]() {})
+                    .then([self = std::this_thread::get_id(), done = kj::mv(done)]() mutable {
+                      EXPECT_EQ(self, std::this_thread::get_id());
+                      done();
+                    })
+                    .eagerlyEvaluate(nullptr)) {}
 
    private:
     kj::Promise<void> work_;
   };
   auto done = kj::newPromiseAndFulfiller<void>();
-  machine->StartWorkers(1, [&](size_t, Host&) -> kj::Own<WorkerBody> {
-    return kj::heap<Offloader>(*machine, [&]() {
-      machine->control().PostControl([&]() { done.fulfiller->fulfill(); });
-    });
-  }).wait(machine->wait_scope());
+  machine
+      ->StartWorkers(1,
+                     [&](size_t, Host&) -> kj::Own<WorkerBody> {
+                       return kj::heap<Offloader>(*machine, [&]() {
+                         machine->control().PostControl([&]() { done.fulfiller->fulfill(); });
+                       });
+                     })
+      .wait(machine->wait_scope());
   done.promise.wait(machine->wait_scope());
   machine->StopWorkers();
 }
@@ -159,18 +172,24 @@ TEST(UvMachine, WorkersHaveNetworksOfTheirOwn) {
   class Dialer final : public WorkerBody {
    public:
     Dialer(Host& host, const std::string& address)
-        : work_(host.network().Dial(address, absl::Seconds(5)).then([this](Dialed dialed) {
-            stream_ = kj::mv(dialed.stream);
-            return stream_->write("hello", 5);
-          }).eagerlyEvaluate(nullptr)) {}
+        : work_(host.network()
+                    .Dial(address, absl::Seconds(5))
+                    .then([this](Dialed dialed) {
+                      stream_ = kj::mv(dialed.stream);
+                      return stream_->write("hello", 5);
+                    })
+                    .eagerlyEvaluate(nullptr)) {}
 
    private:
     kj::Own<kj::AsyncIoStream> stream_;
     kj::Promise<void> work_;
   };
-  machine->StartWorkers(1, [&](size_t, Host& host) -> kj::Own<WorkerBody> {
-    return kj::heap<Dialer>(host, address);
-  }).wait(machine->wait_scope());
+  machine
+      ->StartWorkers(1,
+                     [&](size_t, Host& host) -> kj::Own<WorkerBody> {
+                       return kj::heap<Dialer>(host, address);
+                     })
+      .wait(machine->wait_scope());
   Accepted accepted = (*listener)->Accept().wait(machine->wait_scope());
   char text[6] = "";
   accepted.stream->read(text, 5, 5).wait(machine->wait_scope());

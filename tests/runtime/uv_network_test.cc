@@ -51,7 +51,8 @@ void Write(UvLoop& loop, kj::AsyncIoStream& stream, const std::string& text) {
 }
 
 kj::Exception::Type FailureOf(kj::Promise<void> promise, UvLoop& loop) {
-  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { promise.wait(loop.scope); })) return e->getType();
+  KJ_IF_MAYBE (e, kj::runCatchingExceptions([&]() { promise.wait(loop.scope); }))
+    return e->getType();
   ADD_FAILURE() << "no failure";
   return kj::Exception::Type::FAILED;
 }
@@ -121,7 +122,8 @@ TEST_P(UvStreams, WritesManyPiecesInOrderThoughTheListIsGone) {
     }
     size_t have = 0;
     for (auto& piece : pieces) have += piece.size();
-    if (have < bytes.size()) pieces.push_back(kj::arrayPtr(bytes.data() + have, bytes.size() - have));
+    if (have < bytes.size())
+      pieces.push_back(kj::arrayPtr(bytes.data() + have, bytes.size() - have));
     writing = pair.client->write(kj::arrayPtr(pieces.data(), pieces.size()));
   }
   std::vector<kj::byte> got(bytes.size());
@@ -190,12 +192,12 @@ TEST_P(UvStreams, WriteToAClosedPeerIsDisconnected) {
   Pair pair = Connected();
   pair.server = nullptr;
   auto hung_up = pair.client->whenWriteDisconnected();
-  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
-    for (int i = 0; i < 1000; ++i) {
-      Write(loop_, *pair.client, std::string(1000, 'x'));
-      loop_.timer().afterDelay(kj::MICROSECONDS).wait(loop_.scope);
-    }
-  })) {
+  KJ_IF_MAYBE (e, kj::runCatchingExceptions([&]() {
+                 for (int i = 0; i < 1000; ++i) {
+                   Write(loop_, *pair.client, std::string(1000, 'x'));
+                   loop_.timer().afterDelay(kj::MICROSECONDS).wait(loop_.scope);
+                 }
+               })) {
     EXPECT_EQ(e->getType(), kj::Exception::Type::DISCONNECTED);
   } else {
     ADD_FAILURE() << "write went on";
@@ -288,7 +290,8 @@ TEST(UvNetwork, SleepsWhileNobodyTakesWhatIsReady) {
   loop.timer().afterDelay(100 * kj::MILLISECONDS).wait(loop.scope);
   ::getrusage(RUSAGE_THREAD, &after);
   auto cpu_us = [](const rusage& r) {
-    return (r.ru_utime.tv_sec + r.ru_stime.tv_sec) * 1'000'000 + r.ru_utime.tv_usec + r.ru_stime.tv_usec;
+    return (r.ru_utime.tv_sec + r.ru_stime.tv_sec) * 1'000'000 + r.ru_utime.tv_usec +
+           r.ru_stime.tv_usec;
   };
   EXPECT_LT(cpu_us(after) - cpu_us(before), 30'000);
   hung_up.wait(loop.scope);
@@ -483,7 +486,8 @@ TEST_P(UvRefusal, NamesWhereTheDatagramWasSent) {
 TEST(UvResolve, FindsLocalhostAndPassesNumbersThrough) {
   UvLoop loop;
   EXPECT_THAT(loop.network.Resolve("localhost:80").wait(loop.scope), Contains("127.0.0.1:80"));
-  EXPECT_THAT(loop.network.Resolve("10.1.2.3:80").wait(loop.scope), testing::ElementsAre("10.1.2.3:80"));
+  EXPECT_THAT(loop.network.Resolve("10.1.2.3:80").wait(loop.scope),
+              testing::ElementsAre("10.1.2.3:80"));
   EXPECT_THAT(loop.network.Resolve("[::1]:8").wait(loop.scope), testing::ElementsAre("[::1]:8"));
   EXPECT_TRUE(loop.network.Resolve("").wait(loop.scope).empty());
   EXPECT_TRUE(loop.network.Resolve("localhost").wait(loop.scope).empty());

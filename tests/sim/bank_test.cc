@@ -1,4 +1,5 @@
-// The bank sample through kills: transfers are whole, whoever dies, and money is neither made nor lost.
+// The bank sample through kills: transfers are whole, whoever dies, and money is neither made nor
+// lost.
 #include <gtest/gtest.h>
 
 #include "account.h"

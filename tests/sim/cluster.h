@@ -176,13 +176,17 @@ class Cluster {
   template <typename T>
   T Await(kj::Promise<T> promise, absl::Duration limit = absl::Seconds(60)) {
     bool done = false;
-    auto watched = promise.then([&done](T&& value) {
-      done = true;
-      return kj::mv(value);
-    }, [&done](kj::Exception&& e) -> T {
-      done = true;
-      kj::throwFatalException(kj::mv(e));
-    }).eagerlyEvaluate(nullptr);
+    auto watched = promise
+                       .then(
+                           [&done](T&& value) {
+                             done = true;
+                             return kj::mv(value);
+                           },
+                           [&done](kj::Exception&& e) -> T {
+                             done = true;
+                             kj::throwFatalException(kj::mv(e));
+                           })
+                       .eagerlyEvaluate(nullptr);
     KJ_REQUIRE(RunUntil([&done] { return done; }, limit), "no answer within the limit");
     return watched.wait(world_.scope());
   }

@@ -1,4 +1,5 @@
-// ClusterFixture: a cluster of counters under a seed, and callers that notice what is lost or doubled.
+// ClusterFixture: a cluster of counters under a seed, and callers that notice what is lost or
+// doubled.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -35,8 +36,8 @@ class ClusterFixture : public ::testing::TestWithParam<uint64_t> {
   }
   std::string ErrorOf(kj::Promise<void> promise, absl::Duration limit = absl::Seconds(60)) {
     std::string text = "no error";
-    auto caught = promise.catch_([&text](kj::Exception&& e) { text = Words(e); })
-                      .then([] { return 0; });
+    auto caught =
+        promise.catch_([&text](kj::Exception&& e) { text = Words(e); }).then([] { return 0; });
     cluster_->Await(kj::mv(caught), limit);
     return text;
   }

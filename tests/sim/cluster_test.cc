@@ -96,8 +96,8 @@ TEST_P(ClusterTest, AFullWindowThatExpiresLetsTheCallsBehindItGo) {
   for (int i = 0; i < 256; ++i) {
     lost.push_back(client_->Get<Counter>("x", brief).getRequest().send().ignoreResult());
   }
-  auto behind = client_->Get<Counter>("x").getRequest().send().then(
-      [](auto&& r) { return r.getValue(); });
+  auto behind =
+      client_->Get<Counter>("x").getRequest().send().then([](auto&& r) { return r.getValue(); });
   cluster_->Run(absl::Milliseconds(200));
   cluster_->Resume(primary);
   EXPECT_EQ(cluster_->Await(kj::mv(behind), absl::Seconds(10)), 1u);
@@ -197,13 +197,16 @@ TEST_P(ClusterTest, LossOfTwoOfThreeRefusesWritesAndGoesOnWhenOneReturnsWithItsD
   late.setBy(1);
   EXPECT_THAT(ErrorOf(late.send().ignoreResult()), HasSubstr("no answer"));
   cluster_->Restart("a");
-  ASSERT_TRUE(cluster_->RunUntil([&] {
-    auto map = cluster_->NewestMap();
-    return map && std::all_of(map->shards.begin(), map->shards.end(), [&](const auto& shard) {
-      return shard.state == ShardState::kActive && shard.isr.size() == 2 &&
-             map->IsUp(shard.isr[0]) && map->IsUp(shard.isr[1]);
-    });
-  }, absl::Seconds(60))) << cluster_->Describe();
+  ASSERT_TRUE(cluster_->RunUntil(
+      [&] {
+        auto map = cluster_->NewestMap();
+        return map && std::all_of(map->shards.begin(), map->shards.end(), [&](const auto& shard) {
+                 return shard.state == ShardState::kActive && shard.isr.size() == 2 &&
+                        map->IsUp(shard.isr[0]) && map->IsUp(shard.isr[1]);
+               });
+      },
+      absl::Seconds(60)))
+      << cluster_->Describe();
   // The late call may have run after all, as its error said.
   EXPECT_THAT(Get("k0"), ::testing::AnyOf(1u, 2u));
   for (int i = 1; i < 20; ++i) EXPECT_EQ(Add("k" + std::to_string(i)), 2u);
@@ -279,11 +282,13 @@ TEST_P(ClusterTest, AFullMailboxIsSaid) {
     for (int i = 0; i < 256; ++i) {
       ++open;
       auto request = other.Get<Counter>("x", {.deadline = absl::Seconds(3)}).addRequest();
-      tasks_.add(request.send().then([&](auto&&) { --open; }, [&](kj::Exception&& e) {
-        --open;
-        full += Words(e).find("mailbox of Counter/x is full") != std::string::npos;
-        last = Words(e);
-      }));
+      tasks_.add(request.send().then([&](auto&&) { --open; },
+                                     [&](kj::Exception&& e) {
+                                       --open;
+                                       full += Words(e).find("mailbox of Counter/x is full") !=
+                                               std::string::npos;
+                                       last = Words(e);
+                                     }));
     }
   }
   ASSERT_TRUE(cluster_->RunUntil([&] { return open == 0; }, absl::Seconds(20)));
