@@ -45,6 +45,7 @@ class SimWorld::Impl {
   struct Place {
     SimComputer* computer;
     std::unique_ptr<SimDisk> disk;
+    SimStorage storage = SimStorage::kDisk;
     std::vector<kj::Own<SimProcess>> processes;  // The last is the present one.
     std::vector<kj::Own<SimMachine>> machines;
     kj::Maybe<kj::Function<void()>> destroy;
@@ -83,11 +84,15 @@ class SimWorld::Impl {
     uint64_t id = ++last_process_;
     auto process = kj::heap<SimProcess>(schedule_, *place.computer, id,
                                         root_.Fork(absl::StrCat(place.computer->name, "#", id)));
-    auto directory = place.disk->Open(*process);
-    KJ_REQUIRE(directory.ok(), directory.status().ToString().c_str());
+    kj::Own<DataDirectory> directory;
+    if (place.storage == SimStorage::kDisk) {
+      auto opened = place.disk->Open(*process);
+      KJ_REQUIRE(opened.ok(), opened.status().ToString().c_str());
+      directory = kj::mv(*opened);
+    }
     place.computer->powered = true;
     place.computer->process = process.get();
-    auto machine = kj::heap<SimMachine>(*process, fabric_, exits_, log_, kj::mv(*directory));
+    auto machine = kj::heap<SimMachine>(*process, fabric_, exits_, log_, kj::mv(directory));
     place.processes.push_back(kj::mv(process));
     place.machines.push_back(kj::mv(machine));
     return *place.machines.back();
@@ -115,6 +120,7 @@ class SimWorld::Impl {
   bool Step(int64_t limit) {
     if (!schedule_.RunNext(limit)) return false;
     Drain();
+    KJ_IF_MAYBE (step, on_step_) (*step)();
     return true;
   }
   void Drain() {
@@ -133,6 +139,7 @@ class SimWorld::Impl {
   SimFabric fabric_;
   internal::SimExits exits_;
   uint64_t last_process_ = 0;
+  kj::Maybe<kj::Function<void()>> on_step_;
   std::map<std::string, Place, std::less<>> places_;
 };
 
@@ -140,11 +147,12 @@ SimWorld::SimWorld(uint64_t seed, SimOptions options)
     : impl_(std::make_unique<Impl>(seed, options)) {}
 SimWorld::~SimWorld() noexcept(false) {}
 
-Machine& SimWorld::AddMachine(std::string_view name) {
+Machine& SimWorld::AddMachine(std::string_view name, SimStorage storage) {
   KJ_REQUIRE(!impl_->places_.contains(name), "there is one of that name",
              std::string(name).c_str());
   auto& place = impl_->places_[std::string(name)];
   place.computer = &impl_->fabric_.AddComputer(name);
+  place.storage = storage;
   place.disk = std::make_unique<SimDisk>(
       std::string(name), impl_->root_.Fork(absl::StrCat("disk ", std::string(name))));
   return impl_->Start(place);
@@ -179,6 +187,8 @@ bool SimWorld::RunUntil(kj::Function<bool()> done, absl::Duration limit) {
   }
   return true;
 }
+
+void SimWorld::OnStep(kj::Maybe<kj::Function<void()>> step) { impl_->on_step_ = kj::mv(step); }
 
 kj::WaitScope& SimWorld::scope() { return impl_->scope_; }
 

@@ -35,6 +35,7 @@
 namespace troupe {
 
 enum class SimDiskAfter { kKeep, kErase };
+enum class SimStorage { kDisk, kNone };
 enum class SimPause {
   kProcess,  // As by SIGSTOP: the kernel goes on.
   kComputer  // As of a virtual machine: peers see silence.
@@ -60,7 +61,8 @@ class SimWorld {
   SimWorld(const SimWorld&) = delete;
   SimWorld& operator=(const SimWorld&) = delete;
 
-  Machine& AddMachine(std::string_view name);
+  // Without storage, its data_directory() is null.
+  Machine& AddMachine(std::string_view name, SimStorage storage = SimStorage::kDisk);
   Machine& machine(std::string_view name);  // Its present or last run.
   bool alive(std::string_view name);
   std::string Ip(std::string_view name);
@@ -74,6 +76,9 @@ class SimWorld {
   void RunFor(absl::Duration duration);
   // Until `done`, asked after every event; false when `limit` has passed without.
   bool RunUntil(kj::Function<bool()> done, absl::Duration limit);
+  // Runs after every event of the runs above, when the loop is idle; null: nothing. Must not make
+  // time pass.
+  void OnStep(kj::Maybe<kj::Function<void()>> step);
   // For promise.wait(); fails when nothing will ever happen.
   kj::WaitScope& scope();
   // Runs a step of a test's script at that time.

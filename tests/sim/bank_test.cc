@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "account.h"
-#include "cluster.h"
 #include "troupe/rpc/status.h"
+#include "troupe/sim/cluster.h"
 
 namespace troupe {
 namespace {
@@ -22,7 +22,7 @@ class BankTest : public ::testing::TestWithParam<uint64_t> {
     uint64_t balance = 0;
     uint64_t pending = 0;
   };
-  Sums Read(Cluster& cluster, Client& client) {
+  Sums Read(sim::Cluster& cluster, Client& client) {
     Sums sums;
     for (int i = 0; i < kAccounts; ++i) {
       cluster.Await(client.Get<Account>(Name(static_cast<uint64_t>(i)))
@@ -53,7 +53,7 @@ class BankTest : public ::testing::TestWithParam<uint64_t> {
 
 TEST_P(BankTest, TransfersAreWholeThoughNodesAndTheAskingClientDie) {
   Random random(GetParam());
-  Cluster cluster(GetParam(), {"a", "b", "c"}, registry_);
+  sim::Cluster cluster({.seed = GetParam()}, registry_);
   auto& teller = cluster.AddClient("teller");
   ASSERT_TRUE(cluster.Settle()) << cluster.Describe();
   for (uint64_t i = 0; i < kAccounts; ++i) {

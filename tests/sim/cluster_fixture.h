@@ -5,9 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cluster.h"
 #include "counter.h"
 #include "troupe/rpc/status.h"
+#include "troupe/sim/cluster.h"
 
 namespace troupe {
 
@@ -15,13 +15,11 @@ class ClusterFixture : public ::testing::TestWithParam<uint64_t> {
  protected:
   ClusterFixture() { registry_.Host<CounterActor>(); }
 
-  Cluster::Options Options() {
-    Cluster::Options options;
-    return options;
-  }
+  sim::ClusterOptions Options() { return {.seed = GetParam()}; }
   void Start(std::vector<std::string> names) { Start(std::move(names), Options()); }
-  void Start(std::vector<std::string> names, Cluster::Options options) {
-    cluster_ = std::make_unique<Cluster>(GetParam(), std::move(names), registry_, options);
+  void Start(std::vector<std::string> names, sim::ClusterOptions options) {
+    options.nodes = std::move(names);
+    cluster_ = std::make_unique<sim::Cluster>(options, registry_);
     client_ = &cluster_->AddClient("client");
     ASSERT_TRUE(cluster_->Settle()) << cluster_->Describe();
   }
@@ -97,7 +95,7 @@ class ClusterFixture : public ::testing::TestWithParam<uint64_t> {
     void taskFailed(kj::Exception&& e) override { ADD_FAILURE() << Words(e); }
   } errors_;
   Registry registry_;
-  std::unique_ptr<Cluster> cluster_;
+  std::unique_ptr<sim::Cluster> cluster_;
   Client* client_ = nullptr;
   // Destroyed first: the promises live on the cluster's loop.
   struct LateTasks {

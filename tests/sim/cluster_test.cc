@@ -107,7 +107,8 @@ TEST_P(ClusterTest, ACallWhoseParametersAreNoMessageDoesNotHoldUpItsActor) {
   Start({"a"});
   EXPECT_EQ(Add("x"), 1u);
   auto words = kj::heapArray<capnp::word>(1);
-  std::memset(words.begin(), 0x7f, sizeof(capnp::word));  // A table of segments that is cut off.
+  std::memset(static_cast<void*>(words.begin()), 0x7f,
+              sizeof(capnp::word));  // A table of segments that is cut off.
   CallOptions brief;
   brief.deadline = absl::Seconds(1);
   auto sent = client_->Origin()->Call(CounterId("x"), capnp::typeId<Counter>(), 0,
@@ -297,7 +298,9 @@ TEST_P(ClusterTest, AFullMailboxIsSaid) {
 
 TEST_P(ClusterTest, AnUnknownActorTypeIsSaid) {
   Registry empty;
-  cluster_ = std::make_unique<Cluster>(GetParam(), std::vector<std::string>{"a"}, empty);
+  auto options = Options();
+  options.nodes = {"a"};
+  cluster_ = std::make_unique<sim::Cluster>(options, empty);
   client_ = &cluster_->AddClient("client");
   ASSERT_TRUE(cluster_->Settle());
   auto request = client_->Get<Counter>("x").addRequest();

@@ -1,0 +1,232 @@
+#include "troupe/sim/cluster.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "kj/debug.h"
+
+namespace troupe::sim {
+
+Cluster::Cluster(ClusterOptions options, const Registry& registry)
+    : world_(options.seed, options.world),
+      registry_(registry),
+      options_(std::move(options)),
+      names_(options_.nodes) {
+  for (const auto& name : names_) {
+    AddMachine(name);
+    seeds_.push_back(AddressOf(name));
+  }
+  for (const auto& name : names_) StartNode(name);
+}
+
+Cluster::~Cluster() {
+  world_.OnStep(nullptr);
+  clients_.clear();
+  leaving_.clear();
+  nodes_.clear();
+}
+
+void Cluster::AddMachine(const std::string& name) {
+  world_.AddMachine(name, options_.diskless.contains(name) ? SimStorage::kNone : SimStorage::kDisk);
+}
+
+void Cluster::StartNode(const std::string& name) {
+  NodeOptions options = options_.node;
+  options.workers = options_.workers;
+  options.membership.node = name;
+  options.membership.listen = AddressOf(name);
+  options.membership.seeds = seeds_;
+  options.membership.expect = static_cast<uint32_t>(options_.nodes.size());
+  options.membership.config = options_.config;
+  if (auto zone = options_.zones.find(name); zone != options_.zones.end()) {
+    options.membership.zone = zone->second;
+  }
+  auto node = std::make_unique<Node>(world_.machine(name), registry_, options);
+  world_.OnDestroy(name, [this, name] { NodeGone(name); });
+  auto started = node->Start();
+  KJ_REQUIRE(started.ok(), std::string(started.message()).c_str());
+  nodes_[name] = std::move(node);
+  ++runs_[name];
+}
+
+void Cluster::NodeGone(const std::string& name) {
+  leaving_.erase(name);
+  nodes_.erase(name);
+}
+
+// ---- Time
+
+bool Cluster::RunUntil(std::function<bool()> done, absl::Duration limit) {
+  return world_.RunUntil([&done] { return done(); }, limit);
+}
+
+bool Cluster::Settle(absl::Duration limit) {
+  return RunUntil([this] { return settled(); }, limit);
+}
+
+bool Cluster::settled() {
+  SharedMap newest = NewestMap();
+  if (!newest || !leaving_.empty()) return false;
+  size_t up = 0;
+  for (const auto& [name, node] : nodes_) {
+    if (paused(name)) continue;
+    auto map = node->membership().map();
+    if (!node->ready() || !map || map->version != newest->version) return false;
+  }
+  for (const auto& node : newest->nodes) up += node.state == NodeState::kUp;
+  if (up != nodes_.size() - paused_.size()) return false;
+  const size_t wanted = std::min<size_t>(newest->config.replicas, up);
+  return std::all_of(newest->shards.begin(), newest->shards.end(), [&](const ShardEntry& shard) {
+    if (shard.state == ShardState::kLost) return true;
+    const auto live = static_cast<size_t>(std::count_if(
+        shard.isr.begin(), shard.isr.end(), [&](CopyId copy) { return newest->IsUp(copy); }));
+    return shard.state == ShardState::kActive && live >= wanted;
+  });
+}
+
+void Cluster::OnStep(kj::Function<void()> step, absl::Duration every) {
+  absl::Time next = world_.Now();
+  kj::Function<void()> paced = [this, step = kj::mv(step), every, next]() mutable {
+    const absl::Time now = world_.Now();
+    if (now < next) return;
+    next = now + every;
+    step();
+  };
+  world_.OnStep(kj::mv(paced));
+}
+
+// ---- What is seen
+
+SharedMap Cluster::NewestMap() {
+  SharedMap newest;
+  for (const auto& [name, node] : nodes_) {
+    auto map = node->membership().map();
+    if (map && (!newest || map->version > newest->version)) newest = map;
+  }
+  return newest;
+}
+
+std::string Cluster::Coordinator() {
+  for (const auto& [name, node] : nodes_) {
+    auto coordinator = node->membership().coordinator();
+    if (!paused(name) && !coordinator.empty()) return coordinator;
+  }
+  return "";
+}
+
+std::string Cluster::PrimaryOf(const ActorId& actor) {
+  auto map = NewestMap();
+  if (!map) return "";
+  const auto& shard = map->shards[ShardOf(actor, map->config.shards)];
+  const auto* node = map->FindBoot(shard.primary);
+  return node == nullptr ? "" : node->name;
+}
+
+std::string Cluster::Describe() {
+  auto map = NewestMap();
+  if (!map) return "no map";
+  std::string out = absl::StrCat("map ", map->version, ", pending voters ", map->pending.size());
+  for (const auto& node : map->nodes) {
+    absl::StrAppend(&out, "; ", node.name, " boot ", node.boot, " state ",
+                    static_cast<int>(node.state));
+  }
+  for (const auto& [name, node] : nodes_) {
+    auto seen = node->membership().map();
+    absl::StrAppend(&out, "; ", name, paused(name) ? " paused" : "", " ready ", node->ready(),
+                    " map ", seen ? seen->version : 0);
+  }
+  for (size_t i = 0; i < map->shards.size(); ++i) {
+    const auto& shard = map->shards[i];
+    absl::StrAppend(&out, "\n  shard ", i, " state ", static_cast<int>(shard.state), " epoch ",
+                    shard.epoch, " primary ", shard.primary, " isr {",
+                    absl::StrJoin(shard.isr, ","), "} elr {", absl::StrJoin(shard.elr, ","),
+                    "} learners {", absl::StrJoin(shard.learners, ","), "}");
+  }
+  return out;
+}
+
+// ---- Faults
+
+void Cluster::Kill(const std::string& name, SimDiskAfter disk) {
+  paused_.erase(name);
+  world_.Kill(name, disk);
+}
+
+void Cluster::PowerOff(const std::string& name, SimDiskAfter disk) {
+  paused_.erase(name);
+  world_.PowerOff(name, disk);
+}
+
+void Cluster::Restart(const std::string& name) {
+  world_.Restart(name);
+  StartNode(name);
+}
+
+void Cluster::Pause(const std::string& name, SimPause what) {
+  if (!has(name)) return;
+  paused_.insert(name);
+  world_.Pause(name, what);
+}
+
+void Cluster::Resume(const std::string& name) {
+  paused_.erase(name);
+  world_.Resume(name);
+}
+
+void Cluster::Partition(const std::vector<std::vector<std::string>>& groups) {
+  for (size_t i = 0; i < groups.size(); ++i) {
+    for (size_t j = i + 1; j < groups.size(); ++j) {
+      for (const auto& a : groups[i]) {
+        for (const auto& b : groups[j]) world_.Cut(a, b);
+      }
+    }
+  }
+}
+
+// ---- Changes that an operator makes
+
+void Cluster::Add(const std::string& name) {
+  AddMachine(name);
+  names_.push_back(name);
+  StartNode(name);
+}
+
+void Cluster::Leave(const std::string& name, absl::Duration limit) {
+  KJ_REQUIRE(has(name), "no process lives there", name.c_str());
+  if (leaving(name)) return;
+  auto& node = *nodes_.at(name);
+  auto ended = [this, name] {
+    // A fault must not come out of the node's own promise.
+    world_.After(absl::ZeroDuration(), [this, name, run = runs_[name]] {
+      if (runs_[name] == run && leaving(name)) EndAfterLeaving(name);
+    });
+  };
+  leaving_.emplace(name, node.Drain(limit)
+                             .then(ended, [ended](kj::Exception&&) { ended(); })
+                             .eagerlyEvaluate(nullptr));
+}
+
+void Cluster::EndAfterLeaving(const std::string& name) {
+  Kill(name, SimDiskAfter::kErase);
+  std::erase(names_, name);
+}
+
+// ---- Clients
+
+Client& Cluster::AddClient(const std::string& name) {
+  auto& machine = world_.AddMachine(name);
+  ClientOptions options;
+  options.nodes = seeds_;
+  options.name = name;
+  options.cluster_name = options_.node.membership.cluster_name;
+  return *(clients_[name] = std::make_unique<Client>(machine.control(), options));
+}
+
+void Cluster::RemoveClient(const std::string& name) {
+  world_.OnDestroy(name, [this, name] { clients_.erase(name); });
+  world_.Kill(name, SimDiskAfter::kErase);
+}
+
+}  // namespace troupe::sim
