@@ -67,7 +67,10 @@ class Activation::Context final : public capnp::CallContextHook, public kj::Refc
   }
   kj::Own<capnp::CallContextHook> addRef() override { return kj::addRef(*this); }
 
-  Payload TakeResults() { return Payload::Of(results_); }
+  Payload TakeResults() {
+    (void)results_.getRoot<capnp::AnyPointer>();  // A method need not touch what it returns.
+    return Payload::Of(results_);
+  }
 
  private:
   Payload params_;
@@ -220,8 +223,12 @@ kj::Maybe<kj::Exception> Activation::SaveState() {
     actor_->SaveState(message);
     auto bytes = ToBytes(message);
     if (bytes == *last_saved_) return;
-    KJ_REQUIRE(bytes.size() <= kStateBytesMax, "the state of the actor is too large",
-               id_.ToString(), bytes.size(), kStateBytesMax);
+    if (bytes.size() > kStateBytesMax) {
+      kj::throwRecoverableException(Failed(absl::StrCat(
+          "the state of ", type_.name, "/", id_.key, " would be ", bytes.size(), " bytes; at most ",
+          kStateBytesMax, " can be kept, so the turn has been undone")));
+      return;
+    }
     last_saved_ = std::make_shared<const std::string>(std::move(bytes));
     state_moved_ = true;
   });
@@ -330,7 +337,9 @@ void Activation::AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& rec
       break;
     case RecordStatus::kTooLarge:
       outcome.emplace<kj::Exception>(Failed(absl::StrCat(
-          "ResultGone: ", Describe(*call), " was done, but its result was too large to be kept")));
+          "ResultGone: ", Describe(*call),
+          " was answered, but the answer is not kept: it was over ", kRecordResultBytesMax,
+          " bytes, or the actor has over ", kRecordResultsBytesMax, " bytes of younger ones")));
       break;
     case RecordStatus::kBegun:
       outcome.emplace<kj::Exception>(Failed(

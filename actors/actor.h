@@ -95,7 +95,11 @@ class ActorBase {
   void Attach(ActorContext& context) { context_ = &context; }
 
  protected:
-  ActorContext& context() { return *context_; }
+  // Not in the constructor: the object has no name yet.
+  ActorContext& context() {
+    KJ_REQUIRE(context_ != nullptr, "an actor has no context in its constructor");
+    return *context_;
+  }
 
  private:
   ActorContext* context_ = nullptr;
@@ -112,6 +116,12 @@ class Actor : public Interface::Server, public ActorBase {
   // Takes the state on; called once, before the first turn, if there is one. What it throws is the
   // answer to the calls that needed the actor; nothing stored is lost.
   virtual void Load(typename State::Reader in) = 0;
+
+  // A ref to this actor, as for anybody else: its calls enter the mailbox. One that the calling
+  // turn waits for is a call cycle, and fails. Not in the constructor.
+  typename Interface::Client thisCap() {
+    return context().template Get<Interface>(context().key());
+  }
 
  private:
   capnp::Capability::Server& server() final { return *this; }

@@ -1,10 +1,18 @@
 #include "troupe/actors/call_record.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "absl/strings/str_cat.h"
 
 namespace troupe {
+namespace {
+
+// A table may come back over the bound at once; looking for the oldest results is not for each
+// call.
+constexpr size_t Relieved(size_t bound) { return bound / 4 * 3; }
+
+}  // namespace
 
 RecordLookup RecordTable::Judge(const CallRecord* record, uint64_t argument_hash) {
   using Kind = RecordLookup::Kind;
@@ -45,20 +53,79 @@ RecordTable::Client& RecordTable::Touch(absl::Time now, const Id128& id) {
 
 RecordTable::Caller& RecordTable::Touch(const ActorId& id) {
   moved_callers_[id];
-  return callers_[id];
+  auto [it, fresh] = callers_.try_emplace(id);
+  if (fresh) key_bytes_ += id.key.size();
+  return it->second;
+}
+
+void RecordTable::Uncount(const CallRecord& record) {
+  --record_count_;
+  result_bytes_ -= record.result->size();
+}
+
+template <typename Id>
+void RecordTable::Put(std::map<Id, CallRecord>& records, const Id& id, CallRecord record) {
+  result_bytes_ += record.result->size();
+  auto [it, fresh] = records.try_emplace(id);
+  if (fresh) {
+    ++record_count_;
+  } else {
+    result_bytes_ -= it->second.result->size();
+  }
+  it->second = std::move(record);
+}
+
+// What is forgotten first has waited longest for its caller to say that it has the answer.
+void RecordTable::BoundResults(const CallRecord& newest) {
+  auto bound = [this] {
+    const size_t rest = std::min(encoded_bytes() - result_bytes_, kRecordTableBytesMax);
+    return std::min(kRecordResultsBytesMax, kRecordTableBytesMax - rest);
+  };
+  if (result_bytes_ <= bound()) return;
+  std::vector<std::pair<CallRecord*, std::function<void()>>> oldest;
+  for (auto& [id, client] : clients_) {
+    for (auto& [sequence, record] : client.records) {
+      if (record.result->empty() || &record == &newest) continue;
+      oldest.push_back({&record, [this, &id = id, &sequence = sequence] {
+                          moved_clients_[id].insert(sequence);
+                        }});
+    }
+  }
+  for (auto& [id, caller] : callers_) {
+    for (auto& [call, record] : caller.records) {
+      if (record.result->empty() || &record == &newest) continue;
+      oldest.push_back(
+          {&record, [this, &id = id, &call = call] { moved_callers_[id].insert(call); }});
+    }
+  }
+  std::stable_sort(oldest.begin(), oldest.end(), [](const auto& a, const auto& b) {
+    return a.first->answered < b.first->answered;
+  });
+  static const auto kGone = std::make_shared<const std::string>();
+  const size_t wanted = Relieved(bound());
+  for (auto& [record, mark_moved] : oldest) {
+    if (result_bytes_ <= wanted) return;
+    result_bytes_ -= record->result->size();
+    record->result = kGone;
+    record->status = RecordStatus::kTooLarge;
+    mark_moved();
+  }
 }
 
 void RecordTable::DropBelow(Client& client, uint64_t floor) {
   client.floor = std::max(client.floor, floor);
   auto end = client.records.lower_bound(client.floor);
-  record_count_ -= static_cast<size_t>(std::distance(client.records.begin(), end));
+  for (auto it = client.records.begin(); it != end; ++it) Uncount(it->second);
   client.records.erase(client.records.begin(), end);
 }
 
 void RecordTable::DropBelow(Caller& caller, uint64_t mark) {
   caller.mark = std::max(caller.mark, mark);
-  record_count_ -= std::erase_if(caller.records, [&](const auto& record) {
-    return !(record.second.turn & kPerhapsUndone) && record.second.turn < caller.mark;
+  std::erase_if(caller.records, [&](const auto& entry) {
+    const CallRecord& record = entry.second;
+    const bool settled = !(record.turn & kPerhapsUndone) && record.turn < caller.mark;
+    if (settled) Uncount(record);
+    return settled;
   });
 }
 
@@ -119,16 +186,17 @@ void RecordTable::Add(absl::Time now, const CallId& call, uint64_t argument_hash
   if (const auto* c = std::get_if<ClientCall>(&call)) {
     Client& client = Touch(now, c->client);
     if (c->sequence < client.floor) return;  // Given up by its caller while it ran.
-    record_count_ += client.records.insert_or_assign(c->sequence, std::move(record)).second;
+    Put(client.records, c->sequence, std::move(record));
     moved_clients_[c->client].insert(c->sequence);
-    return;
+    return BoundResults(client.records.at(c->sequence));
   }
   const auto& a = std::get<ActorCall>(call);
   Caller& caller = Touch(a.caller);
   if (a.lineage == caller.lineage && a.turn < caller.mark) return;
   record.turn = a.turn;
-  record_count_ += caller.records.insert_or_assign(a.id, std::move(record)).second;
+  Put(caller.records, a.id, std::move(record));
   moved_callers_[a.caller].insert(a.id);
+  BoundResults(caller.records.at(a.id));
 }
 
 void RecordTable::Age(absl::Time now) {
@@ -150,10 +218,13 @@ void RecordTable::Age(absl::Time now) {
     }
   }
   for (auto& [id, caller] : callers_) {
-    record_count_ -= std::erase_if(caller.records, [&caller = caller, now](const auto& entry) {
+    std::erase_if(caller.records, [this, &caller = caller, now](const auto& entry) {
       const CallRecord& record = entry.second;
-      return (record.turn & kPerhapsUndone) && (record.turn & ~kPerhapsUndone) < caller.mark &&
-             record.answered + kRecordAge <= now;
+      const bool over = (record.turn & kPerhapsUndone) &&
+                        (record.turn & ~kPerhapsUndone) < caller.mark &&
+                        record.answered + kRecordAge <= now;
+      if (over) Uncount(record);
+      return over;
     });
   }
 }
@@ -174,85 +245,32 @@ absl::Time RecordTable::NextAging() const {
   return next;
 }
 
-RecordChanges RecordTable::Whole() const {
-  RecordChanges out;
-  out.whole = true;
-  for (const auto& [id, client] : clients_) {
-    out.clients.push_back(
-        {id, client.floor, client.moved, false, {client.records.begin(), client.records.end()}});
-  }
-  for (const auto& [id, caller] : callers_) {
-    out.callers.push_back({id,
-                           caller.lineage,
-                           caller.epoch,
-                           caller.mark,
-                           {caller.records.begin(), caller.records.end()}});
-  }
-  return out;
-}
-
-void RecordTable::ForgetChanges() {
-  moved_clients_.clear();
-  moved_callers_.clear();
-}
-
-RecordChanges RecordTable::TakeWhole() {
-  ForgetChanges();
-  return Whole();
-}
-
-RecordChanges RecordTable::TakeChanges() {
-  RecordChanges out;
-  for (const auto& [id, sequences] : moved_clients_) {
-    RecordChanges::Client& change = out.clients.emplace_back();
-    change.client = id;
-    auto client = clients_.find(id);
-    change.dropped = client == clients_.end();
-    if (change.dropped) continue;
-    change.floor = client->second.floor;
-    change.moved = client->second.moved;
-    for (uint64_t sequence : sequences) {
-      auto record = client->second.records.find(sequence);
-      if (record != client->second.records.end()) change.records.push_back(*record);
-    }
-  }
-  for (const auto& [id, ids] : moved_callers_) {
-    const Caller& caller = callers_[id];
-    RecordChanges::Caller& change = out.callers.emplace_back(
-        RecordChanges::Caller{id, caller.lineage, caller.epoch, caller.mark, {}});
-    for (const Id128& call : ids) {
-      auto record = caller.records.find(call);
-      if (record != caller.records.end()) change.records.push_back(*record);
-    }
-  }
-  ForgetChanges();
-  return out;
-}
-
 void RecordTable::Replay(const RecordChanges& changes) {
   if (changes.whole) *this = RecordTable();
   for (const RecordChanges::Client& change : changes.clients) {
     if (change.dropped) {
       auto gone = clients_.find(change.client);
       if (gone == clients_.end()) continue;
-      record_count_ -= gone->second.records.size();
+      for (const auto& [sequence, record] : gone->second.records) Uncount(record);
       clients_.erase(gone);
       continue;
     }
     Client& client = clients_[change.client];
     client.moved = std::max(client.moved, change.moved);
     for (const auto& [sequence, record] : change.records) {
-      record_count_ += client.records.insert_or_assign(sequence, record).second;
+      Put(client.records, sequence, record);
     }
     DropBelow(client, change.floor);
   }
   for (const RecordChanges::Caller& change : changes.callers) {
-    Caller& caller = callers_[change.caller];
+    auto [it, fresh] = callers_.try_emplace(change.caller);
+    if (fresh) key_bytes_ += change.caller.key.size();
+    Caller& caller = it->second;
     caller.lineage = change.lineage;
     caller.epoch = change.epoch;
     caller.mark = change.mark;  // May fall with a new lineage.
     for (const auto& [id, record] : change.records) {
-      record_count_ += caller.records.insert_or_assign(id, record).second;
+      Put(caller.records, id, record);
     }
     DropBelow(caller, change.mark);
   }

@@ -30,6 +30,10 @@ inline constexpr absl::Duration kRecordAge = absl::Minutes(10);   // Twice that,
 inline constexpr size_t kRecordsMax = 16384;
 inline constexpr size_t kRecordOriginsMax = 4096;          // Clients, and calling actors.
 inline constexpr size_t kRecordResultBytesMax = 64 << 10;  // Larger: kTooLarge.
+// Of one actor's table: results, and all as it is encoded. With the largest state it fits a frame.
+// Beyond either the oldest results are forgotten, down to three quarters of what they may take.
+inline constexpr size_t kRecordResultsBytesMax = 4 << 20;
+inline constexpr size_t kRecordTableBytesMax = 7 << 20;
 
 // Set in the turn of a record that an earlier epoch of the calling actor left behind: the turn was
 // perhaps undone, and its number used again. The mark alone does not drop such a record; it must
@@ -55,7 +59,8 @@ using CallId = std::variant<ClientCall, ActorCall>;
 enum class RecordStatus : uint8_t {
   kOk,
   kError,
-  kTooLarge,  // Done, but the result was over kRecordResultBytesMax: a retry gets ResultGone.
+  kTooLarge,  // Answered, but the result is not kept: it was over kRecordResultBytesMax, or the
+              // table's results were over their bound. A retry gets ResultGone.
   kBegun,     // A snapshot was taken in mid-call (P6.8); replaced by one of the others.
 };
 
@@ -101,6 +106,12 @@ struct RecordChanges {
   std::vector<Caller> callers;
 
   bool empty() const { return !whole && clients.empty() && callers.empty(); }
+  size_t bytes() const;  // No less than what they are when encoded.
+
+  // Appends what changed later.
+  void Append(RecordChanges&& later);
+  // Drops what later changes have overwritten; then what is left is no larger than the table.
+  void Compact();
 };
 
 class RecordTable {
@@ -140,6 +151,8 @@ class RecordTable {
   void Replay(const RecordChanges& changes);
 
   size_t record_count() const { return record_count_; }
+  size_t result_bytes() const { return result_bytes_; }
+  size_t encoded_bytes() const;  // At most, of the whole table.
   bool empty() const { return clients_.empty() && callers_.empty(); }
   // The earliest moment at which Age() has something to do.
   absl::Time NextAging() const;
@@ -161,11 +174,17 @@ class RecordTable {
   Caller& Touch(const ActorId& caller);
   void DropBelow(Client& client, uint64_t floor);
   void DropBelow(Caller& caller, uint64_t mark);
+  template <typename Id>
+  void Put(std::map<Id, CallRecord>& records, const Id& id, CallRecord record);
+  void Uncount(const CallRecord& record);
+  void BoundResults(const CallRecord& newest);
   static RecordLookup Judge(const CallRecord* record, uint64_t argument_hash);
 
   std::map<Id128, Client> clients_;
   std::map<ActorId, Caller> callers_;
   size_t record_count_ = 0;
+  size_t result_bytes_ = 0;
+  size_t key_bytes_ = 0;  // Of callers_.
   // What moved since the last Take: who, and which records of theirs.
   std::map<Id128, std::set<uint64_t>> moved_clients_;
   std::map<ActorId, std::set<Id128>> moved_callers_;

@@ -16,13 +16,15 @@ void HeldAnswers::Stage(const ActorId& actor, ActorChange change) {
     // Two images of one actor between cuts: the newer state, and both changes of the records.
     ActorChange& older = *dirty.staged;
     if (change.state == nullptr) change.state = older.state;
-    if (!change.records.whole) {
-      RecordChanges merged = std::move(older.records);
-      auto& more = change.records;
-      merged.clients.insert(merged.clients.end(), more.clients.begin(), more.clients.end());
-      merged.callers.insert(merged.callers.end(), more.callers.begin(), more.callers.end());
-      change.records = std::move(merged);
+    dirty.record_bytes += change.records.bytes();
+    older.records.Append(std::move(change.records));
+    change.records = std::move(older.records);
+    if (dirty.record_bytes > kRecordTableBytesMax) {
+      change.records.Compact();
+      dirty.record_bytes = change.records.bytes();
     }
+  } else {
+    dirty.record_bytes = change.records.bytes();
   }
   dirty.staged = std::move(change);
   dirty.live = false;
@@ -66,7 +68,8 @@ std::vector<std::pair<ActorId, ActorChange>> HeldAnswers::Cut(ActorSource& sourc
     }
     if (change.has_value()) {
       for (const Held& held : covered) waiting_.emplace(seq, held);
-      bytes += 256 + (change->state == nullptr ? 0 : change->state->size());
+      bytes += 256 + change->records.bytes();
+      bytes += change->state == nullptr ? 0 : change->state->size();
       out.emplace_back(actor, std::move(*change));
     }
     if (dirty.live || dirty.staged.has_value()) {

@@ -47,6 +47,7 @@ class HeldAnswers {
     bool live = false;                  // Changed since the staged image, or since the last batch.
     std::vector<Held> for_live;         // Wait for the image after the staged one.
     std::optional<ActorChange> staged;  // To be in the next batch.
+    size_t record_bytes = 0;            // Of the staged change.
     std::vector<Held> for_staged;
   };
   Dirty& Slot(const ActorId& actor);

@@ -35,16 +35,7 @@ std::string DescribeBody(const Report& report) {
 }  // namespace
 
 size_t ActorUpdate::bytes() const {
-  size_t bytes = 96 + actor.key.size() + (state == nullptr ? 0 : state->size());
-  for (const auto& client : records.clients) {
-    bytes += 48;
-    for (const auto& [sequence, record] : client.records) bytes += 48 + record.result->size();
-  }
-  for (const auto& caller : records.callers) {
-    bytes += 64 + caller.caller.key.size();
-    for (const auto& [id, record] : caller.records) bytes += 64 + record.result->size();
-  }
-  return bytes;
+  return 128 + actor.key.size() + (state == nullptr ? 0 : state->size()) + records.bytes();
 }
 
 std::string Describe(const ReplicaMessage& message) {

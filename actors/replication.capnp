@@ -147,7 +147,7 @@ struct Records {
   enum Status {
     ok @0;
     error @1;
-    tooLarge @2;  # Done; the result was not kept.
+    tooLarge @2;  # Answered; the result is not kept.
     begun @3;     # A snapshot was taken in mid-call.
   }
 }

@@ -422,8 +422,10 @@ void Worker::SendFrame(Link& link, std::vector<ReplicaMessage>& messages, uint64
   // The last of several frames carries the number, so its answer covers all.
   for (size_t begin = 0; begin < messages.size() || begin == 0;) {
     size_t end = begin, bytes = 0;
-    while (end < messages.size() && (end == begin || bytes < kReplicaFrameBytes)) {
-      bytes += BytesOf(messages[end++]);
+    while (end < messages.size()) {
+      bytes += BytesOf(messages[end]);
+      if (end > begin && bytes > kReplicaFrameBytes) break;
+      ++end;
     }
     const bool last = end == messages.size();
     capnp::MallocMessageBuilder message;

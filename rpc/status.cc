@@ -11,6 +11,20 @@ kj::Exception Make(Type type, std::string_view text) {
   return kj::Exception(type, "troupe", 0, kj::heapString(text.data(), text.size()));
 }
 
+constexpr std::string_view kEllipsis = "\u2026";
+
+// No character of UTF-8 is cut in two.
+void Bound(std::string& text) {
+  if (text.size() <= kFailureTextBytesMax) return;
+  size_t end = kFailureTextBytesMax - kEllipsis.size();
+  auto continues = [&text](size_t at) {
+    return (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80;
+  };
+  for (int i = 0; i < 3 && continues(end); ++i) --end;
+  text.resize(end);
+  text += kEllipsis;
+}
+
 }  // namespace
 
 std::string Words(const kj::Exception& exception) {
@@ -51,7 +65,8 @@ kj::Exception ToException(const absl::Status& status) {
 }
 
 void EncodeFailure(const kj::Exception& exception, wire::Failure::Builder out) {
-  const std::string words = Words(exception);
+  std::string words = Words(exception);
+  Bound(words);
   out.setText(kj::StringPtr(words.c_str(), words.size()));
   switch (exception.getType()) {
     case Type::FAILED:

@@ -5,6 +5,7 @@
 // UNIMPLEMENTED give up, FAILED report.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -14,12 +15,15 @@
 
 namespace troupe {
 
+inline constexpr size_t kFailureTextBytesMax = 4 << 10;  // Of an error that travels or is kept.
+
 // The words of a kj::Exception without file, line and context: what a user should read.
 std::string Words(const kj::Exception& exception);
 
 absl::Status ToStatus(const kj::Exception& exception);
 kj::Exception ToException(const absl::Status& status);
 
+// A text over the limit is cut, between characters, and ends in "…".
 void EncodeFailure(const kj::Exception& exception, wire::Failure::Builder out);
 kj::Exception DecodeFailure(wire::Failure::Reader in);
 

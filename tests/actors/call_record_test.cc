@@ -80,6 +80,69 @@ TEST(RecordTable, RemembersThatATooLargeResultWasDone) {
   EXPECT_TRUE(record->result->empty());
 }
 
+TEST(RecordTable, ForgetsTheOldestResultsBeyondItsBytesButNotThatTheyWereDone) {
+  RecordTable table;
+  const uint64_t many = 3 * kRecordResultsBytesMax / kRecordResultBytesMax;
+  for (uint64_t i = 1; i <= many; ++i) {
+    Answer(table, Client(i), kStart + absl::Seconds(i), std::string(kRecordResultBytesMax, 'x'));
+    ASSERT_LE(table.result_bytes(), kRecordResultsBytesMax);
+    ASSERT_EQ(table.Lookup(Client(i), kHash).record->status, RecordStatus::kOk) << "the newest";
+  }
+  EXPECT_EQ(table.record_count(), many);
+  EXPECT_EQ(table.Lookup(Client(1), kHash).record->status, RecordStatus::kTooLarge);
+  EXPECT_GE(table.result_bytes(), kRecordResultsBytesMax / 2);
+}
+
+TEST(RecordTable, CountsTheNamesOfItsCallersToo) {
+  RecordTable table;
+  for (uint64_t i = 0; i < kRecordOriginsMax; ++i) {
+    ActorCall call = Caller(1, i);
+    call.caller.key = std::to_string(i) + std::string(1000, 'k');
+    Answer(table, call, kStart, std::string(8000, 'x'));
+    ASSERT_LE(table.encoded_bytes(), kRecordTableBytesMax);
+  }
+  RecordTable copy;
+  copy.Replay(table.Whole());
+  EXPECT_EQ(copy.encoded_bytes(), table.encoded_bytes());
+  EXPECT_EQ(table.Whole().bytes(), table.encoded_bytes());
+}
+
+TEST(RecordTable, TellsWhichResultsItForgot) {
+  RecordTable table, copy;
+  for (uint64_t i = 1; i <= 100; ++i) {
+    Answer(table, Client(i), kStart + absl::Seconds(i), std::string(kRecordResultBytesMax, 'x'));
+    copy.Replay(table.TakeChanges());
+    ASSERT_EQ(copy.result_bytes(), table.result_bytes());
+  }
+  EXPECT_EQ(copy.Lookup(Client(1), kHash).record->status, RecordStatus::kTooLarge);
+}
+
+TEST(RecordChanges, AreTheSameWhenCompacted) {
+  RecordTable table, copy, compacted;
+  RecordChanges all;
+  auto take = [&] {
+    RecordChanges changes = table.TakeChanges();
+    copy.Replay(changes);
+    all.Append(std::move(changes));
+  };
+  for (uint64_t i = 1; i <= 40; ++i) {
+    Answer(table, Client(i, i > 10 ? i - 10 : 0), kStart + absl::Seconds(i), "client");
+    take();
+    Answer(table, Caller(i, i, i / 2, i < 30 ? 3 : 4, i < 35 ? 1 : 2), kStart, "caller");
+    take();
+  }
+  table.Age(kStart + absl::Hours(1));
+  take();
+  Answer(table, Client(60), kStart + absl::Hours(1), "back");
+  take();
+  const size_t before = all.bytes();
+  all.Compact();
+  EXPECT_LT(all.bytes(), before / 2);
+  compacted.Replay(all);
+  EXPECT_EQ(Print(compacted), Print(copy));
+  EXPECT_EQ(compacted.encoded_bytes(), copy.encoded_bytes());
+}
+
 TEST(RecordTable, ReplacesBegunByTheAnswer) {
   RecordTable table;
   table.Add(kStart, Client(4), kHash, RecordStatus::kBegun, "");

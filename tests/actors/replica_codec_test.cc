@@ -2,7 +2,9 @@
 #include "troupe/actors/replica_codec.h"
 
 #include "capnp/message.h"
+#include "capnp/serialize.h"
 #include "gtest/gtest.h"
+#include "troupe/rpc/frame_stream.h"
 
 namespace troupe {
 namespace {
@@ -86,6 +88,34 @@ TEST(ReplicaCodec, RefusesWhatIsOverItsBound) {
   large_result.records.clients[0].records[0].second.result =
       std::make_shared<const std::string>(kRecordResultBytesMax + 1, 'r');
   EXPECT_EQ(Carry(BatchOf(large_result)).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(ReplicaCodec, FitsTheLargestActorIntoAFrame) {
+  RecordTable table;
+  for (uint64_t i = 0; i + 1 < kRecordsMax; ++i) {
+    const std::string result(i % 4 * 800 + 7, 'r');
+    if (i % 2 == 0) {
+      const ClientCall call{{1, i % 8190}, i, 0};
+      table.Add(kHere, call, 77, RecordStatus::kOk, result);
+    } else {
+      ActorCall call{{6, std::to_string(i % 8190)}, 1, 2, 3, 0, {8, i}};
+      call.caller.key.resize(kKeyBytesMax - 5, 'k');
+      table.Add(kHere, call, 77, RecordStatus::kOk, result);
+    }
+  }
+  ActorUpdate image;
+  image.actor = {5, std::string(kKeyBytesMax, 'k')};
+  image.version = {7, 9};
+  image.state = std::make_shared<const std::string>(kStateBytesMax, 's');
+  image.records = table.Whole();
+  ASSERT_GT(table.encoded_bytes(), kRecordTableBytesMax / 2);
+  capnp::MallocMessageBuilder builder;
+  auto root = builder.initRoot<wire::ReplicaFrame>();
+  Encode(BatchOf(image), kHere, root.initMessages(1)[0]);
+  const size_t bytes = capnp::computeSerializedSizeInWords(builder) * sizeof(capnp::word);
+  EXPECT_LE(bytes, kFrameBytesMax);
+  EXPECT_LE(bytes, image.bytes() + (256 << 10)) << "what is counted is what is sent";
+  EXPECT_TRUE(DecodeReplicaMessage(root.asReader().getMessages()[0], kThere).ok());
 }
 
 TEST(ReplicaCodec, RefusesKindsItDoesNotKnow) {

@@ -270,6 +270,60 @@ TEST_P(ClusterTest, AResultThatIsTooLargeIsAnErrorThatSaysSo) {
   EXPECT_EQ(Add("x"), 1u);
 }
 
+TEST_P(ClusterTest, AMethodNeedNotTouchItsResults) {
+  Start({"a"});
+  auto request = client_->Get<Counter>("x").growRequest();
+  request.setBytes(1);
+  EXPECT_EQ(ErrorOf(request.send().ignoreResult()), "no error");
+}
+
+TEST_P(ClusterTest, AStateThatIsTooLargeUndoesItsTurnAndSaysSo) {
+  Start({"a", "b", "c"});
+  EXPECT_EQ(Add("x"), 1u);
+  auto request = client_->Get<Counter>("x").growRequest();
+  request.setBytes(9 << 20);
+  EXPECT_THAT(ErrorOf(request.send().ignoreResult()),
+              HasSubstr("the state of Counter/x would be 94372"));
+  EXPECT_EQ(Add("x"), 2u);
+  auto most = client_->Get<Counter>("x").growRequest();
+  most.setBytes((8 << 20) - 64);
+  EXPECT_EQ(ErrorOf(most.send().ignoreResult()), "no error");
+  EXPECT_EQ(Add("x"), 3u);
+}
+
+TEST_P(ClusterTest, AnActorWithManyLargeResultsStillReachesANewCopy) {
+  Start({"a", "b", "c"});
+  auto never = client_->Get<Counter>("y").neverRequest().send();  // Keeps the records.
+  for (int i = 0; i < 300; ++i) {
+    auto request = client_->Get<Counter>("x").bigRequest();
+    request.setBytes(60 << 10);
+    ASSERT_EQ(ErrorOf(request.send().ignoreResult()), "no error");
+  }
+  EXPECT_EQ(Add("x"), 1u);
+  cluster_->Kill("b");
+  cluster_->Run(absl::Seconds(3));
+  cluster_->Restart("b");
+  ASSERT_TRUE(cluster_->Settle()) << cluster_->Describe();
+  cluster_->Kill(cluster_->PrimaryOf(CounterId("x")));
+  EXPECT_EQ(Add("x"), 2u);
+}
+
+TEST_P(ClusterTest, AnErrorWithALongTextIsCut) {
+  Start({"a"});
+  auto request = client_->Get<Counter>("x").failRequest();
+  request.setText(std::string(1 << 20, 'x').c_str());
+  const std::string error = ErrorOf(request.send().ignoreResult());
+  EXPECT_LE(error.size(), kFailureTextBytesMax);
+  EXPECT_GE(error.size(), kFailureTextBytesMax - 4);
+}
+
+TEST_P(ClusterTest, AnActorThatCallsItselfIsToldOfTheCycle) {
+  Start({"a"});
+  auto request = client_->Get<Counter>("x").askItselfRequest();
+  EXPECT_THAT(ErrorOf(request.send().ignoreResult()), HasSubstr("call cycle: "));
+  EXPECT_EQ(Add("x"), 1u);
+}
+
 TEST_P(ClusterTest, AFullMailboxIsSaid) {
   Start({"a"});
   size_t full = 0, open = 0;

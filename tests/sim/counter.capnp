@@ -14,6 +14,10 @@ interface Counter {
   # Holds its turn for so long.
   never @5 () -> ();
   big @6 (bytes :UInt64) -> (data :Data);
+  grow @7 (bytes :UInt64) -> ();
+  # Makes the state so large.
+  askItself @8 () -> (value :UInt64);
+  # A call to itself from within its turn.
 }
 
-struct CounterState { value @0 :UInt64; }
+struct CounterState { value @0 :UInt64; ballast @1 :Data; }

@@ -46,11 +46,26 @@ class CounterActor final : public Actor<Counter, CounterState> {
     call.getResults().initData(static_cast<unsigned>(call.getParams().getBytes()));
     return kj::READY_NOW;
   }
-  void Save(CounterState::Builder out) const override { out.setValue(value_); }
-  void Load(CounterState::Reader in) override { value_ = in.getValue(); }
+  kj::Promise<void> grow(GrowContext call) override {
+    ballast_ = call.getParams().getBytes();
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> askItself(AskItselfContext call) override {
+    return thisCap().getRequest().send().then(
+        [call](auto&& reply) mutable { call.getResults().setValue(reply.getValue()); });
+  }
+  void Save(CounterState::Builder out) const override {
+    out.setValue(value_);
+    if (ballast_ > 0) out.initBallast(static_cast<unsigned>(ballast_));
+  }
+  void Load(CounterState::Reader in) override {
+    value_ = in.getValue();
+    ballast_ = in.getBallast().size();
+  }
 
   kj::Timer* timer_;
   uint64_t value_ = 0;
+  uint64_t ballast_ = 0;
 };
 
 inline ActorId CounterId(const std::string& key) { return {capnp::typeId<Counter>(), key}; }
