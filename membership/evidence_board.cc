@@ -34,7 +34,8 @@ void EvidenceBoard::Add(absl::Time now, const ClusterState& map, const EvidenceR
     subject = Subject{};
     subject.boot = report.boot;
   }
-  if (now - subject.first > options_.window) subject.first = now;
+  if (now - subject.last > options_.window) subject.first = now;
+  subject.last = now;
   switch (report.kind) {
     case Sighting::kLost:
       subject.lost[report.observer] = now;
@@ -48,6 +49,9 @@ void EvidenceBoard::Add(absl::Time now, const ClusterState& map, const EvidenceR
     case Sighting::kDead:
       subject.dead = true;
       break;
+    case Sighting::kSuspected:
+      subject.suspected = true;
+      return;  // Nothing to cut.
   }
   // What completes the picture late has gathered long enough.
   wake_ = std::min(wake_, std::max(now, subject.first + options_.gather));
@@ -106,20 +110,67 @@ EvidenceBoard::Verdict EvidenceBoard::Judge(absl::Time now, const ClusterState& 
   return options_.trust_refused ? Verdict::kProven : Verdict::kShown;
 }
 
+// What rests on the same kind of evidence fails together: a broken link is complete within a dial,
+// silence within a suspicion.
+EvidenceBoard::Grounds EvidenceBoard::GroundsOf(Verdict verdict, const Subject& subject) {
+  if (verdict == Verdict::kProven) return Grounds::kProof;
+  return subject.dead ? Grounds::kSilence : Grounds::kLinks;
+}
+
+absl::Duration EvidenceBoard::HoldOf(Grounds grounds) const {
+  switch (grounds) {
+    case Grounds::kProof:
+      return absl::ZeroDuration();
+    case Grounds::kLinks:
+      return options_.hold_links;
+    case Grounds::kSilence:
+      return options_.hold_silent;
+  }
+  return absl::ZeroDuration();
+}
+
+// Whether somebody is accused, but not enough, so that a moment later the cut may be larger. Whom
+// we have heard since is only badly connected, and who is half shown for longer than a hold stays
+// so.
+bool EvidenceBoard::IsHeld(absl::Time now, const ClusterState& map, Grounds grounds,
+                           const LastSign& last_sign) const {
+  if (grounds == Grounds::kProof) return false;
+  return std::any_of(subjects_.begin(), subjects_.end(), [&](const auto& entry) {
+    const auto& [name, subject] = entry;
+    if (Judge(now, map, name, last_sign) != Verdict::kNothing) return false;
+    if (FindLiving(map, name, subject.boot) == nullptr) return false;
+    if (grounds == Grounds::kSilence && subject.suspected) return true;
+    const bool broken = !subject.lost.empty() && now - subject.last <= options_.window;
+    return broken && now - subject.first < options_.hold_links && last_sign(name) < subject.last;
+  });
+}
+
 std::vector<Command> EvidenceBoard::TakeCut(absl::Time now, const ClusterState& map,
                                             const LastSign& last_sign) {
   std::vector<Command> cut;
   if (now < wake_) return cut;
   wake_ = absl::InfiniteFuture();
-  for (const auto& [name, subject] : subjects_) {
+  std::map<Grounds, bool> held;  // Asked once: it looks at everybody.
+  for (auto& [name, subject] : subjects_) {
     const Verdict verdict = Judge(now, map, name, last_sign);
-    if (verdict == Verdict::kNothing) continue;
-    const NodeEntry* node = map.FindNode(name);
+    if (verdict == Verdict::kNothing) {
+      subject.shown = absl::InfiniteFuture();
+      continue;
+    }
+    subject.shown = std::min(subject.shown, now);
+    const Grounds grounds = GroundsOf(verdict, subject);
+    const absl::Time limit = subject.shown + HoldOf(grounds);
+    auto [waits, unknown] = held.try_emplace(grounds, false);
+    if (unknown) waits->second = IsHeld(now, map, grounds, last_sign);
+    if (now < limit && waits->second) {
+      wake_ = std::min({wake_, limit, now + options_.gather});
+      continue;
+    }
     cut.push_back(Fence{
-        name, subject.boot, node->generation,
-        verdict == Verdict::kProven ? Fence::Grounds::kProofOfDeath : Fence::Grounds::kEvidence});
-    wake_ = now + options_.again;
+        name, subject.boot, map.FindNode(name)->generation,
+        grounds == Grounds::kProof ? Fence::Grounds::kProofOfDeath : Fence::Grounds::kEvidence});
   }
+  if (!cut.empty()) wake_ = std::min(wake_, now + options_.again);
   return cut;
 }
 

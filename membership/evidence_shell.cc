@@ -1,5 +1,6 @@
 #include "troupe/membership/evidence_shell.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "troupe/membership/codec_parts.h"
@@ -18,7 +19,8 @@ constexpr absl::Duration kReportAgain = absl::Milliseconds(50);
 // So long strong evidence about a process of this computer waits for proof, which spares the wait
 // for its leases.
 constexpr absl::Duration kProofWait = absl::Milliseconds(20);
-constexpr int kHealthMax = 2;  // Beyond it our own network is the likelier culprit.
+constexpr int kHealthMax = 2;          // Beyond it our own network is the likelier culprit.
+constexpr size_t kLookAroundMax = 32;  // Probes at once; what is beyond, the ring finds.
 constexpr absl::Duration kAbsenceLook = absl::Milliseconds(500);
 
 control::Evidence::Kind Encode(Sighting kind) {
@@ -29,7 +31,8 @@ control::Evidence::Kind Encode(Sighting kind) {
       return control::Evidence::Kind::REFUSED;
     case Sighting::kExited:
     case Sighting::kDead:
-      break;
+    case Sighting::kSuspected:
+      break;  // The last two gossip spreads.
   }
   return control::Evidence::Kind::EXITED;
 }
@@ -56,6 +59,8 @@ const char* Name(Sighting kind) {
       return "process ended";
     case Sighting::kDead:
       return "silent";
+    case Sighting::kSuspected:
+      return "suspected";
   }
   return "?";
 }
@@ -63,6 +68,8 @@ const char* Name(Sighting kind) {
 EvidenceOptions OptionsOf(const Self& self) {
   EvidenceOptions options;
   options.trust_refused = self.options.trust_refused;
+  options.hold_links = kDialLimit;
+  options.hold_silent = self.options.swim.suspicion_mult * self.options.swim.probe_interval;
   return options;
 }
 
@@ -183,6 +190,34 @@ void EvidenceShell::OnDied(const std::string& node, Boot boot) {
                  .then([this, node, boot](bool lives) {
                    if (!lives && Current(node, boot) != 0) Report(node, boot, Sighting::kDead);
                  }));
+}
+
+void EvidenceShell::OnSuspected(const std::string& node, const Id128& nonce) {
+  if (maps_.map() == nullptr) return;
+  const NodeEntry* entry = maps_.map()->FindNode(node);
+  if (entry == nullptr || entry->nonce != nonce) return;
+  board_.Add(self_.Now(), *maps_.map(), {self_.name(), node, entry->boot, Sighting::kSuspected});
+  LookAround(node);
+}
+
+// Where one is silent others may be, and a cut should know of all: whom we have not heard lately is
+// probed now, not when the ring comes to it.
+void EvidenceShell::LookAround(const std::string& suspect) {
+  const absl::Time now = self_.Now();
+  const absl::Duration interval = self_.options.swim.probe_interval;
+  if (now - looked_around_ < 2 * interval || gossip_.swim().health() > kHealthMax) return;
+  if (!owner_.Coordinates()) return;
+  looked_around_ = now;
+  std::vector<NodeEntry> unheard;
+  for (const NodeEntry& node : maps_.map()->nodes) {
+    if (node.name == suspect || Current(node.name, node.boot) == 0) continue;
+    if (now - LastSign(node.name) > interval) unheard.push_back(node);
+  }
+  std::stable_sort(unheard.begin(), unheard.end(), [this](const auto& a, const auto& b) {
+    return LastSign(a.name) < LastSign(b.name);
+  });
+  if (unheard.size() > kLookAroundMax) unheard.resize(kLookAroundMax);
+  for (const NodeEntry& node : unheard) Probe(node.name, node.nonce, LinkEnd::kReset);
 }
 
 void EvidenceShell::OnAlive(const std::string& node, const Id128& nonce) {

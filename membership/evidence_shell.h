@@ -43,8 +43,9 @@ class EvidenceShell final : private kj::TaskSet::ErrorHandler {
   void OnLost(const std::string& node, Boot boot, LinkEnd end);
   void OnRefused(const std::string& node, Boot boot);
   void OnUnreachable(const std::string& node, Boot boot);
-  void OnDied(const std::string& node, Boot boot);            // The failure detector's verdict.
-  void OnAlive(const std::string& node, const Id128& nonce);  // It has refuted that.
+  void OnDied(const std::string& node, Boot boot);                // The failure detector's verdict.
+  void OnSuspected(const std::string& node, const Id128& nonce);  // Its doubt.
+  void OnAlive(const std::string& node, const Id128& nonce);      // It has refuted that.
 
   // ---- What others see.
   void OnReport(const Introduction& peer, Frame& frame);
@@ -66,6 +67,7 @@ class EvidenceShell final : private kj::TaskSet::ErrorHandler {
   void Cut();
   bool AwaitsProof(const Fence& fence);
   void LookForAbsent();
+  void LookAround(const std::string& suspect);
   absl::Time LastSign(const std::string& node) const;
   void Probe(const std::string& node, const Id128& nonce, LinkEnd end);
   EvidenceBoard::LastSign Signs() const;
@@ -83,6 +85,7 @@ class EvidenceShell final : private kj::TaskSet::ErrorHandler {
   std::map<std::pair<std::string, Sighting>, std::pair<Boot, absl::Time>> reported_;
   std::map<std::string, std::pair<Boot, absl::Time>> shown_since_;
   std::map<std::string, std::string> said_;  // The last fence that was logged, by node.
+  absl::Time looked_around_ = absl::InfinitePast();
   Alarm alarm_;
   Alarm absence_alarm_;
   kj::TaskSet tasks_;

@@ -166,6 +166,7 @@ void Membership::Impl::OnNotice(const SwimNotice& notice) {
       break;
     case Kind::kSuspected:
       self.log().Info("member suspected", {{"name", name}, {"by", notice.member.accuser}});
+      evidence.OnSuspected(name, notice.member.id.nonce);
       break;
     case Kind::kDied: {
       self.log().Warning("member found dead", {{"name", name}, {"boot", notice.member.id.boot}});

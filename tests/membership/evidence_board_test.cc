@@ -1,6 +1,8 @@
 // EvidenceBoard: what two observers and a refusal show, what one does not, and what is proof.
 #include "troupe/membership/evidence_board.h"
 
+#include <algorithm>
+
 #include "gtest/gtest.h"
 
 namespace troupe {
@@ -29,6 +31,10 @@ class EvidenceBoardTest : public testing::Test {
   }
   void Say(const std::string& observer, const std::string& subject, Sighting kind) {
     board_.Add(now_, map_, {observer, subject, map_.FindNode(subject)->boot, kind});
+  }
+  NodeEntry& EntryOf(const std::string& name) {
+    return *std::find_if(map_.nodes.begin(), map_.nodes.end(),
+                         [&](const NodeEntry& node) { return node.name == name; });
   }
   Verdict Judge(const std::string& node) { return board_.Judge(now_, map_, node, Sign()); }
   EvidenceBoard::LastSign Sign() {
@@ -162,6 +168,196 @@ TEST_F(EvidenceBoardTest, AFenceThatIsNotChosenIsRepeated) {
   board_.OnMap(map_);
   now_ = board_.wake();
   EXPECT_TRUE(Cut().empty());
+}
+
+// ---- What is not enough, one rule each.
+
+TEST_F(EvidenceBoardTest, LinksLostByAllButRefusedToNobodyShowNothing) {
+  for (const auto* observer : {"a", "b", "c", "d"}) Say(observer, "e", Sighting::kLost);
+  EXPECT_EQ(Judge("e"), Verdict::kNothing);
+}
+
+TEST_F(EvidenceBoardTest, RefusalsWithoutALostLinkShowNothing) {
+  for (const auto* observer : {"a", "b", "c", "d"}) Say(observer, "e", Sighting::kRefused);
+  EXPECT_EQ(Judge("e"), Verdict::kNothing);
+}
+
+TEST_F(EvidenceBoardTest, OneObserverHoweverOftenItSaysSoShowsNothing) {
+  for (int i = 0; i < 100; ++i) {
+    Say("a", "e", Sighting::kLost);
+    Say("a", "e", Sighting::kRefused);
+    now_ += absl::Milliseconds(50);
+    EXPECT_EQ(Judge("e"), Verdict::kNothing);
+    EXPECT_TRUE(Cut().empty());
+  }
+}
+
+TEST_F(EvidenceBoardTest, TwoRunsOfOneObserverCountAsOne) {
+  Say("a", "e", Sighting::kLost);
+  EntryOf("a").boot += 100;
+  Say("a", "e", Sighting::kLost);
+  Say("a", "e", Sighting::kRefused);
+  EXPECT_EQ(Judge("e"), Verdict::kNothing);
+}
+
+TEST_F(EvidenceBoardTest, AnObserverThatIsFencedOrUnknownOrTheSubjectItselfIsNotHeard) {
+  EntryOf("b").state = NodeState::kFenced;
+  for (const auto* observer : {"a", "b", "e", "stranger"}) {
+    Say(observer, "e", Sighting::kLost);
+    Say(observer, "e", Sighting::kRefused);
+  }
+  EXPECT_EQ(Judge("e"), Verdict::kNothing);
+}
+
+TEST_F(EvidenceBoardTest, SuspicionAloneShowsNothing) {
+  Say("a", "e", Sighting::kSuspected);
+  EXPECT_EQ(Judge("e"), Verdict::kNothing);
+  now_ += absl::Seconds(10);
+  EXPECT_TRUE(Cut().empty());
+}
+
+TEST_F(EvidenceBoardTest, RefusalsAreNoProofWhereTheyAreNotTrusted) {
+  for (const auto* observer : {"a", "b", "c", "d"}) {
+    Say(observer, "e", Sighting::kLost);
+    Say(observer, "e", Sighting::kRefused);
+  }
+  now_ = board_.wake();
+  const auto cut = Cut();
+  ASSERT_EQ(cut.size(), 1);
+  EXPECT_EQ(std::get<Fence>(cut[0]).grounds, Fence::Grounds::kEvidence);
+}
+
+TEST_F(EvidenceBoardTest, SilenceIsNoProofOfDeath) {
+  Say("a", "e", Sighting::kDead);
+  now_ = board_.wake();
+  const auto cut = Cut();
+  ASSERT_EQ(cut.size(), 1);
+  EXPECT_EQ(std::get<Fence>(cut[0]).grounds, Fence::Grounds::kEvidence);
+}
+
+TEST_F(EvidenceBoardTest, WhoIsHeardAfterAllIsNotFencedByWhatWasSaidBefore) {
+  for (const auto* observer : {"a", "b"}) {
+    Say(observer, "e", Sighting::kLost);
+    Say(observer, "e", Sighting::kRefused);
+  }
+  Say("a", "d", Sighting::kDead);
+  board_.Refute("e");
+  board_.Refute("d");
+  now_ += absl::Seconds(1);
+  EXPECT_TRUE(Cut().empty());
+}
+
+// ---- What waits for what.
+
+class EvidenceHold : public EvidenceBoardTest {
+ protected:
+  void ShowByLinks(const std::string& subject) {
+    for (const auto* observer : {"a", "b"}) {
+      Say(observer, subject, Sighting::kLost);
+      Say(observer, subject, Sighting::kRefused);
+    }
+  }
+  // The cut when it comes, looked for as an owner does; when it came in took_.
+  std::vector<std::string> Await(absl::Duration limit) {
+    const absl::Time begun = now_;
+    while (now_ < begun + limit) {
+      now_ = std::max(now_, std::min(board_.wake(), begun + limit));
+      std::vector<std::string> names;
+      for (const Command& command : Cut()) names.push_back(std::get<Fence>(command).node);
+      took_ = now_ - begun;
+      if (!names.empty()) return names;
+    }
+    return {};
+  }
+  using Nodes = std::vector<std::string>;
+  absl::Duration took_;
+};
+
+TEST_F(EvidenceHold, ACutWaitsForOneThatIsHalfShownAndTakesItAlong) {
+  ShowByLinks("e");
+  now_ += absl::Milliseconds(5);
+  Say("a", "d", Sighting::kLost);
+  now_ += absl::Milliseconds(30);
+  EXPECT_TRUE(Cut().empty());
+  Say("b", "d", Sighting::kLost);
+  Say("b", "d", Sighting::kRefused);
+  EXPECT_EQ(Await(absl::Seconds(1)), (Nodes{"d", "e"}));
+  EXPECT_LE(took_, absl::Milliseconds(10));
+}
+
+TEST_F(EvidenceHold, ALinkThatBreaksElsewhereDelaysACutByOneDialAtMost) {
+  Say("c", "d", Sighting::kLost);
+  ShowByLinks("e");
+  EXPECT_EQ(Await(absl::Seconds(1)), Nodes{"e"});
+  EXPECT_LE(took_, absl::Milliseconds(110));
+}
+
+TEST_F(EvidenceHold, ALinkThatFlapsIsNoCutAndSoonDelaysNone) {
+  for (int i = 0; i < 50; ++i) {
+    Say("c", "d", Sighting::kLost);
+    Say("c", "d", Sighting::kRefused);
+    now_ += absl::Milliseconds(100);
+    EXPECT_TRUE(Cut().empty());
+  }
+  ShowByLinks("e");
+  EXPECT_EQ(Await(absl::Seconds(1)), Nodes{"e"});
+  EXPECT_LE(took_, absl::Milliseconds(10));
+}
+
+TEST_F(EvidenceHold, WhoWasHeardAfterItsLinkBrokeDelaysNothing) {
+  Say("c", "d", Sighting::kLost);
+  ShowByLinks("e");
+  auto d_speaks = [this](const std::string& node) {
+    return node == "d" ? now_ : absl::InfinitePast();
+  };
+  now_ += absl::Milliseconds(10);
+  EXPECT_EQ(board_.TakeCut(now_, map_, d_speaks).size(), 1);
+}
+
+TEST_F(EvidenceHold, ASilentRackIsOneCut) {
+  for (const auto* subject : {"c", "d", "e"}) Say("a", subject, Sighting::kSuspected);
+  now_ += absl::Milliseconds(700);
+  Say("a", "c", Sighting::kDead);
+  now_ += absl::Milliseconds(200);
+  EXPECT_TRUE(Cut().empty());
+  Say("a", "e", Sighting::kDead);
+  now_ += absl::Milliseconds(200);
+  EXPECT_TRUE(Cut().empty());
+  Say("a", "d", Sighting::kDead);
+  EXPECT_EQ(Await(absl::Seconds(1)), (Nodes{"c", "d", "e"}));
+}
+
+TEST_F(EvidenceHold, ASuspectDelaysTheDeadByOneLeastSuspicionAtMost) {
+  Say("a", "d", Sighting::kSuspected);
+  Say("a", "e", Sighting::kDead);
+  EXPECT_EQ(Await(absl::Seconds(2)), Nodes{"e"});
+  EXPECT_GE(took_, absl::Milliseconds(500));
+  EXPECT_LE(took_, absl::Milliseconds(620));
+}
+
+TEST_F(EvidenceHold, ASuspectThatRefutesDelaysNothing) {
+  Say("a", "d", Sighting::kSuspected);
+  Say("a", "e", Sighting::kDead);
+  now_ = board_.wake();
+  EXPECT_TRUE(Cut().empty());
+  board_.Refute("d");
+  EXPECT_EQ(Await(absl::Seconds(1)), Nodes{"e"});
+  EXPECT_LE(took_, absl::Milliseconds(10));
+}
+
+TEST_F(EvidenceHold, ASuspectDoesNotDelayWhatLinksHaveShown) {
+  Say("a", "d", Sighting::kSuspected);
+  ShowByLinks("e");
+  EXPECT_EQ(Await(absl::Seconds(1)), Nodes{"e"});
+  EXPECT_LE(took_, absl::Milliseconds(10));
+}
+
+TEST_F(EvidenceHold, ProofWaitsForNobody) {
+  Say("a", "c", Sighting::kSuspected);
+  Say("a", "d", Sighting::kLost);
+  Say("a", "e", Sighting::kExited);
+  EXPECT_EQ(Await(absl::Seconds(1)), Nodes{"e"});
+  EXPECT_LE(took_, absl::Milliseconds(10));
 }
 
 }  // namespace

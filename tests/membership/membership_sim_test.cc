@@ -1,4 +1,5 @@
 // Membership: clusters of members on virtual time: founding, joining, dying, coming back.
+#include <algorithm>
 #include <cstdlib>
 
 #include "membership_world.h"
@@ -30,6 +31,12 @@ void FoundThree(MembershipWorld& world) {
   ASSERT_TRUE(world.Until([&] { return world.Formed(names); }, absl::Seconds(5))) << world.Log();
   ASSERT_TRUE(world.Until([&] { return world.Voters("a") == 3; }, absl::Seconds(2))) << world.Log();
   world.world().RunFor(absl::Seconds(1));
+}
+
+size_t CountFenced(const ClusterState& map) {
+  return static_cast<size_t>(
+      std::count_if(map.nodes.begin(), map.nodes.end(),
+                    [](const NodeEntry& node) { return node.state == NodeState::kFenced; }));
 }
 
 // Whoever still lives sees `dead` fenced, and primaries elsewhere.
@@ -514,6 +521,47 @@ TEST_P(MembershipSim, TwoThatDieTogetherAreOneChangeOfTheMap) {
   EXPECT_TRUE(world.Until([&] { return fenced("a") && fenced("d"); }, absl::Milliseconds(100)))
       << world.Log();
   EXPECT_EQ(world["e"].told().size(), told + 1) << world.Log();
+}
+
+// Two of eight fall silent with their computers: found by gossip, at different moments.
+TEST_P(MembershipSim, ARackThatLosesPowerIsOneChangeOfTheMap) {
+  MembershipWorld world(seed());
+  const Names names = {"a", "b", "c", "d", "e", "f", "g", "h"};
+  world.AddMachines(names);
+  for (const auto& name : names) world.Start(name, world.OptionsOf(name, names, 8));
+  ASSERT_TRUE(world.Until([&] { return world.Formed(names); }, absl::Seconds(5))) << world.Log();
+  world.world().RunFor(absl::Seconds(2));
+  const Names rack = {"f", "g", "h"};
+  uint64_t changes = 0;
+  size_t fenced_at_once = 0;
+  world["a"].on_map = [&](const SharedMap& map) {
+    size_t fenced = 0;
+    for (const auto& name : rack) fenced += map->FindNode(name)->state == NodeState::kFenced;
+    if (fenced > fenced_at_once) ++changes;
+    fenced_at_once = fenced;
+  };
+  for (const auto& name : rack) world.world().PowerOff(name, SimDiskAfter::kErase);
+  EXPECT_TRUE(world.Until([&] { return fenced_at_once == 3; }, absl::Seconds(4))) << world.Log();
+  EXPECT_EQ(changes, 1) << world.Log();
+}
+
+TEST_P(MembershipSim, ALinkThatFlapsIsNoChangeOfTheMap) {
+  MembershipWorld world(seed());
+  const Names names = {"a", "b", "c", "d", "e"};
+  world.AddMachines(names);
+  for (const auto& name : names) world.Start(name, world.OptionsOf(name, names, 5));
+  ASSERT_TRUE(world.Until([&] { return world.Formed(names); }, absl::Seconds(5))) << world.Log();
+  world.world().RunFor(absl::Seconds(2));
+  const auto version = world["a"].map()->version;
+  for (int i = 0; i < 100; ++i) {
+    world.world().ResetConnections("b", "e");
+    if (i % 10 == 5) world.world().Cut("b", "e");
+    if (i % 10 == 9) world.world().Heal("b", "e");
+    world.world().RunFor(absl::Milliseconds(60));
+  }
+  world.world().RunFor(absl::Seconds(1));
+  EXPECT_EQ(world["a"].map()->version, version) << world.Log();
+  EXPECT_EQ(CountFenced(*world["a"].map()), 0);
 }
 
 TEST_P(MembershipSim, ARefusedCommandSaysWhy) {
