@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "troupe/membership/placement.h"
 #include "troupe/rpc/status.h"
 
 namespace troupe {
@@ -70,7 +71,7 @@ kj::Promise<void> Node::Failed() { return failed_.addBranch(); }
 
 bool Node::ready() const {
   auto map = membership_->map();
-  return workers_running_ && map && map->IsUp(boot_);
+  return saw_whole_voters_ && workers_running_ && map && map->IsUp(boot_);
 }
 
 size_t Node::primaries() const {
@@ -183,7 +184,9 @@ void Node::PublishMap() {
     });
   }
   MoveWhatShouldMove();
-  if (map->IsUp(boot_)) ready_fulfiller_->fulfill();
+  // Whoever replaces nodes one by one waits for this before the next: its vote may be in memory.
+  if (map->IsUp(boot_) && VotersAreWhole(*map)) saw_whole_voters_ = true;
+  if (ready()) ready_fulfiller_->fulfill();
 }
 
 void Node::MoveWhatShouldMove() {

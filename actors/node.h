@@ -42,8 +42,9 @@ class Node final : private Membership::Watcher, private WorkerControl {
   // InvalidArgument, DataLoss; each names the setting or the file.
   absl::Status Start();
 
-  // Resolves once this node is registered, UP, its workers run and they have the map. Rejects when
-  // it never will be, for example because another process has taken over its name.
+  // Resolves once this node is registered, UP, its workers run and have the map, and the register's
+  // voters are whole: then the next node may be restarted (P2.6). Rejects when it never will be,
+  // for example because another process has taken over its name.
   kj::Promise<void> Ready();
   // Rejects when the node has to end: another process took over its name.
   kj::Promise<void> Failed();
@@ -54,6 +55,8 @@ class Node final : private Membership::Watcher, private WorkerControl {
 
   const std::string& address() const { return address_; }  // As bound; after Start().
   Membership& membership() { return *membership_; }
+  // Ready() has resolved, and this node is still UP. The loss of a voter later changes nothing
+  // here.
   bool ready() const;
   // The number of shards this node is primary of in the newest map.
   size_t primaries() const;
@@ -94,6 +97,7 @@ class Node final : private Membership::Watcher, private WorkerControl {
   std::shared_ptr<Anchor> anchor_;
   std::vector<Worker*> workers_;  // Set on their loops before they are announced here.
   bool workers_running_ = false;
+  bool saw_whole_voters_ = false;  // Since it is a member.
   Boot boot_ = 0;
   bool draining_ = false;
   std::set<std::string> proposing_;  // By description: commands of our shards under way.

@@ -24,20 +24,6 @@ absl::Status Invalid(const Words&... words) {
   return absl::InvalidArgumentError(absl::StrCat(words...));
 }
 
-const char* Name(NodeState state) {
-  switch (state) {
-    case NodeState::kUp:
-      return "UP";
-    case NodeState::kDraining:
-      return "DRAINING";
-    case NodeState::kFenced:
-      return "FENCED";
-    case NodeState::kLeft:
-      return "LEFT";
-  }
-  return "?";
-}
-
 // Carries one command from `before_` to `after_`.
 class Change {
  public:

@@ -144,4 +144,18 @@ struct Describer {
 
 std::string Describe(const Command& command) { return std::visit(Describer{}, command); }
 
+const char* Name(NodeState state) {
+  switch (state) {
+    case NodeState::kUp:
+      return "UP";
+    case NodeState::kDraining:
+      return "DRAINING";
+    case NodeState::kFenced:
+      return "FENCED";
+    case NodeState::kLeft:
+      return "LEFT";
+  }
+  return "?";
+}
+
 }  // namespace troupe

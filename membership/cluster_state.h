@@ -217,5 +217,6 @@ struct WantedMove {
 std::vector<WantedMove> PlanMoves(const ClusterState& state, size_t limit);
 
 std::string Describe(const Command& command);
+const char* Name(NodeState state);
 
 }  // namespace troupe

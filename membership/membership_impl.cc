@@ -16,20 +16,6 @@ namespace {
 constexpr char kMapRecord[] = "map";
 constexpr absl::Duration kLinksLook = absl::Seconds(1);
 
-const char* Name(NodeState state) {
-  switch (state) {
-    case NodeState::kUp:
-      return "UP";
-    case NodeState::kDraining:
-      return "DRAINING";
-    case NodeState::kFenced:
-      return "FENCED";
-    case NodeState::kLeft:
-      return "LEFT";
-  }
-  return "?";
-}
-
 auto CountUp(const ClusterState& map) {
   return std::count_if(map.nodes.begin(), map.nodes.end(),
                        [](const NodeEntry& node) { return node.state == NodeState::kUp; });

@@ -154,4 +154,8 @@ std::vector<VoterId> WantedVoters(const ClusterState& state) {
   return wanted;
 }
 
+bool VotersAreWhole(const ClusterState& state) {
+  return state.pending.empty() && WantedVoters(state) == state.voters;
+}
+
 }  // namespace troupe

@@ -51,4 +51,8 @@ VoterId VoterOf(const NodeEntry& node);
 // first (P2.6). Sorted. Equals `state.voters` when nothing can be improved.
 std::vector<VoterId> WantedVoters(const ClusterState& state);
 
+// No change of voters is under way, and none is due: as many vote as these nodes allow, and each is
+// a current process. The loss of any one node then leaves a majority, where there are three.
+bool VotersAreWhole(const ClusterState& state);
+
 }  // namespace troupe

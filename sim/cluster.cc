@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "kj/debug.h"
+#include "troupe/membership/placement.h"
 
 namespace troupe::sim {
 
@@ -68,7 +69,7 @@ bool Cluster::Settle(absl::Duration limit) {
 
 bool Cluster::settled() {
   SharedMap newest = NewestMap();
-  if (!newest || !leaving_.empty()) return false;
+  if (!newest || !VotersAreWhole(*newest) || !leaving_.empty()) return false;
   size_t up = 0;
   for (const auto& [name, node] : nodes_) {
     if (paused(name)) continue;

@@ -9,7 +9,7 @@
 namespace troupe {
 namespace {
 
-const char* Name(NodeState state) {
+const char* Lower(NodeState state) {
   switch (state) {
     case NodeState::kUp:
       return "up";
@@ -57,7 +57,7 @@ NodeRow MakeRow(const NodeEntry& node, const ClusterState& map,
   NodeRow row;
   row.name = node.name;
   row.boot = node.boot;
-  row.state = Name(node.state);
+  row.state = Lower(node.state);
   row.seen = WorstSeen(node.name, answers);
   row.address = node.addresses.empty() ? "" : node.addresses.front();
   row.zone = node.zone;

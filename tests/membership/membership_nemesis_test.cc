@@ -1,7 +1,6 @@
 // Membership under a nemesis: processes die, stand still, are cut off and come back at random; all
 // maps that anybody is told form one history, and what is healed is whole again in bounded time.
 #include <algorithm>
-#include <cstdlib>
 
 #include "membership_world.h"
 
@@ -12,13 +11,7 @@ using Names = std::vector<std::string>;
 
 class MembershipNemesis : public testing::TestWithParam<uint64_t> {};
 
-std::vector<uint64_t> Seeds() {
-  const char* more = std::getenv("TROUPE_SEEDS");
-  std::vector<uint64_t> seeds;
-  for (int i = 1; i <= (more == nullptr ? 6 : std::atoi(more)); ++i) seeds.push_back(i);
-  return seeds;
-}
-INSTANTIATE_TEST_SUITE_P(Seed, MembershipNemesis, testing::ValuesIn(Seeds()));
+INSTANTIATE_TEST_SUITE_P(Seed, MembershipNemesis, testing::ValuesIn(SeedsOr(1, 6)));
 
 class Nemesis {
  public:

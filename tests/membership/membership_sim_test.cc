@@ -1,6 +1,5 @@
 // Membership: clusters of members on virtual time: founding, joining, dying, coming back.
 #include <algorithm>
-#include <cstdlib>
 
 #include "membership_world.h"
 
@@ -9,19 +8,13 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-// Every test runs with several seeds; TROUPE_SEEDS makes them more.
+// Every test runs with several seeds; TROUPE_SEEDS=A..B chooses others.
 class MembershipSim : public testing::TestWithParam<uint64_t> {
  protected:
   uint64_t seed() const { return GetParam(); }
 };
 
-std::vector<uint64_t> Seeds() {
-  const char* more = std::getenv("TROUPE_SEEDS");
-  std::vector<uint64_t> seeds;
-  for (int i = 1; i <= (more == nullptr ? 3 : std::atoi(more)); ++i) seeds.push_back(i);
-  return seeds;
-}
-INSTANTIATE_TEST_SUITE_P(Seed, MembershipSim, testing::ValuesIn(Seeds()));
+INSTANTIATE_TEST_SUITE_P(Seed, MembershipSim, testing::ValuesIn(SeedsOr(1, 3)));
 
 // Three that found together.
 void FoundThree(MembershipWorld& world) {
@@ -162,7 +155,7 @@ class Death : public MembershipSim {
     return world.world().Now() - killed;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Seed, Death, testing::ValuesIn(Seeds()));
+INSTANTIATE_TEST_SUITE_P(Seed, Death, testing::ValuesIn(SeedsOr(1, 3)));
 
 TEST_P(Death, OfAMemberIsFollowedByANewMap) {
   MembershipWorld world(seed());

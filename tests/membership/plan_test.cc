@@ -53,6 +53,26 @@ TEST(PlanRepairs, GrowsCopiesAndVotersAsNodesJoin) {
   EXPECT_EQ(state.config.min_isr, 2u);
 }
 
+TEST(VotersAreWhole, OnlyWhenNoChangeIsUnderWayOrDue) {
+  ClusterState state = MakeCluster(3);
+  EXPECT_TRUE(VotersAreWhole(state));
+  Do(state, Rejoin("c", 90, state.FindNode("c")->boot));
+  EXPECT_FALSE(VotersAreWhole(state)) << "the vote of c went with its process";
+  const std::vector<VoterId> wanted = WantedVoters(state);
+  Do(state, SetPendingVoters{state.voters, wanted});
+  EXPECT_FALSE(VotersAreWhole(state)) << "a change is under way";
+  Do(state, AdoptPendingVoters{wanted});
+  EXPECT_TRUE(VotersAreWhole(state));
+}
+
+TEST(VotersAreWhole, WithTwoOfThreeLeftAsTheyCannotBeMore) {
+  ClusterState state = MakeCluster(3);
+  Do(state, FenceOf(state, "c"));
+  EXPECT_TRUE(VotersAreWhole(state)) << "a restarted node must come to be ready without the third";
+  Do(state, Rejoin("d", 91, 0));
+  EXPECT_FALSE(VotersAreWhole(state)) << "three are UP";
+}
+
 TEST(PlanRepairs, BeginsWithTheShardClosestToLoss) {
   ClusterState state = MakeCluster(3, 3);
   CopyId primary = state.shards[0].primary;

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "cluster_fixture.h"
+#include "troupe/membership/placement.h"
 
 namespace troupe {
 namespace {
@@ -42,6 +43,19 @@ TEST_P(ClusterTest, KillOfTheCoordinatorLosesAndDoublesNothing) {
   cluster_->Kill(cluster_->Coordinator());
   cluster_->Run(absl::Seconds(5));
   StopAndCheck(traffic);
+}
+
+// Each restart takes a vote in memory with it; a majority never goes if each waits for `ready`.
+TEST_P(ClusterTest, RestartsOneByOneThatWaitForReadyNeverLoseTheRegister) {
+  Start({"a", "b", "c"});
+  for (int round = 0; round < 6; ++round) {
+    const std::string name(1, static_cast<char>('a' + round % 3));
+    cluster_->Kill(name);
+    cluster_->Restart(name);
+    ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->node(name).ready(); }))
+        << cluster_->Describe();
+    EXPECT_TRUE(VotersAreWhole(*cluster_->node(name).membership().map())) << cluster_->Describe();
+  }
 }
 
 TEST_P(ClusterTest, AKilledNodeComesBackEmptyAndASecondOneMayDieThen) {
