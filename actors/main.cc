@@ -62,6 +62,14 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
   return text;
 }
 
+absl::StatusOr<GossipKeys> ReadGossipKeys(const std::string& path) {
+  auto file = ReadFile(path);
+  if (!file.ok()) return file.status();
+  auto keys = GossipKeys::Parse(*file);
+  if (keys.ok()) return keys;
+  return absl::InvalidArgumentError(absl::StrCat(path, " ", std::string(keys.status().message())));
+}
+
 // Which setting a node that cannot start should have another value of.
 std::string StartComplaint(const absl::Status& status) {
   std::string text(status.message());
@@ -103,6 +111,14 @@ int Main::Run() {
     std::cout << settings->Print() << std::flush;
     return 0;
   }
+  if (node->gossip_key_file) {
+    auto keys = ReadGossipKeys(*node->gossip_key_file);
+    if (!keys.ok()) {
+      return Refuse(
+          absl::StrCat(std::string(keys.status().message()), " (setting gossip-key-file)"), 2);
+    }
+    node->node.membership.gossip_keys = std::move(*keys);
+  }
   std::signal(SIGPIPE, SIG_IGN);  // A peer that is gone is an error of a write, not our end.
   SetStandardErrorLogLevel(node->log_level);
   try {
@@ -112,6 +128,19 @@ int Main::Run() {
   } catch (const std::exception& e) {
     return Refuse(e.what(), 1);
   }
+}
+
+// At each SIGHUP. A file that is not right changes nothing.
+kj::Promise<int> Main::ReloadKeys(UvMachine& machine, Node& node, const std::string& path) const {
+  return machine.OnSignal({SIGHUP}).then([this, &machine, &node, path](int) {
+    auto keys = ReadGossipKeys(path);
+    absl::Status set = keys.ok() ? node.membership().SetGossipKeys(*keys) : keys.status();
+    if (!set.ok()) {
+      machine.control().log().Error("gossip keys not changed",
+                                    {{"reason", std::string(set.message())}});
+    }
+    return ReloadKeys(machine, node, path);
+  });
 }
 
 int Main::RunNode(const NodeSettings& settings) {
@@ -163,7 +192,10 @@ int Main::RunOn(UvMachine& machine, const NodeSettings& settings) {
         log.Error("this node cannot join", {{"reason", Words(e)}});
         return 1;
       });
+  kj::Promise<int> reloads = kj::NEVER_DONE;
+  if (settings.gossip_key_file) reloads = ReloadKeys(machine, node, *settings.gossip_key_file);
   return ended.exclusiveJoin(kj::mv(failed))
+      .exclusiveJoin(kj::mv(reloads))
       .exclusiveJoin(kj::mv(ready))
       .wait(machine.wait_scope());
 }

@@ -4,6 +4,7 @@
 //
 // Reads the settings (--help lists them), starts the node and runs it until it is told to end:
 // SIGTERM or SIGINT hand its shards over and leave the cluster, a second signal ends at once.
+// SIGHUP reads the gossip keys again, if there are any.
 //
 // Threads: the one that calls Run() becomes the control loop.
 #pragma once
@@ -13,11 +14,14 @@
 #include <utility>
 #include <vector>
 
+#include "kj/async.h"
+#include "kj/async.h"
 #include "troupe/actors/actor.h"
 #include "troupe/actors/registry.h"
 
 namespace troupe {
 
+class Node;
 class UvMachine;
 struct NodeSettings;
 
@@ -44,6 +48,7 @@ class Main {
  private:
   int Refuse(const std::string& complaint, int code) const;
   int RunNode(const NodeSettings& settings);
+  kj::Promise<int> ReloadKeys(UvMachine& machine, Node& node, const std::string& path) const;
   int RunOn(UvMachine& machine, const NodeSettings& settings);
 
   std::string program_;

@@ -152,6 +152,13 @@ bool IsLoopback(const std::string& address) {
   return IN6_IS_ADDR_LOOPBACK(&host) || (IN6_IS_ADDR_V4MAPPED(&host) && host.s6_addr[12] == 127);
 }
 
+std::optional<GossipSecrecy> ToGossipSecrecy(std::string_view mode) {
+  if (mode == "required") return GossipSecrecy::kRequired;
+  if (mode == "send") return GossipSecrecy::kSend;
+  if (mode == "accept") return GossipSecrecy::kAccept;
+  return std::nullopt;
+}
+
 std::vector<SettingInfo> NodeSettingTable(const NodeDefaults& defaults) {
   using enum SettingKind;
   const std::string workers =
@@ -212,6 +219,15 @@ std::vector<SettingInfo> NodeSettingTable(const NodeDefaults& defaults) {
        "as "
        "a firewall, refuses in their place.",
        IsSwitch},
+      {"gossip-key-file", kText, "FILE", "", "the path of a file of gossip keys",
+       "Encrypts and authenticates gossip. One key a line, 32 bytes in base64: the first encrypts, "
+       "all decrypt. Read again on SIGHUP.",
+       nullptr},
+      {"gossip-secrecy", kText, "MODE", "required", "required, send or accept",
+       "What a gossip key asks for. required: plain gossip is dropped. To go over: all nodes "
+       "accept "
+       "(send plain, take both), then all send (encrypt, take both), then all required.",
+       [](const std::string& v) { return ToGossipSecrecy(v).has_value(); }},
       {"insecure", kSwitch, "", "false", "true or false",
        "Listens on addresses that other computers can reach, without encryption or authentication.",
        IsSwitch},
@@ -246,6 +262,10 @@ absl::StatusOr<NodeSettings> ToNodeSettings(const Settings& settings) {
     return BadSetting(settings.Find("scale"), std::string(valid.message()));
   }
   membership.trust_refused = settings.On("trust-refused");
+  membership.gossip_secrecy = *ToGossipSecrecy(settings.Text("gossip-secrecy"));
+  if (!settings.Text("gossip-key-file").empty()) {
+    out.gossip_key_file = settings.Text("gossip-key-file");
+  }
   out.node.workers = Count(settings, "workers");
   if (!settings.Text("data-dir").empty()) out.data_directory = settings.Text("data-dir");
   out.log_level = ToLogLevel(settings.Text("log-level"));

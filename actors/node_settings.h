@@ -28,6 +28,7 @@ std::vector<SettingInfo> NodeSettingTable(const NodeDefaults& defaults);
 struct NodeSettings {
   NodeOptions node;
   std::optional<std::string> data_directory;
+  std::optional<std::string> gossip_key_file;  // Of which node.membership.gossip_keys are to be.
   LogLevel log_level = LogLevel::kInfo;
   absl::Duration drain_limit;
 };

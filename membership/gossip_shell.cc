@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_join.h"
 #include "troupe/membership/codec_parts.h"
 #include "troupe/membership/control.capnp.h"
 #include "troupe/rpc/status.h"
@@ -10,6 +11,8 @@ namespace troupe {
 namespace {
 
 namespace control = wire::control;
+
+constexpr absl::Duration kSayDropped = absl::Minutes(1);
 
 kj::ArrayPtr<const kj::byte> AsKj(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()};
@@ -45,6 +48,10 @@ absl::Status GossipShell::Start(const std::string& bind, std::string metadata) {
   self.metadata = std::move(metadata);
   self.cluster = self_.cluster;
   if (auto status = Swim::Check(self_.options.swim, self); !status.ok()) return status;
+  // Ids come from the operating system, so no two runs have one salt.
+  seal_ = std::make_unique<GossipSeal>(self_.options.cluster_name, self_.host.RandomId(),
+                                       self_.options.gossip_secrecy);
+  seal_->SetKeys(self_.options.gossip_keys);
   auto socket = self_.host.network().Bind(bind);
   if (!socket.ok()) return socket.status();
   socket_ = kj::mv(*socket);
@@ -61,8 +68,8 @@ kj::Promise<void> GossipShell::Receive() {
     Tell([&](Swim& swim, absl::Time now, SwimActions& actions) {
       if (event.kind == DatagramEvent::Kind::kRefused) {
         swim.OnDatagramRefused(now, datagram.from, actions);
-      } else {
-        swim.OnDatagram(now, datagram.from, datagram.bytes, actions);
+      } else if (auto plain = Open(GossipSeal::Carrier::kDatagram, datagram.from, datagram.bytes)) {
+        swim.OnDatagram(now, datagram.from, *plain, actions);
       }
     });
     return Receive();
@@ -75,11 +82,37 @@ void GossipShell::Tell(const Event& event) {
   Perform(std::move(actions));
 }
 
+absl::Status GossipShell::SetKeys(GossipKeys keys) {
+  if (keys.empty() != seal_->keys().empty()) {
+    return absl::FailedPreconditionError(
+        "a node that runs changes its gossip keys, not whether it has any");
+  }
+  seal_->SetKeys(std::move(keys));
+  self_.log().Info("gossip keys", {{"ids", absl::StrJoin(seal_->keys().Ids(), ",")}});
+  return absl::OkStatus();
+}
+
+std::optional<std::vector<std::byte>> GossipShell::Open(GossipSeal::Carrier carrier,
+                                                        std::string_view from,
+                                                        std::span<const std::byte> bytes) {
+  auto plain = seal_->Open(carrier, bytes);
+  if (plain.ok()) return std::move(*plain);
+  const absl::Time now = self_.Now();
+  if (now >= say_dropped_) {
+    say_dropped_ = now + kSayDropped;
+    self_.log().Warning("gossip dropped", {{"from", from},
+                                           {"reason", std::string(plain.status().message())},
+                                           {"dropped", seal_->counters().dropped()}});
+  }
+  return std::nullopt;
+}
+
 void GossipShell::Perform(SwimActions actions) {
   // Failed sends may ask for more, but not without end: each is one probe that ends.
   for (size_t i = 0; i < actions.datagrams.size(); ++i) {
     const auto datagram = std::move(actions.datagrams[i]);
-    const SendOutcome outcome = socket_->Send(datagram.to, datagram.bytes);
+    const auto sealed = seal_->Seal(GossipSeal::Carrier::kDatagram, datagram.bytes);
+    const SendOutcome outcome = socket_->Send(datagram.to, sealed);
     if (outcome == SendOutcome::kSent) continue;
     swim_->OnSendFailed(self_.Now(), datagram.to,
                         outcome == SendOutcome::kUnreachable ? Swim::SendFailure::kUnreachable
@@ -99,7 +132,7 @@ void GossipShell::PushPullWith(const SwimActions::StartPushPull& wanted) {
   const uint64_t number = links_.NextNumber();
   auto out = message->initRoot<control::Exchange>();
   out.setNumber(number);
-  out.setView(AsKj(swim_->MakePushPull()));
+  out.setView(AsKj(seal_->Seal(GossipSeal::Carrier::kExchange, swim_->MakePushPull())));
   const absl::Duration limit = self_.options.swim.push_pull_timeout;
   const uint64_t exchange = wanted.exchange;
   auto failed = [this, exchange] {
@@ -126,9 +159,12 @@ void GossipShell::PushPullWith(const SwimActions::StartPushPull& wanted) {
 void GossipShell::Merge(uint64_t exchange, kj::Own<Frame> answer) {
   absl::Status merged = absl::UnavailableError("refused");
   auto reader = answer->header<control::ExchangeAnswer>();
+  auto view = reader.getView().size() == 0
+                  ? std::nullopt
+                  : Open(GossipSeal::Carrier::kExchange, "an exchange", AsStd(reader.getView()));
   Tell([&](Swim& swim, absl::Time now, SwimActions& actions) {
-    if (reader.getView().size() == 0) return swim.OnPushPullFailed(now, exchange, actions);
-    merged = swim.MergePushPull(now, exchange, AsStd(reader.getView()), actions);
+    if (!view) return swim.OnPushPullFailed(now, exchange, actions);
+    merged = swim.MergePushPull(now, exchange, *view, actions);
   });
   if (!merged.ok()) {
     self_.log().Debug("exchange failed", {{"reason", merged.ToString()},
@@ -141,10 +177,16 @@ void GossipShell::OnPushPull(LinkNumber from, const Introduction& peer, Frame& f
   capnp::MallocMessageBuilder message;
   auto out = message.initRoot<control::ExchangeAnswer>();
   out.setNumber(request.getNumber());
+  const auto carrier = GossipSeal::Carrier::kExchange;
+  auto view = Open(carrier, peer.address, AsStd(request.getView()));
+  if (!view) {
+    out.setRefused("the gossip keys of the two nodes do not go together");
+    return links_.Answer(from, control::KIND_PUSH_PULL_ANSWER, message);
+  }
   Tell([&](Swim& swim, absl::Time now, SwimActions& actions) {
-    auto answer = swim.AnswerPushPull(now, peer.address, AsStd(request.getView()), actions);
+    auto answer = swim.AnswerPushPull(now, peer.address, *view, actions);
     if (answer.ok()) {
-      out.setView(AsKj(*answer));
+      out.setView(AsKj(seal_->Seal(carrier, *answer)));
     } else {
       out.setRefused(std::string(answer.status().message()).c_str());
     }

@@ -51,6 +51,11 @@ void Membership::OnEvidence(const std::string& node, Boot boot, Evidence evidenc
 
 void Membership::OnTraffic(const std::string& node, Boot boot) { impl_->OnTraffic(node, boot); }
 
+absl::Status Membership::SetGossipKeys(GossipKeys keys) {
+  return impl_->gossip.SetKeys(std::move(keys));
+}
+GossipSealCounters Membership::gossip_seal() const { return impl_->gossip.seal().counters(); }
+
 kj::Promise<void> Membership::Leave(absl::Duration limit) { return impl_->Leave(limit); }
 
 }  // namespace troupe

@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "kj/async.h"
 #include "troupe/membership/cluster_state.h"
+#include "troupe/membership/gossip_seal.h"
 #include "troupe/membership/swim_options.h"
 #include "troupe/rpc/link.h"
 #include "troupe/runtime/host.h"
@@ -34,6 +35,8 @@ struct MembershipOptions {
   std::vector<std::string> roles;
   ClusterConfig config;  // Counts when this node founds.
   SwimOptions swim;
+  GossipKeys gossip_keys;  // Empty: gossip is neither encrypted nor authenticated.
+  GossipSecrecy gossip_secrecy = GossipSecrecy::kRequired;  // Counts where there are keys.
   bool trust_refused = false;  // --trust-refused: strong evidence counts as proof (P5).
 };
 
@@ -94,6 +97,11 @@ class Membership {
   enum class Evidence : uint8_t { kClosed, kReset, kRefused, kUnreachable };
   void OnEvidence(const std::string& node, Boot boot, Evidence evidence);
   void OnTraffic(const std::string& node, Boot boot);
+
+  // The keys of gossip from now on; see GossipKeys for how to change one without a gap.
+  // FailedPrecondition: from none to some or back, which takes a restart.
+  absl::Status SetGossipKeys(GossipKeys keys);
+  GossipSealCounters gossip_seal() const;
 
   // After the last actor stopped: leaves the voters, the map and gossip. Resolves when chosen, or
   // after `limit`.

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "troupe/membership/gossip_seal.h"
 
 namespace troupe {
 
@@ -33,10 +34,10 @@ absl::Status SwimOptions::Validate() const {
   if (suspicion_mult < 1 || suspicion_max_mult < 1 || gossip_fanout < 1 || retransmit_mult < 1) {
     return absl::InvalidArgumentError("suspicion, fanout and retransmit multipliers must be >= 1");
   }
-  if (datagram_bytes_max < 1300 || datagram_bytes_max >= 1400) {
+  if (datagram_bytes_max < 1300 || datagram_bytes_max > 1400 - kSealBytes) {
     return absl::InvalidArgumentError(
-        absl::StrCat("datagram_bytes_max must be in [1300, 1400) to hold the largest member, got ",
-                     datagram_bytes_max));
+        absl::StrCat("datagram_bytes_max must be in [1300, ", 1400 - kSealBytes,
+                     "] to hold the largest member, got ", datagram_bytes_max));
   }
   return absl::OkStatus();
 }

@@ -60,7 +60,7 @@ struct SwimOptions {
                           // nobody else could find it dead.
 
   // ---- Datagrams.
-  size_t datagram_bytes_max = 1340;  // With 40 bytes for encryption below 1400: no fragments on any
+  size_t datagram_bytes_max = 1340;  // With 44 bytes for encryption below 1400: no fragments on any
                                      // usual path.
 
   // All times multiplied by `factor`, counts unchanged.

@@ -172,6 +172,7 @@ TEST(Settings, BadValuesSayWhatWasExpectedAndWhereTheyAreFrom) {
       {"--scale=nan", "from 0.1 to 100"},
       {"--scale=1x", "from 0.1 to 100"},
       {"--drain-limit=5", "such as 30s"},
+      {"--gossip-secrecy=no", "required, send or accept"},
       {"--drain-limit=-5s", "such as 30s"},
       {"--log-level=loud", "debug, info, warning or error"},
   };

@@ -116,6 +116,7 @@ class MembershipWorld {
     for (auto& [name, node] : nodes_) node = nullptr;
   }
 
+  GossipKeys gossip_keys;  // Of the nodes whose options are made next.
   SimWorld& world() { return world_; }
   Disks disks() const { return disks_; }
   std::string At(const std::string& name) {
@@ -136,6 +137,7 @@ class MembershipWorld {
     for (const auto& seed : seeds) options.seeds.push_back(At(seed));
     options.expect = expect;
     options.config.shards = 8;
+    options.gossip_keys = gossip_keys;
     return options;
   }
 
