@@ -133,10 +133,12 @@ class Activation::TurnOrigin final : public CallOrigin {
                   self.OldestUnsettled(turn),
                   options.id ? *options.id
                              : DerivedId(turn.inbound, target, interface_id, method_id, ordinal)};
-    return EarlierSafe(turn).then([this, header = std::move(header), params = std::move(params),
+    return EarlierSafe(turn).then([origin = kj::addRef(*this), header = std::move(header),
+                                   params = std::move(params),
                                    deadline]() mutable -> kj::Promise<Payload> {
-      if (activation_ == nullptr) return Disconnected("the calling actor was deactivated");
-      return activation_->caller_.Call(std::move(header), std::move(params), deadline, nullptr);
+      if (origin->activation_ == nullptr) return Disconnected("the calling actor was deactivated");
+      return origin->activation_->caller_.Call(std::move(header), std::move(params), deadline,
+                                               nullptr);
     });
   }
 

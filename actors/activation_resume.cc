@@ -5,14 +5,13 @@
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/activation.h"
 #include "troupe/rpc/status.h"
+#include "troupe/runtime/kj_time.h"
 
 namespace troupe {
 namespace {
 
 constexpr absl::Duration kPauseMin = absl::Milliseconds(20);
 constexpr absl::Duration kPauseMax = absl::Seconds(1);
-
-kj::Duration ToKj(absl::Duration d) { return absl::ToInt64Microseconds(d) * kj::MICROSECONDS; }
 
 }  // namespace
 

@@ -6,13 +6,12 @@
 #include "troupe/actors/call.h"
 #include "troupe/membership/cluster_codec.h"
 #include "troupe/rpc/status.h"
+#include "troupe/runtime/kj_time.h"
 
 namespace troupe {
 namespace {
 
 constexpr absl::Duration kAskAgain = absl::Milliseconds(20);  // Between questions for a newer map.
-
-kj::Duration ToKj(absl::Duration d) { return absl::ToInt64Microseconds(d) * kj::MICROSECONDS; }
 
 }  // namespace
 

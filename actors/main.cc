@@ -17,6 +17,7 @@
 #include "troupe/actors/node.h"
 #include "troupe/actors/node_settings.h"
 #include "troupe/rpc/status.h"
+#include "troupe/runtime/kj_time.h"
 #include "troupe/runtime/uv_machine.h"
 
 namespace troupe {
@@ -82,8 +83,6 @@ std::string StartComplaint(const absl::Status& status) {
   if (absl::IsDataLoss(status)) return absl::StrCat(text, " (setting data-dir)");
   return text;
 }
-
-kj::Duration ToKj(absl::Duration d) { return absl::ToInt64Microseconds(d) * kj::MICROSECONDS; }
 
 }  // namespace
 

@@ -327,7 +327,7 @@ struct ReturningCall {
 
 }  // namespace
 
-void Node::Forward(size_t from, size_t to, kj::Own<InboundCall> call) {
+bool Node::Forward(size_t from, size_t to, kj::Own<InboundCall> call) {
   auto header = call->header();
   auto params = call->params();
   const auto deadline = call->deadline();
@@ -339,8 +339,9 @@ void Node::Forward(size_t from, size_t to, kj::Own<InboundCall> call) {
   };
   auto forwarded =
       kj::heap<InboundCall>(std::move(header), std::move(params), deadline, kj::mv(answer));
-  // When the other's inbox is full the call says Moved, and its caller tries again a little later.
-  (void)machine_.worker(to).Post([target = workers_[to], forwarded = kj::mv(forwarded)]() mutable {
+  // Dropped, as when the other's inbox is full, it says Moved: its caller tries again a little
+  // later.
+  return machine_.worker(to).Post([target = workers_[to], forwarded = kj::mv(forwarded)]() mutable {
     target->Deliver(kj::mv(forwarded));
   });
 }

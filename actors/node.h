@@ -75,7 +75,7 @@ class Node final : private Membership::Watcher, private WorkerControl {
   void NeedNewerMap(uint64_t than) override;
   void OnLinkLoss(std::string node, Boot boot, LinkLoss loss) override;
   void OnTraffic(std::string node, Boot boot) override;
-  void Forward(size_t from, size_t to, kj::Own<InboundCall> call) override;
+  bool Forward(size_t from, size_t to, kj::Own<InboundCall> call) override;
   void Status(size_t worker, uint64_t number, kj::Function<void(Payload)> done) override;
 
   kj::Promise<void> AcceptLoop();

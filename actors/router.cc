@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "troupe/rpc/status.h"
+#include "troupe/runtime/kj_time.h"
 
 namespace troupe {
 namespace {
@@ -13,8 +14,6 @@ constexpr absl::Duration kRetryPause = absl::Milliseconds(5);
 constexpr absl::Duration kDeadlineCheck = absl::Milliseconds(20);
 constexpr size_t kLaneWindow = 256;          // In flight to one actor; the rest waits here (P6).
 constexpr size_t kOutstandingMax = 1 << 16;  // Of one Router; beyond it callers get OVERLOADED.
-
-kj::Duration ToKj(absl::Duration d) { return absl::ToInt64Microseconds(d) * kj::MICROSECONDS; }
 
 }  // namespace
 
@@ -352,7 +351,10 @@ void Router::PumpStalled() {
   auto lanes = std::exchange(stalled_, {});
   for (auto& [number, lane] : lanes) {
     stalled_[number] = lane;  // Pump removes it if it gets on.
-    Pump(*lane);
+    auto failure = kj::runCatchingExceptions([this, lane = lane] { Pump(*lane); });
+    KJ_IF_MAYBE (e, failure) {  // The lanes behind it go on.
+      host_.log().Error("calls could not be sent", {{"lane", number}, {"error", Words(*e)}});
+    }
   }
 }
 
@@ -372,7 +374,10 @@ void Router::WatchDeadlines() {
   watching_deadlines_ = true;
   tasks_.add(host_.timer().afterDelay(ToKj(kDeadlineCheck)).then([this] {
     watching_deadlines_ = false;
-    Expire();
+    auto failure = kj::runCatchingExceptions([this] { Expire(); });
+    KJ_IF_MAYBE (e, failure) {
+      host_.log().Error("calls could not be ended", {{"error", Words(*e)}});
+    }
     if (!deadlines_.empty()) WatchDeadlines();
   }));
 }

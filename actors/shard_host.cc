@@ -10,8 +10,9 @@
 namespace troupe {
 namespace {
 
-constexpr size_t kLanesMax = 1 << 16;  // Remembered; beyond it all are forgotten, and order across
-                                       // a refusal that is under way is then not kept.
+// Remembered. Beyond it those that run here are forgotten, as they may be; if most are refused ones,
+// all are, and order across the refusals that are under way is then not kept.
+constexpr size_t kLanesMax = 1 << 16;
 constexpr size_t kParkedMax = 4096;  // Calls that wait for a move to end; then Moved.
 
 }  // namespace
@@ -186,7 +187,10 @@ void ShardHost::Deliver(kj::Own<InboundCall> call) {
 
 // P6.9: what was sent behind a refused call must not run before it.
 bool ShardHost::InOrder(const CallLane& lane) {
-  if (lanes_.size() >= kLanesMax) lanes_.clear();
+  if (lanes_.size() >= kLanesMax) {
+    absl::erase_if(lanes_, [](const auto& lane) { return lane.second.served != 0; });
+    if (lanes_.size() > kLanesMax / 2) lanes_.clear();
+  }
   auto [it, fresh] = lanes_.try_emplace({lane.origin, lane.number}, lane.attempt, served_);
   auto& state = it->second;
   if (!fresh && lane.attempt > state.attempt) state = {lane.attempt, served_};

@@ -9,6 +9,7 @@
 #include "troupe/actors/replica_codec.h"
 #include "troupe/membership/cluster_codec.h"
 #include "troupe/rpc/status.h"
+#include "troupe/runtime/kj_time.h"
 
 namespace troupe {
 namespace {
@@ -17,6 +18,7 @@ constexpr absl::Duration kTick = absl::Milliseconds(10);
 constexpr absl::Duration kStall = absl::Milliseconds(50);  // A longer gap is a stall of our loop.
 constexpr uint64_t kTicksPerDeadlineCheck = 3;             // Within the margin below.
 constexpr size_t kReplicaFrameBytes = 4 << 20;
+constexpr char kBehindARefusedOne[] = "a call before it in its lane was refused";
 
 // A call's own deadline is a little before its caller's, so that the better error gets there first.
 absl::Duration Margin(absl::Duration time_left) {
@@ -328,11 +330,19 @@ void Worker::Answer(uint64_t session, uint64_t number, CallOutcome&& outcome) {
 }
 
 void Worker::DispatchHere(kj::Own<InboundCall> call) {
-  if (!map_) return;  // Says Moved.
+  if (!map_) return SendBack(*call, "the node has no map yet");
   const ShardId shard = ShardOf(call->header().actor, map_->config.shards);
   const size_t owner = shard % options_.count;
-  if (owner != options_.index) return control_.Forward(options_.index, owner, kj::mv(call));
-  Deliver(kj::mv(call));
+  if (owner == options_.index) return Deliver(kj::mv(call));
+  const CallLane lane = call->header().lane;
+  if (refused_lanes_.Refuses(lane)) return SendBack(*call, kBehindARefusedOne);
+  if (!control_.Forward(options_.index, owner, kj::mv(call))) refused_lanes_.Refuse(lane);
+}
+
+// P6.9: what the caller sent behind it in the same attempt is sent back too.
+void Worker::SendBack(InboundCall& call, std::string why) {
+  refused_lanes_.Refuse(call.header().lane);
+  call.Finish(Moved{map_version(), std::move(why)});
 }
 
 void Worker::Deliver(kj::Own<InboundCall> call) {
@@ -340,11 +350,12 @@ void Worker::Deliver(kj::Own<InboundCall> call) {
     return call->Finish(Overloaded(absl::StrCat("the call to ", call->header().actor.ToString(),
                                                 " arrived after its deadline")));
   }
+  if (refused_lanes_.Refuses(call->header().lane)) return SendBack(*call, kBehindARefusedOne);
   const ShardId shard = ShardOf(call->header().actor, map_->config.shards);
   auto* host = HostOf(shard);
   if (host == nullptr) {
-    return call->Finish(Moved{map_version(), absl::StrCat("node ", introduction_.node,
-                                                          " holds no copy of shard ", shard)});
+    return SendBack(*call,
+                    absl::StrCat("node ", introduction_.node, " holds no copy of shard ", shard));
   }
   host->Deliver(kj::mv(call));
 }
@@ -503,19 +514,30 @@ void Worker::BeginConfirmation() {
 // ---- Time
 
 kj::Promise<void> Worker::TickLoop() {
-  return host_.timer().afterDelay(absl::ToInt64Microseconds(kTick) * kj::MICROSECONDS).then([this] {
-    const absl::Time now = host_.clock().Now();
-    const absl::Duration gap = now - last_tick_ - kTick;
-    if (gap > kStall) stalled_ += gap;
-    last_tick_ = now;
-    const bool check = ++ticks_ % kTicksPerDeadlineCheck == 0;
-    for (auto& host : hosts_) {
-      if (!host) continue;
-      host->Tick(now, stalled_);
-      if (check) host->CheckDeadlines(now);
-    }
+  return host_.timer().afterDelay(ToKj(kTick)).then([this] {
+    Tick();
     return TickLoop();
   });
+}
+
+// What goes wrong in one shard must not stop the time of all.
+void Worker::Tick() {
+  const absl::Time now = host_.clock().Now();
+  const absl::Duration gap = now - last_tick_ - kTick;
+  if (gap > kStall) stalled_ += gap;
+  last_tick_ = now;
+  const bool check = ++ticks_ % kTicksPerDeadlineCheck == 0;
+  for (ShardId shard = 0; shard < hosts_.size(); ++shard) {
+    auto* host = HostOf(shard);
+    if (host == nullptr) continue;
+    auto failure = kj::runCatchingExceptions([&] {
+      host->Tick(now, stalled_);
+      if (check) host->CheckDeadlines(now);
+    });
+    KJ_IF_MAYBE (e, failure) {
+      host_.log().Error("tick failed", {{"shard", shard}, {"error", Words(*e)}});
+    }
+  }
 }
 
 WorkerStatus Worker::status() const {

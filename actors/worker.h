@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kj/async.h"
+#include "troupe/actors/refused_lanes.h"
 #include "troupe/actors/router.h"
 #include "troupe/actors/shard_host.h"
 #include "troupe/rpc/link_pool.h"
@@ -39,7 +40,8 @@ class WorkerControl {
   virtual void OnLinkLoss(std::string node, Boot boot, LinkLoss loss) = 0;
   virtual void OnTraffic(std::string node, Boot boot) = 0;
   // Hands a call to the worker that owns its shard; its answer is given on the loop of `from`.
-  virtual void Forward(size_t from, size_t to, kj::Own<InboundCall> call) = 0;
+  // False when that worker's inbox is full: the answer says Moved, perhaps later.
+  [[nodiscard]] virtual bool Forward(size_t from, size_t to, kj::Own<InboundCall> call) = 0;
   // The encoded StatusFrame of the whole node.
   virtual void Status(size_t worker, uint64_t number, kj::Function<void(Payload)> done) = 0;
 
@@ -115,6 +117,7 @@ class Worker final : public WorkerBody,
   void NeedNewerMap(uint64_t than) override;
 
   std::optional<RefusalReason> JudgePeer(const Introduction& theirs) const;
+  void SendBack(InboundCall& call, std::string why);
   void OnCallFrame(uint64_t session, kj::Own<Frame> frame);
   void HandleMessages(Frame& frame, CopyId from, std::vector<ReplicaMessage>* replies);
   void OnReplicaFrame(Link& link, CopyId from, Frame& frame, bool answer);
@@ -127,6 +130,7 @@ class Worker final : public WorkerBody,
                  uint64_t acknowledges);
   void BeginConfirmation();
   kj::Promise<void> TickLoop();
+  void Tick();
   void Retire(kj::Own<Link> link);
 
   Host& host_;
@@ -147,6 +151,8 @@ class Worker final : public WorkerBody,
   uint64_t next_session_ = 1;
   std::map<std::string, Peer> peers_;              // By node: those that share shards with us.
   std::vector<std::unique_ptr<ShardHost>> hosts_;  // By shard; null: no copy of it here.
+
+  RefusedLanes refused_lanes_;  // Of calls that found no copy here, or no room at their worker.
 
   // Replies to the frame being handled go back on its link.
   CopyId replying_to_ = 0;

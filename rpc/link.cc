@@ -5,14 +5,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "troupe/rpc/status.h"
+#include "troupe/runtime/kj_time.h"
 
 namespace troupe {
 namespace {
 
 constexpr char kMagic[8] = {'T', 'R', 'O', 'U', 'P', 'E', '\r', '\n'};
 constexpr size_t kPreambleBytes = 16;
-
-kj::Duration ToKj(absl::Duration d) { return absl::ToInt64Microseconds(d) * kj::MICROSECONDS; }
 
 kj::StringPtr Ptr(const std::string& s) { return kj::StringPtr(s.c_str(), s.size()); }
 

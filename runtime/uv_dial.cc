@@ -5,7 +5,7 @@
 
 #include "kj/debug.h"
 #include "troupe/runtime/fd_watcher.h"
-#include "troupe/runtime/internal/kj_time.h"
+#include "troupe/runtime/kj_time.h"
 #include "troupe/runtime/internal/uv_sockets.h"
 #include "troupe/runtime/internal/uv_stream.h"
 

@@ -1,0 +1,236 @@
+// Worker: one loop of a node by itself, with the rest of the node played by the test.
+#include "troupe/actors/worker.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "counter.h"
+#include "troupe/rpc/status.h"
+#include "troupe/runtime/sim_world.h"
+
+namespace troupe {
+namespace {
+
+using ::testing::ElementsAre;
+
+constexpr uint16_t kAdd = 0, kNever = 5;
+
+class FakeControl final : public WorkerControl {
+ public:
+  explicit FakeControl(SimWorld& world) : world_(world) {}
+  void Propose(Command) override {}
+  void Confirm(size_t, kj::Function<void(SharedMap)> done) override { done(map); }
+  void NeedNewerMap(uint64_t) override {}
+  void OnLinkLoss(std::string, Boot, LinkLoss) override {}
+  void OnTraffic(std::string, Boot) override {}
+  bool Forward(size_t, size_t, kj::Own<InboundCall> call) override {
+    if (throw_next) {
+      throw_next = false;
+      kj::throwFatalException(Failed("told to throw"));
+    }
+    capnp::FlatArrayMessageReader reader(call->params().words());
+    const uint64_t by = reader.getRoot<Counter::AddParams>().getBy();
+    if (refuse_next) {
+      refuse_next = false;
+      refused.push_back(by);
+      // As by way of two loops: what comes meanwhile is sent on.
+      world_.After(absl::Milliseconds(2), [call = kj::mv(call)]() mutable { call = {}; });
+      return false;
+    }
+    forwarded.push_back(by);
+    kept_.push_back(kj::mv(call));
+    return true;
+  }
+  void Status(size_t, uint64_t, kj::Function<void(Payload)>) override {}
+
+  void Drop() {  // As when the node ends.
+    for (auto& call : kept_) call->Abandon();
+    kept_.clear();
+  }
+
+  SharedMap map;
+  bool throw_next = false;
+  bool refuse_next = false;
+  std::vector<uint64_t> refused, forwarded;
+
+ private:
+  SimWorld& world_;
+  std::vector<kj::Own<InboundCall>> kept_;
+};
+
+class WorkerTest : public ::testing::Test {
+ protected:
+  WorkerTest()
+      : world_(1), host_(world_.AddMachine("a").control()), control_(world_), errors_(host_.log()) {
+    registry_.Host<CounterActor>();
+    auto founded = Found({1, 1}, {.replicas = 1, .shards = 2},
+                         {{.name = "a", .nonce = {1, 2}, .addresses = {world_.Ip("a") + ":7100"}}});
+    first_ = std::make_shared<const ClusterState>(founded);
+    control_.map = first_;
+    introduction_.node = "a";
+    introduction_.boot = founded.FindNode("a")->boot;
+    // Two workers share the shards; this one has shard 0.
+    worker_ = kj::heap<Worker>(host_, registry_, control_, WorkerOptions{.index = 0, .count = 2},
+                               introduction_);
+  }
+  ~WorkerTest() noexcept override {
+    control_.Drop();
+    tasks_ = nullptr;
+    worker_ = nullptr;
+  }
+
+  std::string KeyIn(ShardId shard, int from = 0) {
+    for (int i = from;; ++i) {
+      std::string key = std::to_string(i);
+      if (ShardOf(CounterId(key), 2) == shard) return key;
+    }
+  }
+  void GiveMap() { worker_->OnMap(first_, introduction_); }
+  SharedMap Next(SharedMap map, std::function<void(ClusterState&)> change) {
+    ClusterState next = *map;
+    ++next.version;
+    change(next);
+    return control_.map = std::make_shared<const ClusterState>(next);
+  }
+  Payload By(uint64_t by) {
+    capnp::MallocMessageBuilder message;
+    message.initRoot<Counter::AddParams>().setBy(by);
+    return Payload::Of(message);
+  }
+  void Call(const std::string& key, uint64_t by) {
+    if (!tasks_) tasks_ = std::make_unique<kj::TaskSet>(errors_);
+    tasks_->add(worker_->origin()
+                    ->Call(CounterId(key), capnp::typeId<Counter>(), kAdd, By(by), {})
+                    .ignoreResult());
+  }
+  // A call as from another process; its outcome in words.
+  void Deliver(const std::string& key, uint16_t method, CallLane lane, std::string& outcome,
+               absl::Duration limit = absl::Seconds(10)) {
+    CallHeader header{CounterId(key),
+                      capnp::typeId<Counter>(),
+                      method,
+                      ClientCall{{7, 7}, ++sequence_, 0},
+                      {},
+                      lane};
+    worker_->Deliver(kj::heap<InboundCall>(
+        header, By(1), host_.clock().Now() + limit, [&outcome](CallOutcome&& got) {
+          outcome = std::holds_alternative<Payload>(got) ? "results"
+                    : std::holds_alternative<Moved>(got) ? "moved"
+                                                         : Words(std::get<kj::Exception>(got));
+        }));
+  }
+
+  struct Errors final : kj::TaskSet::ErrorHandler {
+    explicit Errors(const Log&) {}
+    void taskFailed(kj::Exception&&) override {}
+  };
+
+  SimWorld world_;
+  Host& host_;
+  Registry registry_;
+  FakeControl control_;
+  Errors errors_;
+  SharedMap first_;
+  Introduction introduction_;
+  uint64_t sequence_ = 0;
+  kj::Own<Worker> worker_;
+  std::unique_ptr<kj::TaskSet> tasks_;
+};
+
+TEST_F(WorkerTest, ServesTheShardsOfItsIndex) {
+  GiveMap();
+  world_.RunFor(absl::Seconds(1));
+  std::string outcome;
+  Deliver(KeyIn(0), kAdd, {9, 1, 1}, outcome);
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(outcome, "results");
+}
+
+TEST_F(WorkerTest, GoesOnWhenOneTickThrows) {
+  GiveMap();
+  world_.RunFor(absl::Seconds(1));
+  CallHeader header{CounterId(KeyIn(0)),
+                    capnp::typeId<Counter>(),
+                    kNever,
+                    ClientCall{{8, 8}, 1, 0},
+                    {},
+                    {8, 1, 1}};
+  worker_->Deliver(kj::heap<InboundCall>(
+      header, By(1), host_.clock().Now() + absl::Seconds(1),
+      [](CallOutcome&&) { kj::throwFatalException(Failed("told to throw")); }));
+  world_.RunFor(absl::Seconds(2));  // The deadline: answering throws.
+  std::string outcome;
+  Deliver(KeyIn(0, 1000), kNever, {9, 1, 1}, outcome, absl::Seconds(1));
+  world_.RunFor(absl::Seconds(2));
+  EXPECT_THAT(outcome, ::testing::HasSubstr("is still running at its deadline"));
+}
+
+TEST_F(WorkerTest, SendsTheOtherLanesWhenOneCannotBeSent) {
+  Call(KeyIn(1), 1);
+  Call(KeyIn(1, 1000), 2);
+  world_.RunFor(absl::Milliseconds(100));  // No map: both wait.
+  control_.throw_next = true;
+  GiveMap();
+  EXPECT_THAT(control_.forwarded, ElementsAre(2));
+  world_.RunFor(absl::Milliseconds(100));
+  EXPECT_THAT(control_.forwarded, ElementsAre(2, 1));
+}
+
+TEST_F(WorkerTest, SendsNoCallBeforeOneThatFoundAFullInbox) {
+  GiveMap();
+  control_.refuse_next = true;
+  for (uint64_t by = 1; by <= 3; ++by) Call(KeyIn(1), by);
+  world_.RunFor(absl::Milliseconds(100));
+  EXPECT_THAT(control_.refused, ElementsAre(1));
+  EXPECT_THAT(control_.forwarded, ElementsAre(1, 2, 3));
+}
+
+TEST_F(WorkerTest, RunsNoCallBehindOneThatFoundNoCopy) {
+  auto without = Next(first_, [](ClusterState& map) {
+    map.shards[0] = {.epoch = 1, .primary = 0, .state = ShardState::kNoPrimary};
+  });
+  worker_->OnMap(without, introduction_);
+  std::string first, second, other, again;
+  Deliver(KeyIn(0), kAdd, {9, 1, 1}, first);
+  EXPECT_EQ(first, "moved");
+  worker_->OnMap(Next(without,
+                      [this](ClusterState& map) {
+                        map.shards[0] = first_->shards[0];
+                        map.shards[0].epoch = 2;
+                      }),
+                 introduction_);
+  world_.RunFor(absl::Seconds(1));
+  Deliver(KeyIn(0), kAdd, {9, 1, 1}, second);
+  Deliver(KeyIn(0), kAdd, {9, 2, 1}, other);
+  world_.RunFor(absl::Milliseconds(100));
+  EXPECT_EQ(second, "moved") << "it was sent behind the first";
+  EXPECT_EQ(other, "results") << "of another lane";
+  Deliver(KeyIn(0), kAdd, {9, 1, 2}, again);
+  world_.RunFor(absl::Milliseconds(100));
+  EXPECT_EQ(again, "results");
+}
+
+TEST(RefusedLanes, RefuseUntilTheNextAttempt) {
+  RefusedLanes lanes;
+  EXPECT_FALSE(lanes.Refuses({1, 2, 3}));
+  lanes.Refuse({1, 2, 3});
+  EXPECT_TRUE(lanes.Refuses({1, 2, 3}));
+  EXPECT_TRUE(lanes.Refuses({1, 2, 2}));
+  EXPECT_FALSE(lanes.Refuses({1, 3, 3}));
+  EXPECT_FALSE(lanes.Refuses({1, 2, 4}));
+  EXPECT_FALSE(lanes.Refuses({1, 2, 4}));
+}
+
+TEST(RefusedLanes, ForgetTheOldestFirst) {
+  RefusedLanes lanes;
+  for (uint64_t i = 0; i < 3 * kRefusedLanesMax; ++i) {
+    lanes.Refuse({1, i, 1});
+    if (i >= kRefusedLanesMax - 1) {
+      ASSERT_TRUE(lanes.Refuses({1, i - kRefusedLanesMax + 1, 1}));
+    }
+  }
+  EXPECT_FALSE(lanes.Refuses({1, 0, 1}));
+}
+
+}  // namespace
+}  // namespace troupe
