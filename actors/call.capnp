@@ -100,6 +100,7 @@ struct StatusFrame {
   actors @6 :UInt64;         # Activations on this node.
   calls @7 :UInt64;          # Calls answered since the start.
   storedActors @8 :UInt64;   # Actors of which this node holds a copy.
+  notice @9 :Text;           # What the operator should know; empty: nothing.
 
   struct Member {
     name @0 :Text;

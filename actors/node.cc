@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "troupe/membership/placement.h"
 #include "troupe/rpc/status.h"
 
@@ -37,7 +38,7 @@ Node::Node(Machine& machine, const Registry& registry, NodeOptions options)
       ready_(nullptr),
       failed_(nullptr),
       errors_(machine.control().log()),
-      tasks_(errors_) {
+      tasks_(kj::heap<kj::TaskSet>(errors_)) {
   auto ready = kj::newPromiseAndFulfiller<void>();
   ready_fulfiller_ = kj::mv(ready.fulfiller);
   ready_ = ready.promise.fork();
@@ -62,7 +63,7 @@ absl::Status Node::Start() {
   listener_ = kj::mv(*listener);
   address_ = listener_->address();
   if (auto started = membership_->Start(address_); !started.ok()) return started;
-  tasks_.add(AcceptLoop());
+  tasks_->add(AcceptLoop());
   return absl::OkStatus();
 }
 
@@ -87,7 +88,7 @@ kj::Promise<void> Node::AcceptLoop() {
   return listener_->Accept().then([this](Accepted&& accepted) {
     if (greeting_ < kGreetingMax) {
       ++greeting_;
-      tasks_.add(Greet(kj::mv(accepted)));
+      tasks_->add(Greet(kj::mv(accepted)));
     }
     return AcceptLoop();
   });
@@ -157,7 +158,7 @@ void Node::OnRegistered(Boot boot) {
     workers_[index] = worker.get();
     return worker;
   };
-  tasks_.add(machine_.StartWorkers(options_.workers, kj::mv(make)).then([this] {
+  tasks_->add(machine_.StartWorkers(options_.workers, kj::mv(make)).then([this] {
     workers_running_ = true;
     PublishMap();
   }));
@@ -214,6 +215,62 @@ void Node::MoveWhatShouldMove() {
   for (size_t i = 0; i < workers_.size(); ++i) {
     ToWorker(i, [moves](Worker& worker) { worker.MovePrimaries(moves); });
   }
+}
+
+// ---- Joining anew
+
+// Whoever tells it is the membership that this ends.
+void Node::OnOutcast(const Outcast& outcast) {
+  if (draining_ || joining_anew_) return;
+  if (outcast.kind == Outcast::Kind::kAlone && !workers_running_) return;  // Said again.
+  joining_anew_ = true;
+  auto& host = machine_.control();
+  auto idle = outcast.kind == Outcast::Kind::kPutOut
+                  ? kj::evalLater([] { return true; })
+                  : SumOfWorkers(Worker::Admission::kTakesNone).then([](WorkerStatus&& sum) {
+                      return sum.answered == 0 && sum.activations == 0 && sum.stored_actors == 0;
+                    });
+  rejoin_ = idle.then([this, outcast, &host](bool idle) -> kj::Promise<void> {
+                  if (idle && !draining_) return JoinAnew(outcast.addresses);
+                  const std::string notice = absl::StrCat(
+                      outcast.why, "; it has state or has answered calls, so it goes on alone. To ",
+                      "have it join, end it and start it with --join ", outcast.addresses.front());
+                  if (membership_->notice() != notice) host.log().Error(notice);
+                  membership_->SetNotice(notice);
+                  return SumOfWorkers(Worker::Admission::kTakesCalls).ignoreResult();
+                })
+                .then([this] { joining_anew_ = false; })
+                .eagerlyEvaluate([this](kj::Exception&& e) {
+                  failed_fulfiller_->reject(
+                      troupe::Failed(absl::StrCat("joining anew failed: ", Words(e))));
+                });
+}
+
+// As a new process would, but with the port and the data lock held on to.
+kj::Promise<void> Node::JoinAnew(const std::vector<std::string>& addresses) {
+  machine_.control().log().Warning("stops serving and joins anew",
+                                   {{"by", absl::StrJoin(addresses, ",")}});
+  machine_.StopWorkers();
+  workers_running_ = saw_whole_voters_ = false;
+  workers_.clear();
+  boot_ = 0;
+  proposing_.clear();
+  greeting_ = 0;
+  anchor_->node = nullptr;  // What the old workers still say is about another process.
+  anchor_ = std::make_shared<Anchor>(Anchor{this});
+  tasks_ = kj::heap<kj::TaskSet>(errors_);
+  auto options = options_.membership;
+  options.joins_only = true;
+  options.seeds.insert(options.seeds.end(), addresses.begin(), addresses.end());
+  membership_ = nullptr;  // Closes its socket.
+  membership_ = std::make_unique<Membership>(machine_, std::move(options),
+                                             static_cast<Membership::Watcher&>(*this));
+  return Membership::ForgetCluster(machine_).then([this]() -> kj::Promise<void> {
+    auto started = membership_->Start(address_);
+    if (!started.ok()) return troupe::Failed(std::string(started.message()));
+    tasks_->add(AcceptLoop());
+    return kj::READY_NOW;
+  });
 }
 
 // ---- An orderly end
@@ -277,12 +334,13 @@ void Node::Propose(Command command) {
     auto description = Describe(command);
     if (node.proposing_.size() >= kProposalsMax) return;
     if (!node.proposing_.insert(description).second) return;
-    node.tasks_.add(node.membership_->Submit(std::move(command), kProposalLimit)
-                        .catch_([&node, description](kj::Exception&& e) {
-                          node.machine_.control().log().Debug(
-                              "command not done", {{"command", description}, {"reason", Words(e)}});
-                        })
-                        .then([&node, description] { node.proposing_.erase(description); }));
+    node.tasks_->add(node.membership_->Submit(std::move(command), kProposalLimit)
+                         .catch_([&node, description](kj::Exception&& e) {
+                           node.machine_.control().log().Debug(
+                               "command not done",
+                               {{"command", description}, {"reason", Words(e)}});
+                         })
+                         .then([&node, description] { node.proposing_.erase(description); }));
   });
 }
 
@@ -294,9 +352,9 @@ void Node::Confirm(size_t worker, kj::Function<void(SharedMap)> done) {
         done(std::move(map));
       });
     };
-    node.tasks_.add(node.membership_->Confirm()
-                        .catch_([](kj::Exception&&) { return SharedMap(); })
-                        .then(kj::mv(answer)));
+    node.tasks_->add(node.membership_->Confirm()
+                         .catch_([](kj::Exception&&) { return SharedMap(); })
+                         .then(kj::mv(answer)));
   });
 }
 
@@ -350,7 +408,7 @@ bool Node::Forward(size_t from, size_t to, kj::Own<InboundCall> call) {
 
 void Node::Status(size_t worker, uint64_t number, kj::Function<void(Payload)> done) {
   ToControl([worker, number, done = kj::mv(done)](Node& node) mutable {
-    node.tasks_.add(node.CollectStatus(number).then(
+    node.tasks_->add(node.CollectStatus(number).then(
         [&node, worker, done = kj::mv(done)](Payload&& status) mutable {
           node.ToWorker(worker, [done = kj::mv(done), status = std::move(status)](Worker&) mutable {
             done(std::move(status));
@@ -359,7 +417,7 @@ void Node::Status(size_t worker, uint64_t number, kj::Function<void(Payload)> do
   });
 }
 
-kj::Promise<Payload> Node::CollectStatus(uint64_t number) {
+kj::Promise<WorkerStatus> Node::SumOfWorkers(std::optional<Worker::Admission> admission) {
   struct Counted {
     WorkerStatus sum;
     size_t missing;
@@ -368,7 +426,8 @@ kj::Promise<Payload> Node::CollectStatus(uint64_t number) {
   auto paf = kj::newPromiseAndFulfiller<void>();
   auto counted = std::make_shared<Counted>(Counted{{}, workers_.size(), kj::mv(paf.fulfiller)});
   for (size_t i = 0; i < workers_.size(); ++i) {
-    ToWorker(i, [this, counted](Worker& worker) mutable {
+    ToWorker(i, [this, counted, admission](Worker& worker) mutable {
+      if (admission) worker.SetAdmission(*admission);
       ToControl([counted = std::move(counted), status = worker.status()](Node&) {
         counted->sum.activations += status.activations;
         counted->sum.stored_actors += status.stored_actors;
@@ -377,7 +436,11 @@ kj::Promise<Payload> Node::CollectStatus(uint64_t number) {
       });
     });
   }
-  return paf.promise.then([this, counted, number] {
+  return paf.promise.then([counted] { return counted->sum; });
+}
+
+kj::Promise<Payload> Node::CollectStatus(uint64_t number) {
+  return SumOfWorkers(std::nullopt).then([this, number](WorkerStatus&& sum) {
     capnp::MallocMessageBuilder message;
     auto out = message.initRoot<wire::StatusFrame>();
     out.setNumber(number);
@@ -385,9 +448,10 @@ kj::Promise<Payload> Node::CollectStatus(uint64_t number) {
     out.setBoot(boot_);
     out.setCoordinator(membership_->coordinator().c_str());
     out.setMapVersion(membership_->map()->version);
-    out.setActors(counted->sum.activations);
-    out.setStoredActors(counted->sum.stored_actors);
-    out.setCalls(counted->sum.answered);
+    out.setNotice(membership_->notice().c_str());
+    out.setActors(sum.activations);
+    out.setStoredActors(sum.stored_actors);
+    out.setCalls(sum.answered);
     const auto members = membership_->members();
     auto list = out.initMembers(static_cast<unsigned>(members.size()));
     for (unsigned i = 0; i < list.size(); ++i) {

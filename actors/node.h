@@ -12,6 +12,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -69,6 +70,7 @@ class Node final : private Membership::Watcher, private WorkerControl {
   // Membership::Watcher
   void OnMap(const SharedMap& map) override;
   void OnRegistered(Boot boot) override;
+  void OnOutcast(const Outcast& outcast) override;
   // WorkerControl; on worker loops.
   void Propose(Command command) override;
   void Confirm(size_t worker, kj::Function<void(SharedMap)> done) override;
@@ -86,7 +88,10 @@ class Node final : private Membership::Watcher, private WorkerControl {
   void MoveWhatShouldMove();
   bool HasPrimariesToMove() const;
   kj::Promise<void> WaitUntilMoved(absl::Time deadline);
+  // Of all workers, after each has been told whom to admit.
+  kj::Promise<WorkerStatus> SumOfWorkers(std::optional<Worker::Admission> admission);
   kj::Promise<Payload> CollectStatus(uint64_t number);
+  kj::Promise<void> JoinAnew(const std::vector<std::string>& addresses);
 
   Machine& machine_;
   const Registry& registry_;
@@ -111,7 +116,9 @@ class Node final : private Membership::Watcher, private WorkerControl {
     void taskFailed(kj::Exception&& exception) override;
     const Log& log;
   } errors_;
-  kj::TaskSet tasks_;
+  kj::Own<kj::TaskSet> tasks_;
+  bool joining_anew_ = false;
+  kj::Promise<void> rejoin_ = nullptr;
 };
 
 }  // namespace troupe

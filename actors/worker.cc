@@ -353,7 +353,7 @@ void Worker::Deliver(kj::Own<InboundCall> call) {
   if (refused_lanes_.Refuses(call->header().lane)) return SendBack(*call, kBehindARefusedOne);
   const ShardId shard = ShardOf(call->header().actor, map_->config.shards);
   auto* host = HostOf(shard);
-  if (host == nullptr) {
+  if (host == nullptr || admission_ == Admission::kTakesNone) {
     return SendBack(*call,
                     absl::StrCat("node ", introduction_.node, " holds no copy of shard ", shard));
   }

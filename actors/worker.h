@@ -79,6 +79,9 @@ class Worker final : public WorkerBody,
   void MovePrimaries(const std::vector<WantedMove>& moves);
 
   WorkerStatus status() const;
+  // Whether calls are taken; those refused are told to go elsewhere. Taken unless told otherwise.
+  enum class Admission : uint8_t { kTakesCalls, kTakesNone };
+  void SetAdmission(Admission admission) { admission_ = admission; }
   Host& host() { return host_; }
   // For calls of the program itself, on this loop.
   kj::Own<CallOrigin> origin();
@@ -167,6 +170,7 @@ class Worker final : public WorkerBody,
   absl::Time last_tick_;
   absl::Duration stalled_ = absl::ZeroDuration();
   uint64_t answered_ = 0;
+  Admission admission_ = Admission::kTakesCalls;
   uint64_t ticks_ = 0;
 
   struct Errors final : kj::TaskSet::ErrorHandler {

@@ -27,6 +27,10 @@ const kindMapAnswer :UInt16 = 26;        # MapAnswer
 const kindEvidence :UInt16 = 27;         # Evidence, a notice
 const kindFounding :UInt16 = 28;         # Founding, a request
 const kindFoundingAnswer :UInt16 = 29;   # FoundingAnswer
+const kindOperator :UInt16 = 30;         # Operator, a request of the command `troupe`
+const kindOperatorAnswer :UInt16 = 31;   # OperatorAnswer
+const kindSurvey :UInt16 = 32;           # Survey, a request
+const kindSurveyAnswer :UInt16 = 33;     # SurveyAnswer
 
 struct Carried {
   # A message of another schema, whole and in standard framing.
@@ -122,6 +126,43 @@ struct FoundingAnswer {
     refused @3 :Text;
     chosen @4 :Data;             # It counts, or another value does: here is the cluster's value.
   }
+}
+
+struct Operator {
+  # What only a person may decide. Any node takes it. Answered when it is done or refused; asking
+  # again for what is done is refused, and changes nothing.
+  number @0 :UInt64;
+  shards @1 :List(UInt32);   # Of recoverShards, empty: all that are LOST.
+  union {
+    recoverShards @2 :Void;  # LOST shards start again, empty, in their next lineage.
+    declareLost @3 :Void;    # The copies of shards without a primary will not come back.
+    newGeneration @4 :Void;  # A majority of the voters will not come back: this node founds the
+                             # next generation of the register from what the survivors know.
+  }
+}
+
+struct OperatorAnswer {
+  number @0 :UInt64;
+  code @1 :UInt16;           # absl::StatusCode; 0: done.
+  message @2 :Text;
+  shards @3 :List(UInt32);   # What it was done to; of newGeneration those that are LOST with it.
+  version @4 :UInt64;        # Of the map that shows it.
+  generation @5 :UInt64;
+}
+
+struct Survey {
+  # From who founds a new generation to all it sees. Who answers takes part in no other founding of
+  # that generation for a while.
+  number @0 :UInt64;
+  generation @1 :UInt64;     # To be founded.
+}
+
+struct SurveyAnswer {
+  number @0 :UInt64;
+  refused @1 :Text;          # Empty: not.
+  nonce @2 :Wire.Id128;      # Of the process that answers.
+  map @3 :Data;              # Its newest; empty: none.
+  acceptor @4 :Data;         # register.capnp's AcceptorState.
 }
 
 # ---- Kept in the data directory.

@@ -17,7 +17,8 @@ constexpr size_t kCallsMax = 16384;    // Waiting for answers; each has a limit 
 
 bool IsNumberedAnswer(uint16_t kind) {
   return kind == control::KIND_PUSH_PULL_ANSWER || kind == control::KIND_LINK_PROBE_ANSWER ||
-         kind == control::KIND_MAP_ANSWER || kind == control::KIND_FOUNDING_ANSWER;
+         kind == control::KIND_MAP_ANSWER || kind == control::KIND_FOUNDING_ANSWER ||
+         kind == control::KIND_SURVEY_ANSWER;
 }
 
 }  // namespace
@@ -215,6 +216,12 @@ class ControlLinks::OneCall final : private Link::Receiver {
 kj::Promise<ControlLinks::Visit> ControlLinks::CallAddress(
     const std::string& address, uint16_t kind, kj::Own<capnp::MallocMessageBuilder> header,
     absl::Duration limit) {
+  return CallAddress(address, kind, kj::mv(header), limit, self_.Introduce());
+}
+
+kj::Promise<ControlLinks::Visit> ControlLinks::CallAddress(
+    const std::string& address, uint16_t kind, kj::Own<capnp::MallocMessageBuilder> header,
+    absl::Duration limit, Introduction as) {
   auto call = [kind, header = kj::mv(header)](DialedLink&& dialed) mutable -> kj::Promise<Visit> {
     Visit visit;
     visit.dialed.outcome = dialed.outcome;
@@ -236,7 +243,7 @@ kj::Promise<ControlLinks::Visit> ControlLinks::CallAddress(
         absl::StrCat("no answer from ", address, " within ", absl::FormatDuration(limit));
     return visit;
   });
-  return DialLink(self_.host, address, Lane::kControl, 0, self_.Introduce(), limit)
+  return DialLink(self_.host, address, Lane::kControl, 0, std::move(as), limit)
       .then(kj::mv(call))
       .catch_([](kj::Exception&& e) {
         Visit visit;

@@ -79,6 +79,9 @@ class ControlLinks final : private LinkPool::Watcher, private Link::Receiver {
   };
   kj::Promise<Visit> CallAddress(const std::string& address, uint16_t kind,
                                  kj::Own<capnp::MallocMessageBuilder> header, absl::Duration limit);
+  kj::Promise<Visit> CallAddress(const std::string& address, uint16_t kind,
+                                 kj::Own<capnp::MallocMessageBuilder> header, absl::Duration limit,
+                                 Introduction as);
 
   void Close();  // All links, before a farewell.
 

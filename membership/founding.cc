@@ -85,6 +85,7 @@ void Founding::Tick() {
   alarm_.Set(self_.Now() + kTick);
   if (bound_) return AskAround();
   if (!self_.cluster.IsZero() || self_.leaving) return;  // There is a cluster: we join it.
+  if (self_.options.joins_only) return;
   const uint32_t expect = self_.options.expect;
   if (expect == 1) {
     if (owner_.MayFoundAlone()) FoundAlone();
@@ -105,17 +106,6 @@ void Founding::Tick() {
   BeginAttempt(seen);
 }
 
-NodeEntry Founding::OwnEntry() const {
-  NodeEntry node;
-  node.name = self_.name();
-  node.nonce = self_.nonce;
-  node.addresses = {self_.address};
-  node.zone = self_.options.zone;
-  node.roles = self_.options.roles;
-  node.storage = self_.storage;
-  return node;
-}
-
 namespace {
 
 ValuePtr ValueOfFounders(const Id128& cluster, const ClusterConfig& config,
@@ -134,7 +124,7 @@ void Founding::FoundAlone() {
   if (alone_under_way_) return;
   alone_under_way_ = true;
   const Id128 cluster = self_.host.RandomId();
-  auto value = ValueOfFounders(cluster, self_.options.config, {OwnEntry()});
+  auto value = ValueOfFounders(cluster, self_.options.config, {self_.Entry()});
   Accepted(std::move(value));
 }
 
@@ -161,7 +151,7 @@ void Founding::BeginAttempt(const std::vector<Member>& seen) {
   for (const Member& member : seen) {
     if (member.id.name != self_.name()) attempt_->others.push_back(member.id.name);
   }
-  attempt_->candidates = {OwnEntry()};
+  attempt_->candidates = {self_.Entry()};
   self_.log().Info("founding a cluster", {{"with", absl::StrJoin(attempt_->others, ",")}});
   for (const std::string& node : attempt_->others) {
     auto invite = [](control::Founding::Builder out) { out.setInvite(); };
@@ -353,7 +343,7 @@ void Founding::OnRequest(LinkNumber from, const Introduction& peer, Frame& frame
   if (bound_ || attempt_) {
     return Reply(from, number, [](auto out) { out.setRefused("takes part in another founding"); });
   }
-  Reply(from, number, [this](auto out) { codec::WriteNode(OwnEntry(), out.initCandidate()); });
+  Reply(from, number, [this](auto out) { codec::WriteNode(self_.Entry(), out.initCandidate()); });
 }
 
 void Founding::OnOffer(LinkNumber from, const Introduction& peer, control::Founding::Reader in) {

@@ -81,7 +81,6 @@ class Founding final : private kj::TaskSet::ErrorHandler {
 
   void taskFailed(kj::Exception&& exception) override;
   void Tick();
-  NodeEntry OwnEntry() const;
   void FoundAlone();
   void Accepted(ValuePtr value);
 

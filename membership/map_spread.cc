@@ -48,6 +48,16 @@ void MapSpread::TellAll() {
   }
 }
 
+void MapSpread::TellWhole(const std::string& node) {
+  const auto news = maps_.NewsFor(0);
+  capnp::MallocMessageBuilder message;
+  auto out = message.initRoot<control::MapNews>();
+  out.setVersion(news.version);
+  out.setBase(news.base);
+  out.setBytes(AsKj(news.bytes));
+  (void)links_.Send(node, control::KIND_MAP_NEWS, message);
+}
+
 void MapSpread::OnNews(const Introduction& peer, Frame& frame) {
   auto in = frame.header<control::MapNews>();
   if (in.getVersion() <= maps_.version()) return;
@@ -68,6 +78,8 @@ void MapSpread::Heard(const std::string& node, uint64_t version, Patience patien
 void MapSpread::OnDialedUp(const std::string& node) {
   if (const Introduction* peer = links_.PeerOf(node)) {
     Heard(node, peer->map_version, Patience::kAMoment);
+    // Its own links to us are refused, so it cannot ask.
+    if (peer->generation != 0 && peer->generation < self_.generation) TellWhole(node);
   }
 }
 

@@ -45,6 +45,7 @@ class MapSpread final : private kj::TaskSet::ErrorHandler {
  private:
   void taskFailed(kj::Exception&& exception) override;
   void Pull();
+  void TellWhole(const std::string& node);
 
   Self& self_;
   ControlLinks& links_;

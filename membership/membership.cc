@@ -58,4 +58,7 @@ GossipSealCounters Membership::gossip_seal() const { return impl_->gossip.seal()
 
 kj::Promise<void> Membership::Leave(absl::Duration limit) { return impl_->Leave(limit); }
 
+std::string Membership::notice() const { return impl_->notice; }
+void Membership::SetNotice(std::string notice) { impl_->notice = std::move(notice); }
+
 }  // namespace troupe

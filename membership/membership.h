@@ -31,6 +31,7 @@ struct MembershipOptions {
   std::string advertise;           // What others dial; empty: `listen` as bound.
   std::vector<std::string> seeds;  // host:port or name:port; empty: found a cluster alone.
   uint32_t expect = 1;             // Found only together with this many nodes, once.
+  bool joins_only = false;         // Knows that there is a cluster: found none.
   std::string zone;
   std::vector<std::string> roles;
   ClusterConfig config;  // Counts when this node founds.
@@ -57,6 +58,17 @@ class Membership {
     virtual void OnMap(const SharedMap& map) = 0;
     // Registered: from now on this process is `boot`. Called again after a new registration.
     virtual void OnRegistered(Boot boot) = 0;
+    // This process is no member any more, or should not be one of the cluster that it founded
+    // alone: end this Membership, drop what the data directory has of it, and join by `addresses`.
+    struct Outcast {
+      enum class Kind : uint8_t {
+        kPutOut,  // The register goes on in a newer generation, without this process (P2.12).
+        kAlone,   // Its cluster is itself, and another lists it (P2.11). Not if it has answered.
+      } kind = Kind::kPutOut;
+      std::string why;
+      std::vector<std::string> addresses;
+    };
+    virtual void OnOutcast(const Outcast& outcast) = 0;
 
    protected:
     ~Watcher() = default;
@@ -106,6 +118,13 @@ class Membership {
   // After the last actor stopped: leaves the voters, the map and gossip. Resolves when chosen, or
   // after `limit`.
   kj::Promise<void> Leave(absl::Duration limit);
+
+  // What the operator should know, in words; empty: nothing. For `troupe status`.
+  std::string notice() const;
+  void SetNotice(std::string notice);
+  // Forgets the cluster that the data directory knows, but not whose directory it is. Only between
+  // the end of a Membership and the start of the next.
+  static kj::Promise<void> ForgetCluster(Machine& machine);
 
  private:
   struct Impl;

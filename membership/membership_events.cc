@@ -45,6 +45,7 @@ void Membership::Impl::WantLinks() {
 
 std::optional<RefusalReason> Membership::Impl::JudgePeer(const Introduction& theirs) {
   if (theirs.role != Role::kNode) return std::nullopt;
+  lone.OnHello(theirs);
   if (theirs.node == self.name()) {
     return RefusalReason{wire::Refusal::Reason::STALE,
                          absl::StrCat("two nodes with one name: ", self.name(),
@@ -85,6 +86,10 @@ void Membership::Impl::OnRequest(LinkNumber from, const Introduction& peer, Fram
       return evidence.OnReport(peer, frame);
     case control::KIND_FOUNDING:
       return founding.OnRequest(from, peer, frame);
+    case control::KIND_OPERATOR:
+      return desk.OnRequest(from, frame);
+    case control::KIND_SURVEY:
+      return desk.OnSurvey(from, peer, frame);
     default:
       return;  // A newer node's.
   }
@@ -134,6 +139,7 @@ void Membership::Impl::OnDialFailed(const std::string& node, const LinkLoss& los
     notice.address = node;
     notice.detail = loss.detail;
     SayStranger("a node refuses our link", notice);
+    if (*loss.refused == wire::Refusal::Reason::GENERATION) OnOutdated(loss.detail);
   }
   if (loss.dial != DialOutcome::kRefused || maps.map() == nullptr) return;
   const NodeEntry* entry = maps.map()->FindNode(node);
@@ -226,6 +232,7 @@ void Membership::Impl::OnNotice(const SwimNotice& notice) {
 
 void Membership::Impl::OnSeedProblem(const std::string& address, const ControlLinks::Visit& visit) {
   seeds.OnProblem(address, visit);
+  if (visit.dialed.refused == wire::Refusal::Reason::GENERATION) OnOutdated(visit.problem);
 }
 
 std::vector<Member> Membership::Impl::Seen() const { return gossip.swim().Members(); }

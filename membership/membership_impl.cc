@@ -45,6 +45,8 @@ Membership::Impl::Impl(Machine& machine, MembershipOptions options, Membership::
               });
               founding.OnNewView();
             }),
+      desk(self, links, maps, shell, static_cast<OperatorDesk::Owner&>(*this)),
+      lone(self, links, maps, static_cast<LoneFounder::Owner&>(*this)),
       repair_alarm_(self.host, [this] { Repair(); }),
       links_alarm_(self.host,
                    [this] {
@@ -65,7 +67,8 @@ void Membership::Impl::taskFailed(kj::Exception&& exception) {
 absl::Status Membership::Impl::CheckOptions(const std::string& bound) const {
   const MembershipOptions& options = self.options;
   if (options.expect == 0) return absl::InvalidArgumentError("--expect must be at least 1");
-  if (options.expect > 1 && 2 * size_t{options.expect} <= options.seeds.size()) {
+  if (options.expect > 1 && !options.joins_only &&
+      2 * size_t{options.expect} <= options.seeds.size()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--expect must exceed half the seeds, or two clusters could be founded: "
                      "expected more than ",
@@ -83,7 +86,7 @@ absl::Status Membership::Impl::LoadMap() {
   if (directory == nullptr) return absl::OkStatus();
   auto record = directory->Read(kMapRecord);
   if (!record.ok()) return record.status();
-  if (record->has_value()) {
+  if (record->has_value() && !(*record)->empty()) {
     auto value = ValueOf(**record);
     absl::Status adopted = value.status();
     if (value.ok()) adopted = maps.Adopt(*value).status();
@@ -181,6 +184,7 @@ void Membership::Impl::Taken(const SharedMap& before) {
   self.cluster = map->cluster;
   self.generation = map->generation;
   self.map_version = map->version;
+  if (before != nullptr && map->generation > before->generation) TakenGeneration();
   gossip.Tell([&](Swim& swim, absl::Time now, SwimActions&) {
     swim.SetCluster(map->cluster);
     swim.SetMapVersion(now, map->version);

@@ -15,9 +15,11 @@
 #include "troupe/membership/evidence_shell.h"
 #include "troupe/membership/founding.h"
 #include "troupe/membership/gossip_shell.h"
+#include "troupe/membership/lone_founder.h"
 #include "troupe/membership/map_spread.h"
 #include "troupe/membership/map_store.h"
 #include "troupe/membership/membership.h"
+#include "troupe/membership/operator_desk.h"
 #include "troupe/membership/register_shell.h"
 #include "troupe/membership/registrar.h"
 #include "troupe/membership/seeds.h"
@@ -31,6 +33,8 @@ struct Membership::Impl final : private ControlLinks::Watcher,
                                 private EvidenceShell::Owner,
                                 private Founding::Owner,
                                 private MapSpread::Owner,
+                                private OperatorDesk::Owner,
+                                private LoneFounder::Owner,
                                 private kj::TaskSet::ErrorHandler {
   Impl(Machine& machine, MembershipOptions options, Membership::Watcher& watcher);
 
@@ -41,6 +45,8 @@ struct Membership::Impl final : private ControlLinks::Watcher,
   kj::Promise<SharedMap> Confirm();
   kj::Promise<void> Leave(absl::Duration limit);
   std::string CoordinatorName() const;
+
+  using Outcast = Membership::Watcher::Outcast;
 
   Self self;
   Membership::Watcher& watcher;
@@ -54,6 +60,9 @@ struct Membership::Impl final : private ControlLinks::Watcher,
   EvidenceShell evidence;
   Comeback comeback;
   Seeds seeds;
+  OperatorDesk desk;
+  LoneFounder lone;
+  std::string notice;  // For the operator.
 
  private:
   // membership_impl.cc: starting, and what a new map brings about.
@@ -61,6 +70,9 @@ struct Membership::Impl final : private ControlLinks::Watcher,
   absl::Status LoadMap();
   void Begin();
   void Taken(const SharedMap& before);
+  void TakenGeneration();
+  void CastOut(Outcast outcast);
+  void OnOutdated(const std::string& detail);
   void SayWhatChanged(const SharedMap& before) const;
   void Store();
 
@@ -104,6 +116,10 @@ struct Membership::Impl final : private ControlLinks::Watcher,
   std::vector<Member> Seen() const override;
   bool MayFoundAlone() const override;
   void OnFounded(const ValuePtr& value) override;
+  // OperatorDesk::Owner; Seen() as above
+  void OnRecovered(const ValuePtr& value) override;
+  // LoneFounder::Owner
+  void OnMeantCluster(const std::string& why, std::vector<std::string> addresses) override;
   // MapSpread::Owner
   void TakeNews(uint64_t base, std::span<const std::byte> bytes) override;
 
@@ -115,6 +131,8 @@ struct Membership::Impl final : private ControlLinks::Watcher,
   kj::Own<kj::PromiseFulfiller<void>> start_next_round_;
   std::string said_coordinator_;
   std::map<std::string, absl::Time> said_;  // Of strangers: not before.
+  bool cast_out_ = false;
+  absl::Time outdated_since_ = absl::InfiniteFuture();  // Others refuse us as of an old generation.
   bool storing_ = false;
   bool store_again_ = false;
   kj::Own<kj::PromiseFulfiller<void>> leave_done_;

@@ -34,6 +34,8 @@ struct VoterRequest {
     chosen @6 :Data;           # This was chosen at the ballot. Empty: what the voter accepted at it.
                                # Not answered.
   }
+  generation @7 :UInt64;       # Of the register. A voter of another one does not answer: what it
+                               # promised and accepted was in a register that is no more, or not yet.
 }
 
 struct VoterReply {

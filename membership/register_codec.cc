@@ -145,6 +145,7 @@ Bytes Encode(const AddressedRequest& message) {
   capnp::MallocMessageBuilder builder;
   auto out = builder.initRoot<wire::VoterRequest>();
   WriteVoter(message.to, out.initTo());
+  out.setGeneration(message.generation);
   std::visit([&](const auto& r) { WriteBallot(r.ballot, out.initBallot()); }, message.request);
   std::visit(RequestWriter{out}, message.request);
   return ToBytes(builder);
@@ -156,6 +157,7 @@ absl::StatusOr<AddressedRequest> DecodeVoterRequest(std::span<const std::byte> b
         AddressedRequest message;
         TROUPE_TAKE(message.to, ReadVoter(in.getTo()));
         TROUPE_TAKE(message.request, ReadRequest(in));
+        message.generation = in.getGeneration();
         return message;
       });
 }

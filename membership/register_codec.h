@@ -17,6 +17,7 @@ namespace troupe {
 struct AddressedRequest {
   VoterId to;  // The receiver answers only if this is its own id.
   VoterRequest request;
+  uint64_t generation = 0;  // Of the register that the proposer writes.
 };
 Bytes Encode(const AddressedRequest& message);
 absl::StatusOr<AddressedRequest> DecodeVoterRequest(std::span<const std::byte> bytes);

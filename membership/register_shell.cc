@@ -48,7 +48,7 @@ absl::Status RegisterShell::Load() {
   if (directory == nullptr) return absl::OkStatus();
   auto record = directory->Read(kAcceptorRecord);
   if (!record.ok()) return record.status();
-  if (!record->has_value()) return absl::OkStatus();
+  if (!record->has_value() || (*record)->empty()) return absl::OkStatus();
   auto stored = DecodeStoredAcceptor(**record);
   if (!stored.ok()) {
     return absl::DataLossError(absl::StrCat("record \"acceptor\" of the data directory: ",
@@ -98,10 +98,24 @@ void RegisterShell::Persist() {
 kj::Promise<bool> RegisterShell::AcceptFounding(const Ballot& ballot, ValuePtr value) {
   auto paf = kj::newPromiseAndFulfiller<bool>();
   auto fulfiller = std::make_shared<kj::Own<kj::PromiseFulfiller<bool>>>(kj::mv(paf.fulfiller));
-  Vote(AcceptRequest{ballot, ballot, std::move(value), 0}, [fulfiller](const VoterReply& reply) {
-    (*fulfiller)->fulfill(std::holds_alternative<AcceptedReply>(reply));
-  });
+  const uint64_t version = value->version;  // Nothing newer is known to whoever founds.
+  Vote(AcceptRequest{ballot, ballot, std::move(value), version},
+       [fulfiller](const VoterReply& reply) {
+         (*fulfiller)->fulfill(std::holds_alternative<AcceptedReply>(reply));
+       });
   return kj::mv(paf.promise);
+}
+
+void RegisterShell::OnNewGeneration() {
+  const ValuePtr& accepted = acceptor_.state().value;
+  if (accepted != nullptr) {
+    auto state = StateOf(*accepted);
+    if (state.ok() && state->generation >= maps_.map()->generation) return;
+  }
+  acceptor_ = RegisterAcceptor();
+  if (self_.machine.data_directory() == nullptr) return;
+  dirty_ = true;
+  Persist();
 }
 
 kj::Promise<bool> RegisterShell::ForgetFounding() {
@@ -125,6 +139,7 @@ void RegisterShell::OnVoterRequest(LinkNumber from, Frame& frame) {
   }
   const VoterId ours = self_.voter();
   if (message->to != ours) return;  // Meant for an earlier process of this name.
+  if (maps_.map() != nullptr && message->generation != maps_.map()->generation) return;
   Vote(message->request, [this, from, ours](VoterReply reply) {
     capnp::MallocMessageBuilder out;
     SetBytes(Encode(AddressedReply{ours, std::move(reply)}), out.initRoot<control::Carried>());
@@ -167,7 +182,8 @@ void RegisterShell::Send(const RegisterProposer::Send& send) {
     return;
   }
   capnp::MallocMessageBuilder out;
-  SetBytes(Encode(AddressedRequest{send.to, send.request}), out.initRoot<control::Carried>());
+  SetBytes(Encode(AddressedRequest{send.to, send.request, maps_.map()->generation}),
+           out.initRoot<control::Carried>());
   (void)links_.Send(send.to.node, control::KIND_VOTER_REQUEST, out);  // Else its attempt times out.
 }
 

@@ -53,6 +53,8 @@ class RegisterShell final : private kj::TaskSet::ErrorHandler {
   // The founding value is accepted outside of a proposal; false: this voter is bound otherwise, or
   // its disk failed.
   kj::Promise<bool> AcceptFounding(const Ballot& ballot, ValuePtr value);
+  // A value of a newer generation is the map: what this voter was in an older one is over (P2.12).
+  void OnNewGeneration();
   // The founding value did not come to count.
   kj::Promise<bool> ForgetFounding();
 

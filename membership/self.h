@@ -34,6 +34,18 @@ struct Self {
   // How the register names the acceptor of this process (P2.2).
   VoterId voter() const { return {options.node, storage.IsZero() ? nonce : storage}; }
 
+  // This process as a node of the map; the boot is not known before it is registered.
+  NodeEntry Entry() const {
+    NodeEntry node;
+    node.name = name();
+    node.nonce = nonce;
+    node.addresses = {address};
+    node.zone = options.zone;
+    node.roles = options.roles;
+    node.storage = storage;
+    return node;
+  }
+
   Introduction Introduce() const {
     Introduction out;
     out.cluster_name = options.cluster_name;

@@ -232,8 +232,9 @@ kj::Promise<kj::Own<Link>> AcceptLink(Host& host, kj::Own<kj::AsyncIoStream> raw
     KJ_REQUIRE(frame->kind() == wire::KIND_HELLO, "the first frame is not a hello", frame->kind());
     auto hello = frame->header<wire::Hello>();
     auto theirs = Decode(hello);
+    auto own_refusal = judge(theirs);
     auto refusal = Judge(ours, theirs, hello.getVersionMin(), hello.getVersionMax());
-    if (!refusal) refusal = judge(theirs);
+    if (!refusal) refusal = std::move(own_refusal);
     if (!refusal) {
       SendHello(*stream, wire::KIND_WELCOME, ours);
       return kj::heap<Link>(std::move(stream), std::move(theirs));

@@ -117,8 +117,8 @@ struct Greeting {
 kj::Promise<Greeting> ReadGreeting(Host& host, kj::AsyncIoStream& stream);
 
 // Answers the hello: resolves to the link, or rejects (naming the peer and the reason) after having
-// sent the refusal. `judge`, called with the peer's introduction, may refuse for reasons of its
-// own.
+// sent the refusal. `judge`, called with the introduction of every peer, may refuse for reasons of
+// its own, and learns of those that Judge() refuses.
 using JudgePeer = kj::Function<std::optional<RefusalReason>(const Introduction& theirs)>;
 kj::Promise<kj::Own<Link>> AcceptLink(Host& host, kj::Own<kj::AsyncIoStream> stream,
                                       Introduction ours, JudgePeer judge);

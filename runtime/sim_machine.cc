@@ -98,7 +98,7 @@ kj::Own<SimHost> SimMachine::MakeHost(const std::string& role) {
 
 kj::Promise<void> SimMachine::StartWorkers(
     size_t count, kj::Function<kj::Own<WorkerBody>(size_t index, Host& host)> make) {
-  KJ_REQUIRE(workers_.empty(), "StartWorkers() is called once");
+  KJ_REQUIRE(workers_.empty(), "StartWorkers() is called once, or again after StopWorkers()");
   make_ = kj::mv(make);
   bodies_.resize(count);
   auto started = kj::heapArrayBuilder<kj::Promise<void>>(count);

@@ -1,5 +1,7 @@
 #include "troupe/runtime/uv_machine.h"
 
+#include <algorithm>
+#include <iterator>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -62,7 +64,11 @@ Host& UvMachine::worker(size_t index) { return workers_.at(index)->host; }
 
 kj::Promise<void> UvMachine::StartWorkers(
     size_t count, kj::Function<kj::Own<WorkerBody>(size_t index, Host& host)> make) {
-  KJ_REQUIRE(starting_ == nullptr, "workers are started once");
+  const bool stopped = std::none_of(workers_.begin(), workers_.end(),
+                                    [](auto& worker) { return worker->thread.joinable(); });
+  KJ_REQUIRE(stopped, "workers are started again only once they were stopped");
+  std::move(workers_.begin(), workers_.end(), std::back_inserter(former_workers_));
+  workers_.clear();
   auto paf = kj::newPromiseAndFulfiller<void>();
   starting_ = std::unique_ptr<Starting>(
       new Starting{{}, kj::mv(make), count, kj::mv(paf.fulfiller), nullptr});

@@ -62,6 +62,7 @@ class UvMachine final : public Machine {
   std::unique_ptr<UvHost> control_;
   kj::Own<DataDirectory> data_directory_;
   std::unique_ptr<Starting> starting_;
+  std::vector<std::unique_ptr<Worker>> former_workers_;
   std::vector<std::unique_ptr<Worker>> workers_;  // Stay, stopped, until the end: others may post.
 };
 

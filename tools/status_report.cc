@@ -77,7 +77,10 @@ void CountShards(const ClusterState& map, StatusReport& report) {
   for (const auto& node : map.nodes) report.nodes_up += node.state == NodeState::kUp;
   const size_t wanted = std::min<size_t>(map.config.replicas, report.nodes_up);
   report.shards = map.shards.size();
-  for (const auto& shard : map.shards) {
+  for (ShardId id = 0; id < map.shards.size(); ++id) {
+    const auto& shard = map.shards[id];
+    if (shard.state == ShardState::kNoPrimary) report.waiting_shards.push_back(id);
+    if (shard.state == ShardState::kLost) report.lost_shards.push_back(id);
     report.no_primary += shard.state == ShardState::kNoPrimary;
     report.lost += shard.state == ShardState::kLost;
     report.under_replicated += shard.isr.size() < wanted;
@@ -163,6 +166,16 @@ std::string ShardLine(const StatusReport& report, Paint paint) {
   add(report.no_primary, "without a primary");
   add(report.under_replicated, "with too few copies");
   const bool down = report.lost + report.no_primary > 0;
+  auto list = [&](const std::vector<ShardId>& shards, const char* what, const char* command) {
+    constexpr size_t kShownMax = 16;
+    if (shards.empty()) return;
+    const auto shown = static_cast<ptrdiff_t>(std::min(shards.size(), kShownMax));
+    const std::vector<ShardId> first(shards.begin(), shards.begin() + shown);
+    absl::StrAppend(&out, what, absl::StrJoin(first, " "), shards.size() > kShownMax ? " ..." : "",
+                    "  (see troupe ", command, ")\n");
+  };
+  list(report.lost_shards, "lost     ", "recover");
+  list(report.waiting_shards, "waiting  ", "declare-lost");
   return absl::StrCat(out, "health   ", Painted(troubles, down ? kRed : kYellow, paint), "\n");
 }
 
@@ -198,6 +211,7 @@ std::string ToJson(const NodeRow& row) {
   if (!answer.trouble.empty()) {
     return absl::StrCat(out, ",\"answered\":false,\"trouble\":", Quoted(answer.trouble), "}");
   }
+  if (!answer.notice.empty()) absl::StrAppend(&out, ",\"notice\":", Quoted(answer.notice));
   return absl::StrCat(out, ",\"answered\":true,\"map_version\":", answer.map_version,
                       ",\"actors\":", answer.actors, ",\"stored_actors\":", answer.stored_actors,
                       ",\"calls\":", answer.calls, "}");
@@ -236,6 +250,11 @@ std::string ToTable(const StatusReport& report, Paint paint) {
   }
   absl::StrAppend(&out, Aligned(rows, colours, paint));
   for (const auto& node : report.nodes) {
+    if (node.answer.notice.empty()) continue;
+    absl::StrAppend(&out, Painted("notice", kRed, paint), " of ", node.name, ": ",
+                    node.answer.notice, "\n");
+  }
+  for (const auto& node : report.nodes) {
     if (node.answer.trouble.empty()) continue;
     absl::StrAppend(&out, "no answer from ", node.name, ": ", node.answer.trouble, "\n");
   }
@@ -261,8 +280,10 @@ std::string ToJson(const StatusReport& report) {
       absl::StrCat(",\"config\":{\"replicas\":", report.config.replicas, ",\"min_isr\":",
                    report.config.min_isr, ",\"shards\":", report.config.shards, "}"),
       absl::StrCat(",\"shards\":{\"total\":", report.shards, ",\"no_primary\":", report.no_primary,
-                   ",\"lost\":", report.lost, ",\"under_replicated\":", report.under_replicated,
-                   ",\"isr_sizes\":{", Joined(sizes), "}}"),
+                   ",\"lost\":", report.lost, ",\"waiting_shards\":[",
+                   absl::StrJoin(report.waiting_shards, ","), "],\"lost_shards\":[",
+                   absl::StrJoin(report.lost_shards, ","), "]", ",\"under_replicated\":",
+                   report.under_replicated, ",\"isr_sizes\":{", Joined(sizes), "}}"),
       ",\"nodes\":[", Joined(nodes), "]}\n");
 }
 

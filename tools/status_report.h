@@ -17,6 +17,7 @@ namespace troupe {
 struct NodeAnswer {
   std::string node;
   std::string trouble;  // Empty: it answered.
+  std::string notice;   // What the operator should know; empty: nothing.
   std::string coordinator;
   uint64_t map_version = 0;
   uint64_t actors = 0;                         // Activations.
@@ -49,6 +50,9 @@ struct StatusReport {
   uint64_t shards = 0;
   uint64_t no_primary = 0;
   uint64_t lost = 0;
+  std::vector<ShardId>
+      waiting_shards;  // Those without a primary, as `troupe declare-lost` takes them.
+  std::vector<ShardId> lost_shards;
   uint64_t under_replicated = 0;  // Fewer copies in sync than replicas, or than nodes that are up.
   std::map<size_t, uint64_t> isr_sizes;  // Size to the number of shards.
 

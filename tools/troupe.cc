@@ -1,4 +1,5 @@
-// troupe: the command that shows what a cluster does. See `troupe help`.
+// troupe: the command that shows what a cluster does, and does what only a person may decide. See
+// `troupe help`.
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "operator_command.h"
 #include "status_report.h"
 #include "troupe/actors/call.capnp.h"
 #include "troupe/actors/client.h"
@@ -30,26 +32,20 @@ constexpr const char* kUsage = R"(usage: troupe COMMAND [FLAG...]
       --cluster NAME          the cluster's name [troupe]
       --json                  one JSON object, on one line
       --watch                 again every second, until interrupted
-  help      this text
-
-Exit code: 0 when the cluster answered, 1 when no node did within 2 s, 2 for a wrong command line.
 )";
+constexpr const char* kUsageEnd = R"(  help      this text
+
+Exit code: 0 when the cluster answered or it is done, 1 when no node answered in time or it was
+refused, 2 for a wrong command line.
+)";
+
+std::string Usage() { return absl::StrCat(kUsage, kOperatorUsage, kUsageEnd); }
 
 struct StatusRequest {
   ClientOptions client;
   bool json = false;
   bool watch = false;
 };
-
-std::vector<std::string> SplitAtCommas(const std::string& list) {
-  std::vector<std::string> out;
-  for (size_t begin = 0; begin < list.size();) {
-    const size_t end = std::min(list.find(',', begin), list.size());
-    if (end > begin) out.push_back(list.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return out;
-}
 
 std::string Nearest(const std::string& word, const std::vector<std::string>& known) {
   return *std::min_element(known.begin(), known.end(), [&](auto& a, auto& b) {
@@ -106,6 +102,7 @@ NodeAnswer ReadAnswer(const Payload& payload) {
   auto frame = reader.getRoot<wire::StatusFrame>();
   NodeAnswer answer;
   answer.node = frame.getNode().cStr();
+  answer.notice = frame.getNotice().cStr();
   answer.coordinator = frame.getCoordinator().cStr();
   answer.map_version = frame.getMapVersion();
   answer.actors = frame.getActors();
@@ -168,17 +165,25 @@ int ShowStatus(const StatusRequest& request) {
 int Run(const std::vector<std::string>& arguments) {
   const std::string command = arguments.empty() ? "" : arguments.front();
   if (command == "help" || command == "--help" || command == "-h") {
-    std::cout << kUsage;
+    std::cout << Usage();
     return 0;
   }
-  if (command != "status") {
+  const bool operates = command == "recover" || command == "declare-lost";
+  if (command != "status" && !operates) {
     if (!command.empty()) std::cerr << "troupe: no command \"" << command << "\"\n";
-    std::cerr << kUsage;
+    std::cerr << Usage();
     return 2;
   }
-  if (arguments.size() > 1 && (arguments[1] == "--help" || arguments[1] == "-h")) {
-    std::cout << kUsage;
+  auto is_help = [](const std::string& word) { return word == "--help" || word == "-h"; };
+  if (std::any_of(arguments.begin(), arguments.end(), is_help)) {
+    std::cout << Usage();
     return 0;
+  }
+  if (operates) {
+    auto request = ReadOperatorCommand(command, {arguments.begin() + 1, arguments.end()});
+    if (request.ok()) return RunOperatorCommand(*request);
+    std::cerr << "troupe: " << request.status().message() << std::endl;
+    return 2;
   }
   auto request = ReadArguments({arguments.begin() + 1, arguments.end()});
   if (!request.ok()) {

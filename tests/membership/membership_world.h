@@ -44,6 +44,7 @@ class TestNode final : private Membership::Watcher, private kj::TaskSet::ErrorHa
   int registrations() const { return registrations_; }
   SharedMap map() const { return membership_->map(); }
   std::function<void(const SharedMap&)> on_map;
+  std::vector<Membership::Watcher::Outcast> outcasts;  // As told; nothing is done about it.
   // Versions told, in order.
   const std::vector<uint64_t>& told() const { return told_; }
   bool map_before_boot() const { return map_before_boot_; }
@@ -62,6 +63,7 @@ class TestNode final : private Membership::Watcher, private kj::TaskSet::ErrorHa
     boot_ = boot;
     ++registrations_;
   }
+  void OnOutcast(const Outcast& outcast) override { outcasts.push_back(outcast); }
   void taskFailed(kj::Exception&& e) override { ADD_FAILURE() << Words(e); }
 
   kj::Promise<void> AcceptLoop() {

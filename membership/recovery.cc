@@ -1,0 +1,87 @@
+#include "troupe/membership/recovery.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "troupe/membership/placement.h"
+#include "troupe/membership/shard_rules.h"
+
+namespace troupe {
+namespace {
+
+// Of versions, for each generation: more changes than an older one can still come to.
+constexpr int kGenerationShift = 32;
+
+bool Newer(const ClusterState& a, const ClusterState& b) {
+  return std::tie(a.generation, a.version) > std::tie(b.generation, b.version);
+}
+
+}  // namespace
+
+// A value chosen without any survivor's knowing was accepted by one, or none of its voters is here;
+// and what is accepted at the highest ballot was derived from whatever was chosen below it.
+absl::StatusOr<ClusterState> NewestOf(std::span<const Remains> remains) {
+  SharedMap newest;
+  const AcceptorState* last = nullptr;
+  for (const Remains& one : remains) {
+    if (one.map != nullptr) {
+      if (newest != nullptr && newest->cluster != one.map->cluster) {
+        return absl::FailedPreconditionError(absl::StrCat(
+            "node ", one.node, " is of another cluster, ", one.map->cluster.ToString()));
+      }
+      if (newest == nullptr || Newer(*one.map, *newest)) newest = one.map;
+    }
+    const AcceptorState& acceptor = one.acceptor;
+    if (acceptor.value == nullptr) continue;
+    if (last == nullptr || acceptor.accepted > last->accepted) last = &acceptor;
+  }
+  if (newest == nullptr) return absl::NotFoundError("no survivor has a map");
+  if (last != nullptr) {
+    auto accepted = StateOf(*last->value);
+    const bool follows = accepted.ok() && accepted->cluster == newest->cluster &&
+                         accepted->generation == newest->generation;
+    if (follows && Newer(*accepted, *newest)) return *std::move(accepted);
+  }
+  return *newest;
+}
+
+absl::StatusOr<ClusterState> NextGeneration(const ClusterState& newest, const NodeEntry& founder,
+                                            std::span<const Remains> survivors) {
+  ClusterState next = newest;
+  next.generation += 1;
+  next.version = std::max(newest.version + 1, newest.generation << kGenerationShift);
+  for (NodeEntry& node : next.nodes) {
+    const bool survives = std::any_of(survivors.begin(), survivors.end(), [&](const Remains& one) {
+      return one.node == node.name && one.nonce == node.nonce;
+    });
+    if (!survives) node.state = NodeState::kLeft;
+  }
+  next.voters = {VoterOf(founder)};
+  next.pending.clear();
+  LowerMinIsr(next);
+  Settle(newest, next, 0);
+  const NodeEntry* entry = next.FindNode(founder.name);
+  if (entry == nullptr || entry->nonce != founder.nonce) {
+    Register command{founder.name,  founder.nonce,     entry == nullptr ? 0 : entry->boot,
+                     false,         founder.addresses, founder.zone,
+                     founder.roles, founder.storage};
+    auto registered = Apply(next, command);
+    if (!registered.ok()) return registered.status();
+    next = std::move(registered->state);
+  }
+  RaiseMinIsr(next);
+  if (absl::Status valid = Validate(next); !valid.ok()) return valid;
+  return next;
+}
+
+Ballot BallotAbove(std::span<const Remains> remains, const NodeEntry& founder) {
+  uint64_t round = 0;
+  for (const Remains& one : remains) {
+    round = std::max({round, one.acceptor.promised.round, one.acceptor.accepted.round});
+  }
+  return {round + 1, founder.name, founder.nonce};
+}
+
+}  // namespace troupe

@@ -1,0 +1,36 @@
+// Recovery: the first value of the register's next generation, when a majority of its voters is
+// lost for good (docs/protocol.md P2.12).
+//
+// Pure. The newest value that survivors know becomes the first of a register with one voter, who
+// founds it; nodes that did not survive have left, and with them their copies. Versions leap, so
+// that nothing of an older generation, whoever still writes it, is ever taken for newer.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "troupe/membership/cluster_state.h"
+#include "troupe/membership/register_acceptor.h"
+
+namespace troupe {
+
+// What one survivor has; its process is what `node` and `nonce` name.
+struct Remains {
+  std::string node;
+  Id128 nonce;
+  SharedMap map;           // Null: none.
+  AcceptorState acceptor;  // May hold a value that was chosen and that nobody lived to tell of.
+};
+
+// The newest value that was, or may have been, chosen. Errors: NotFound when there is none,
+// FailedPrecondition when they are of more than one cluster.
+absl::StatusOr<ClusterState> NewestOf(std::span<const Remains> remains);
+
+// `founder` is the process that will be the only voter; it becomes a member if it is none.
+absl::StatusOr<ClusterState> NextGeneration(const ClusterState& newest, const NodeEntry& founder,
+                                            std::span<const Remains> survivors);
+
+// Higher than all that these voters have promised.
+Ballot BallotAbove(std::span<const Remains> remains, const NodeEntry& founder);
+
+}  // namespace troupe
