@@ -46,6 +46,23 @@ bool TakenOver(MembershipWorld& world, const Names& alive, const std::string& de
   return true;
 }
 
+// The k-th comeback is held for 2^k s, so that a node that fails again and again does no more harm.
+TEST_P(MembershipSim, AFencedNodeIsHeldTheLongerTheOftenerItWasFenced) {
+  MembershipWorld world(seed());
+  FoundThree(world);
+  for (const int64_t held : {2, 4, 8}) {
+    const NodeEntry c = *world["a"].map()->FindNode("c");
+    auto fenced = world["a"]->Submit(Fence{"c", c.boot, c.generation}).eagerlyEvaluate(nullptr);
+    ASSERT_TRUE(world.Until([&] { return world.StateIn("c", "c") == NodeState::kFenced; },
+                            absl::Seconds(2)));
+    world.world().RunFor(absl::Seconds(held) - absl::Milliseconds(100));
+    EXPECT_EQ(world.StateIn("a", "c"), NodeState::kFenced) << held;
+    EXPECT_TRUE(
+        world.Until([&] { return world.StateIn("c", "c") == NodeState::kUp; }, absl::Seconds(2)))
+        << held;
+  }
+}
+
 TEST_P(MembershipSim, OneWithoutSeedsFoundsAlone) {
   MembershipWorld world(seed());
   world.AddMachines({"a"});
