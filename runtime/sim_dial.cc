@@ -55,7 +55,8 @@ class SimDial {
   void SynArrives() {
     if (!fabric_.Open(self(), server())) return Retry();
     auto listener = server().listeners.find(to_.port);
-    bool refused = listener == server().listeners.end();
+    const bool nobody = listener == server().listeners.end();
+    const bool refused = nobody || fabric_.Refuses(self(), server());
     if (!refused && listener->second->full()) return Retry();
     Step(fabric_.Latency(server(), self()), [this, refused]() { AnswerArrives(refused); });
   }

@@ -257,10 +257,23 @@ void SimWorld::SetLink(std::string_view a, std::string_view b, SimLink link) {
   impl_->fabric_.SetLink(impl_->Computer(b), impl_->Computer(a), link);
 }
 
+void SimWorld::ClearLink(std::string_view a, std::string_view b) {
+  impl_->fabric_.ClearLink(impl_->Computer(a), impl_->Computer(b));
+  impl_->fabric_.ClearLink(impl_->Computer(b), impl_->Computer(a));
+}
+
 void SimWorld::SetDefaultLink(SimLink link) { impl_->fabric_.SetDefaultLink(link); }
 
 void SimWorld::ResetConnections(std::string_view a, std::string_view b) {
   impl_->fabric_.ResetConnections(impl_->Computer(a), impl_->Computer(b));
+}
+
+void SimWorld::Refuse(std::string_view from, std::string_view to) {
+  impl_->fabric_.Refuse(impl_->Computer(from), impl_->Computer(to));
+}
+
+void SimWorld::Allow(std::string_view from, std::string_view to) {
+  impl_->fabric_.Allow(impl_->Computer(from), impl_->Computer(to));
 }
 
 SimDisk& SimWorld::disk(std::string_view name) { return *impl_->At(name).disk; }

@@ -99,8 +99,13 @@ class SimWorld {
   void Isolate(std::string_view name);
   void HealAll();
   void SetLink(std::string_view a, std::string_view b, SimLink link);
+  void ClearLink(std::string_view a, std::string_view b);  // Back to the default.
   void SetDefaultLink(SimLink link);
+  // A box between them makes resets: to what is connected now, or to whoever dials from one to the
+  // other until Allow().
   void ResetConnections(std::string_view a, std::string_view b);
+  void Refuse(std::string_view from, std::string_view to);
+  void Allow(std::string_view from, std::string_view to);
 
   SimDisk& disk(std::string_view name);
   Random& random();  // For the test's own choices.

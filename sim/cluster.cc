@@ -9,6 +9,13 @@
 #include "troupe/membership/placement.h"
 
 namespace troupe::sim {
+namespace {
+
+void Require(const absl::Status& started) {
+  KJ_REQUIRE(started.ok(), std::string(started.message()).c_str());
+}
+
+}  // namespace
 
 Cluster::Cluster(ClusterOptions options, const Registry& registry)
     : world_(options.seed, options.world),
@@ -19,13 +26,14 @@ Cluster::Cluster(ClusterOptions options, const Registry& registry)
     AddMachine(name);
     seeds_.push_back(AddressOf(name));
   }
-  for (const auto& name : names_) StartNode(name);
+  for (const auto& name : names_) Require(StartNode(name));
 }
 
 Cluster::~Cluster() {
   world_.OnStep(nullptr);
   clients_.clear();
   leaving_.clear();
+  failing_.clear();
   nodes_.clear();
 }
 
@@ -33,7 +41,7 @@ void Cluster::AddMachine(const std::string& name) {
   world_.AddMachine(name, options_.diskless.contains(name) ? SimStorage::kNone : SimStorage::kDisk);
 }
 
-void Cluster::StartNode(const std::string& name) {
+absl::Status Cluster::StartNode(const std::string& name) {
   NodeOptions options = options_.node;
   options.workers = options_.workers;
   options.membership.node = name;
@@ -46,14 +54,29 @@ void Cluster::StartNode(const std::string& name) {
   }
   auto node = std::make_unique<Node>(world_.machine(name), registry_, options);
   world_.OnDestroy(name, [this, name] { NodeGone(name); });
-  auto started = node->Start();
-  KJ_REQUIRE(started.ok(), std::string(started.message()).c_str());
-  nodes_[name] = std::move(node);
+  if (auto started = node->Start(); !started.ok()) {
+    node = nullptr;
+    world_.Kill(name, SimDiskAfter::kKeep);
+    return started;
+  }
   ++runs_[name];
+  auto failed = node->Failed().catch_(
+      [this, name](kj::Exception&&) { EndSoon(name, &Cluster::EndOfItself); });
+  failing_.emplace(name, failed.eagerlyEvaluate(nullptr));
+  nodes_[name] = std::move(node);
+  return absl::OkStatus();
+}
+
+// A fault must not come out of the node's own promise.
+void Cluster::EndSoon(const std::string& name, void (Cluster::*how)(const std::string&)) {
+  world_.After(absl::ZeroDuration(), [this, name, how, run = runs_[name]] {
+    if (has(name) && runs_[name] == run) (this->*how)(name);
+  });
 }
 
 void Cluster::NodeGone(const std::string& name) {
   leaving_.erase(name);
+  failing_.erase(name);
   nodes_.erase(name);
 }
 
@@ -160,9 +183,12 @@ void Cluster::PowerOff(const std::string& name, SimDiskAfter disk) {
   world_.PowerOff(name, disk);
 }
 
-void Cluster::Restart(const std::string& name) {
+void Cluster::Restart(const std::string& name) { Require(TryRestart(name)); }
+
+absl::Status Cluster::TryRestart(const std::string& name) {
   world_.Restart(name);
-  StartNode(name);
+  if (std::find(names_.begin(), names_.end(), name) == names_.end()) names_.push_back(name);
+  return StartNode(name);
 }
 
 void Cluster::Pause(const std::string& name, SimPause what) {
@@ -191,26 +217,21 @@ void Cluster::Partition(const std::vector<std::vector<std::string>>& groups) {
 void Cluster::Add(const std::string& name) {
   AddMachine(name);
   names_.push_back(name);
-  StartNode(name);
+  Require(StartNode(name));
 }
 
 void Cluster::Leave(const std::string& name, absl::Duration limit) {
   KJ_REQUIRE(has(name), "no process lives there", name.c_str());
   if (leaving(name)) return;
   auto& node = *nodes_.at(name);
-  auto ended = [this, name] {
-    // A fault must not come out of the node's own promise.
-    world_.After(absl::ZeroDuration(), [this, name, run = runs_[name]] {
-      if (runs_[name] == run && leaving(name)) EndAfterLeaving(name);
-    });
-  };
+  auto ended = [this, name] { EndSoon(name, &Cluster::EndAfterLeaving); };
   leaving_.emplace(name, node.Drain(limit)
                              .then(ended, [ended](kj::Exception&&) { ended(); })
                              .eagerlyEvaluate(nullptr));
 }
 
 void Cluster::EndAfterLeaving(const std::string& name) {
-  Kill(name, SimDiskAfter::kErase);
+  Kill(name, SimDiskAfter::kKeep);
   std::erase(names_, name);
 }
 

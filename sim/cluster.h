@@ -27,6 +27,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "kj/async.h"
 #include "kj/function.h"
@@ -94,7 +95,10 @@ class Cluster {
   void Kill(const std::string& name, SimDiskAfter disk = SimDiskAfter::kErase);
   // The computer ends without a word.
   void PowerOff(const std::string& name, SimDiskAfter disk = SimDiskAfter::kErase);
-  void Restart(const std::string& name);  // A killed one, on the same computer.
+  // A killed one or one that has left, on the same computer. TryRestart: the error of
+  // Node::Start(), such as DataLoss; then no process lives there.
+  void Restart(const std::string& name);
+  absl::Status TryRestart(const std::string& name);
   void Pause(const std::string& name, SimPause what = SimPause::kProcess);
   void Resume(const std::string& name);
   void Cut(const std::string& a, const std::string& b) { world_.Cut(a, b); }
@@ -117,7 +121,9 @@ class Cluster {
 
  private:
   void AddMachine(const std::string& name);
-  void StartNode(const std::string& name);
+  absl::Status StartNode(const std::string& name);
+  void EndSoon(const std::string& name, void (Cluster::*how)(const std::string&));
+  void EndOfItself(const std::string& name) { Kill(name, SimDiskAfter::kKeep); }
   void NodeGone(const std::string& name);
   void EndAfterLeaving(const std::string& name);
 
@@ -129,6 +135,7 @@ class Cluster {
   std::map<std::string, std::unique_ptr<Node>> nodes_;
   std::map<std::string, uint64_t> runs_;  // How often each was started.
   std::map<std::string, kj::Promise<void>> leaving_;
+  std::map<std::string, kj::Promise<void>> failing_;  // Each node's Failed(), as main() heeds it.
   std::map<std::string, std::unique_ptr<Client>> clients_;
   std::set<std::string> paused_;
 };

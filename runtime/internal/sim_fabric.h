@@ -55,6 +55,13 @@ class SimFabric {
   void SetLink(SimComputer& from, SimComputer& to, SimLink link) {
     links_[{from.index, to.index}] = link;
   }
+  void ClearLink(SimComputer& from, SimComputer& to) { links_.erase({from.index, to.index}); }
+  // Dials that way are refused by a box in between.
+  void Refuse(SimComputer& from, SimComputer& to) { refused_.insert({from.index, to.index}); }
+  void Allow(SimComputer& from, SimComputer& to) { refused_.erase({from.index, to.index}); }
+  bool Refuses(const SimComputer& from, const SimComputer& to) const {
+    return refused_.contains({from.index, to.index});
+  }
   void SetDefaultLink(SimLink link) { default_link_ = link; }
   // After a direction may have opened: sends again what was held back.
   void Retransmit();
@@ -81,6 +88,7 @@ class SimFabric {
   std::vector<std::unique_ptr<SimComputer>> computers_;
   std::map<std::string, std::vector<std::string>, std::less<>> names_;
   std::set<std::pair<uint32_t, uint32_t>> cuts_;
+  std::set<std::pair<uint32_t, uint32_t>> refused_;
   std::map<std::pair<uint32_t, uint32_t>, SimLink> links_;
   std::map<std::pair<uint32_t, uint32_t>, int64_t> last_datagram_;  // Arrival times, for order.
   std::map<uint64_t, SimConnection*> connections_;

@@ -190,6 +190,16 @@ TEST_F(SimNetworkTest, FalseResetBreaksStreamsOfLiveMachines) {
   EXPECT_EQ(Dial("a", At("b", 7000)), DialOutcome::kConnected);
 }
 
+TEST_F(SimNetworkTest, ABoxInBetweenRefusesDialsOneWayUntilItAllowsThem) {
+  auto at_a = *network("a").Listen("0.0.0.0:7000");
+  auto at_b = *network("b").Listen("0.0.0.0:7000");
+  world_.Refuse("a", "b");
+  EXPECT_EQ(Dial("a", At("b", 7000)), DialOutcome::kRefused);
+  EXPECT_EQ(Dial("b", At("a", 7000)), DialOutcome::kConnected);
+  world_.Allow("a", "b");
+  EXPECT_EQ(Dial("a", At("b", 7000)), DialOutcome::kConnected);
+}
+
 TEST_F(SimNetworkTest, PausedProcessStillAnswersDialsButNotAsAFrozenComputer) {
   auto listener = *network("b").Listen("0.0.0.0:7000");
   world_.Pause("b");

@@ -1,0 +1,158 @@
+// What nemeses may strike, and how they come and go.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "troupe/sim/nemesis.h"
+
+namespace troupe::sim {
+namespace {
+
+constexpr size_t kRunningMax = 3;
+constexpr size_t kSaidMax = 40;
+constexpr absl::Duration kFaultMax = absl::Seconds(4);
+constexpr absl::Duration kPauseMax = absl::Seconds(2);
+
+}  // namespace
+
+std::vector<std::string> Arena::Living() const {
+  std::vector<std::string> living;
+  for (const auto& name : cluster.names()) {
+    if (cluster.has(name) && !cluster.leaving(name)) living.push_back(name);
+  }
+  return living;
+}
+
+std::string Arena::OneOf(const std::vector<std::string>& names) {
+  return names.empty() ? "" : names[random.Below(names.size())];
+}
+
+std::string Arena::Victim(SimDiskAfter disk) {
+  auto living = Living();
+  std::erase_if(living, [&](const std::string& name) { return !MayLose(name, disk); });
+  return OneOf(living);
+}
+
+absl::Duration Arena::Within(absl::Duration most) { return most * random.Unit(); }
+
+// Counts what would be left for ever: memory of processes for shards, disks or memory of voters for
+// the register.
+bool Arena::MayLose(const std::string& name, SimDiskAfter disk) const {
+  auto map = cluster.NewestMap();
+  if (!map) return false;
+  auto runs = [&](const std::string& node) {
+    return node != name && cluster.has(node) && !cluster.leaving(node);
+  };
+  auto remembers = [&](const VoterId& voter) {
+    if (gone.contains(voter)) return false;
+    if (voter.node == name) return KeepsDisk(name, disk);
+    return runs(voter.node) || std::find(cluster.names().begin(), cluster.names().end(),
+                                         voter.node) != cluster.names().end();
+  };
+  for (const auto* voters : {&map->voters, &map->pending}) {
+    const auto left = std::count_if(voters->begin(), voters->end(), remembers);
+    if (!voters->empty() && static_cast<size_t>(left) * 2 <= voters->size()) return false;
+  }
+  if (budget == FaultBudget::kBeyond) return true;
+  return std::all_of(map->shards.begin(), map->shards.end(), [&](const ShardEntry& shard) {
+    auto kept = [&](CopyId copy) {
+      const auto* node = map->FindBoot(copy);
+      return node != nullptr && runs(node->name) &&
+             cluster.node(node->name).membership().boot() == copy;
+    };
+    return shard.state == ShardState::kLost ||
+           std::any_of(shard.isr.begin(), shard.isr.end(), kept) ||
+           std::any_of(shard.elr.begin(), shard.elr.end(), kept);
+  });
+}
+
+bool Arena::KeepsDisk(const std::string& name, SimDiskAfter disk) const {
+  return disk == SimDiskAfter::kKeep && !torn_disks.contains(name) &&
+         !cluster.options().diskless.contains(name);
+}
+
+void Arena::NoteLoss(const std::string& name, SimDiskAfter disk) {
+  auto map = cluster.NewestMap();
+  if (!map || KeepsDisk(name, disk)) return;
+  for (const auto* voters : {&map->voters, &map->pending}) {
+    for (const auto& voter : *voters) {
+      if (voter.node == name) gone.insert(voter);
+    }
+  }
+}
+
+void Arena::Kill(const std::string& name, SimDiskAfter disk) {
+  NoteLoss(name, disk);
+  cluster.Kill(name, disk);
+}
+
+void Arena::PowerOff(const std::string& name, SimDiskAfter disk) {
+  NoteLoss(name, disk);
+  cluster.PowerOff(name, disk);
+}
+
+void Arena::Start(const std::string& name) {
+  if (cluster.has(name)) return;
+  bad_disks.erase(name);
+  if (cluster.TryRestart(name).ok()) return;
+  cluster.world().disk(name).Clear(SimDiskFault::kFail);
+  if (cluster.TryRestart(name).ok()) return;
+  cluster.world().disk(name).Erase();
+  cluster.Restart(name);
+}
+
+// ---- Storm
+
+void Storm::Begin(const Nemesis& nemesis) {
+  const absl::Time now = arena_.cluster.world().Now();
+  if (said_.size() == kSaidMax) said_.erase(said_.begin());
+  said_.push_back(
+      absl::StrCat(absl::FormatDuration(now - absl::UnixEpoch()), " ", std::string(nemesis.name)));
+  auto end = nemesis.begin(arena_);
+  if (end) running_.push_back({std::move(end), now + arena_.Within(kFaultMax)});
+}
+
+void Storm::EndThose(absl::Time until) {
+  for (size_t i = 0; i < running_.size();) {
+    if (running_[i].until > until) {
+      ++i;
+      continue;
+    }
+    auto end = std::move(running_[i].end);
+    running_.erase(running_.begin() + static_cast<ptrdiff_t>(i));
+    end();
+  }
+}
+
+void Storm::Rage(absl::Duration duration) {
+  auto& cluster = arena_.cluster;
+  const absl::Time end = cluster.world().Now() + duration;
+  while (cluster.world().Now() < end) {
+    cluster.Run(std::min(arena_.Within(kPauseMax), end - cluster.world().Now()));
+    EndThose(cluster.world().Now());
+    if (nemeses_.empty() || running_.size() >= kRunningMax) continue;
+    Begin(*nemeses_[arena_.random.Below(nemeses_.size())]);
+  }
+}
+
+void Storm::Heal() {
+  EndThose(absl::InfiniteFuture());
+  auto& cluster = arena_.cluster;
+  auto& world = cluster.world();
+  cluster.Heal();
+  for (const auto& name : std::vector(cluster.names())) {
+    for (auto fault :
+         {SimDiskFault::kFail, SimDiskFault::kFull, SimDiskFault::kStall, SimDiskFault::kTorn}) {
+      world.disk(name).Clear(fault);
+    }
+    if (cluster.paused(name)) cluster.Resume(name);
+    // Who has lost its disk for a while votes no more: the operator starts it again, one by one.
+    if (cluster.has(name) && arena_.bad_disks.contains(name) && !cluster.leaving(name)) {
+      cluster.Settle(absl::Seconds(20));
+      if (arena_.MayLose(name, SimDiskAfter::kKeep)) arena_.Kill(name, SimDiskAfter::kKeep);
+    }
+    if (!cluster.leaving(name)) arena_.Start(name);
+  }
+  arena_.torn_disks.clear();
+}
+
+}  // namespace troupe::sim
