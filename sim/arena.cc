@@ -32,7 +32,9 @@ std::string Arena::Victim(SimDiskAfter disk) {
   return OneOf(living);
 }
 
-absl::Duration Arena::Within(absl::Duration most) { return most * random.Unit(); }
+absl::Duration Arena::Within(absl::Duration most) {
+  return absl::Trunc(most * random.Unit(), absl::Microseconds(1));
+}
 
 // Counts what would be left for ever: memory of processes for shards, disks or memory of voters for
 // the register.

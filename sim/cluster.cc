@@ -224,10 +224,11 @@ void Cluster::Leave(const std::string& name, absl::Duration limit) {
   KJ_REQUIRE(has(name), "no process lives there", name.c_str());
   if (leaving(name)) return;
   auto& node = *nodes_.at(name);
-  auto ended = [this, name] { EndSoon(name, &Cluster::EndAfterLeaving); };
-  leaving_.emplace(name, node.Drain(limit)
-                             .then(ended, [ended](kj::Exception&&) { ended(); })
-                             .eagerlyEvaluate(nullptr));
+  // However it ends; its log says whether in order.
+  auto drained = node.Drain(limit).catch_([](kj::Exception&&) {}).then([this, name] {
+    EndSoon(name, &Cluster::EndAfterLeaving);
+  });
+  leaving_.emplace(name, drained.eagerlyEvaluate(nullptr));
 }
 
 void Cluster::EndAfterLeaving(const std::string& name) {
