@@ -67,6 +67,16 @@ bool Arena::MayLose(const std::string& name, SimDiskAfter disk) const {
   });
 }
 
+bool Arena::MayStopVoting(const std::string& name) const {
+  auto map = cluster.NewestMap();
+  if (!map) return false;
+  auto votes = [&](const VoterId& voter) {
+    return voter.node != name && !bad_disks.contains(voter.node) && !gone.contains(voter);
+  };
+  const auto left = std::count_if(map->voters.begin(), map->voters.end(), votes);
+  return static_cast<size_t>(left) * 2 > map->voters.size();
+}
+
 bool Arena::KeepsDisk(const std::string& name, SimDiskAfter disk) const {
   return disk == SimDiskAfter::kKeep && !torn_disks.contains(name) &&
          !cluster.options().diskless.contains(name);

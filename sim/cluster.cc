@@ -151,7 +151,9 @@ std::string Cluster::PrimaryOf(const ActorId& actor) {
 std::string Cluster::Describe() {
   auto map = NewestMap();
   if (!map) return "no map";
-  std::string out = absl::StrCat("map ", map->version, ", pending voters ", map->pending.size());
+  std::string out = absl::StrCat("map ", map->version, ", voters");
+  for (const auto& voter : map->voters) absl::StrAppend(&out, " ", voter.node);
+  absl::StrAppend(&out, ", pending ", map->pending.size());
   for (const auto& node : map->nodes) {
     absl::StrAppend(&out, "; ", node.name, " boot ", node.boot, " state ",
                     static_cast<int>(node.state));
@@ -245,6 +247,12 @@ Client& Cluster::AddClient(const std::string& name) {
   options.name = name;
   options.cluster_name = options_.node.membership.cluster_name;
   return *(clients_[name] = std::make_unique<Client>(machine.control(), options));
+}
+
+std::vector<std::string> Cluster::client_names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, client] : clients_) names.push_back(name);
+  return names;
 }
 
 void Cluster::RemoveClient(const std::string& name) {

@@ -116,6 +116,7 @@ class Cluster {
   // ---- Clients, each on a machine of its own
   Client& AddClient(const std::string& name);
   Client& client(const std::string& name) { return *clients_.at(name); }
+  std::vector<std::string> client_names() const;
   // The process of a client dies, with whatever it had under way.
   void RemoveClient(const std::string& name);
 

@@ -276,7 +276,7 @@ void RunJobs(const Arguments& arguments, Totals& totals) {
 
 int Main(int argc, char** argv) {
   Arguments arguments;
-  if (argc > 1 && std::string(argv[1]) == "--help") {
+  if (std::any_of(argv, argv + argc, [](std::string flag) { return flag == "--help"; })) {
     Usage(std::cout);
     return 0;
   }

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "troupe/sim/workload.h"
 
 namespace troupe::sim {
 namespace {
@@ -106,7 +105,7 @@ Nemesis::End Split(Arena& arena) {
   // Each client sees one side, or both.
   std::vector<Names> sides = {Names(names.begin(), names.begin() + static_cast<ptrdiff_t>(here)),
                               Names(names.begin() + static_cast<ptrdiff_t>(here), names.end())};
-  for (const auto& client : Workload::client_names()) {
+  for (const auto& client : arena.cluster.client_names()) {
     if (auto side = arena.random.Below(3); side < 2) sides[side].push_back(client);
   }
   Pairs pairs;
@@ -155,7 +154,8 @@ Nemesis::End Ring(Arena& arena) {
 }
 
 Nemesis::End CutClient(Arena& arena) {
-  const auto client = arena.OneOf(Workload::client_names());
+  const auto client = arena.OneOf(arena.cluster.client_names());
+  if (client.empty()) return {};
   Pairs pairs;
   for (const auto& name : arena.cluster.names()) pairs.emplace_back(client, name);
   return CutPairs(arena, pairs);
@@ -225,7 +225,7 @@ Nemesis::End Reorder(Arena& arena) { return ForAll(arena, &SimLink::reorder, 0.5
 // A box in between breaks what is connected, or answers dials for the node behind it.
 Nemesis::End FalseReset(Arena& arena) {
   auto names = Shuffled(arena);
-  auto others = arena.random.Chance(0.3) ? Workload::client_names() : names;
+  auto others = arena.random.Chance(0.3) ? arena.cluster.client_names() : names;
   for (const auto& other : others) {
     if (other != names[0]) arena.cluster.world().ResetConnections(names[0], other);
   }
@@ -258,8 +258,11 @@ Nemesis::End Drift(Arena& arena) {
 Nemesis::End BadDisk(Arena& arena, SimDiskFault fault) {
   const auto name = arena.OneOf(arena.Living());
   if (name.empty()) return {};
+  if (fault == SimDiskFault::kFail || fault == SimDiskFault::kFull) {
+    if (!arena.MayStopVoting(name)) return {};
+    arena.bad_disks.insert(name);
+  }
   arena.cluster.world().disk(name).Set(fault);
-  if (fault == SimDiskFault::kFail || fault == SimDiskFault::kFull) arena.bad_disks.insert(name);
   return [&arena, name, fault] { arena.cluster.world().disk(name).Clear(fault); };
 }
 Nemesis::End DiskError(Arena& arena) { return BadDisk(arena, SimDiskFault::kFail); }

@@ -25,7 +25,8 @@ enum class FaultBudget : uint8_t { kWithin, kBeyond };
 
 // What a nemesis acts on.
 struct Arena {
-  Arena(Cluster& c, Random r, FaultBudget b) : cluster(c), random(r), budget(b) {}
+  Arena(Cluster& c, Random r, FaultBudget b = FaultBudget::kWithin)
+      : cluster(c), random(r), budget(b), link(c.options().world.link) {}
 
   Cluster& cluster;
   Random random;
@@ -42,6 +43,9 @@ struct Arena {
   // A living node whose process may end, its disk kept or not, or empty.
   std::string Victim(SimDiskAfter disk);
   bool MayLose(const std::string& name, SimDiskAfter disk) const;
+  // Whether most voters have sound disks without this one: one that failed votes no more until its
+  // node is started again.
+  bool MayStopVoting(const std::string& name) const;
   void Kill(const std::string& name, SimDiskAfter disk);
   void PowerOff(const std::string& name, SimDiskAfter disk);
   // Starts a node that is down; one whose disk is damaged starts with an empty one.

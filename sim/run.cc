@@ -4,6 +4,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "kj/debug.h"
 #include "troupe/rpc/status.h"
 #include "troupe/sim/linearizability.h"
@@ -17,7 +18,8 @@ constexpr absl::Duration kFoundLimit = absl::Seconds(60);
 constexpr absl::Duration kSettleLimit = absl::Seconds(120);
 constexpr absl::Duration kIdleLimit = absl::Seconds(60);
 constexpr absl::Duration kCalm = absl::Seconds(1);  // With calls, after healing.
-constexpr size_t kLogLines = 25;                    // Told of a cluster that is stuck.
+constexpr absl::Duration kLookEvery = absl::Milliseconds(5);
+constexpr size_t kLogLines = 25;  // Told of a cluster that is stuck.
 constexpr LinearizabilityLimits kJudgeLimits{2'000'000, 500'000};
 
 ClusterOptions DrawCluster(const RunOptions& options, Random& random) {
@@ -65,9 +67,7 @@ class Runner {
   void Run() {
     Cluster cluster(DrawCluster(options_, random_), registry_);
     result_.nodes = cluster.names().size();
-    if (options_.watch) {
-      cluster.OnStep(options_.watch(cluster, [this](std::string text) { Problem(text); }));
-    }
+    Watch(cluster);
     try {
       Play(cluster);
     } catch (const kj::Exception& e) {
@@ -82,13 +82,45 @@ class Runner {
   }
 
  private:
+  void Watch(Cluster& cluster) {
+    kj::Function<void()> look = [this, &cluster, next = cluster.world().Now(),
+                                 watch = std::function<void()>()]() mutable {
+      if (options_.watch && !watch) {
+        watch = options_.watch(cluster, [this](std::string text) { Problem(std::move(text)); });
+      }
+      if (watch) watch();
+      if (cluster.world().Now() < next) return;
+      next = cluster.world().Now() + kLookEvery;
+      NoteLost(cluster);
+    };
+    cluster.OnStep(kj::mv(look));
+  }
+
+  // For the report: when a shard lost its last copy, and what the map was then.
+  void NoteLost(Cluster& cluster) {
+    auto map = cluster.NewestMap();
+    if (!map || map == seen_) return;
+    for (ShardId shard = 0; shard < map->shards.size() && first_loss_.empty(); ++shard) {
+      if (map->shards[shard].state != ShardState::kLost) continue;
+      first_loss_ = absl::StrCat("shard ", shard, " is lost at ",
+                                 absl::FormatDuration(cluster.world().Now() - absl::UnixEpoch()),
+                                 " with ", cluster.Describe());
+      if (seen_) {
+        absl::StrAppend(&first_loss_, "\n  before, at version ", seen_->version, ": isr {",
+                        absl::StrJoin(seen_->shards[shard].isr, ","), "} elr {",
+                        absl::StrJoin(seen_->shards[shard].elr, ","), "} state ",
+                        static_cast<int>(seen_->shards[shard].state));
+      }
+    }
+    seen_ = map;
+  }
+
   void Play(Cluster& cluster) {
     if (!cluster.Settle(kFoundLimit))
       return Stuck(cluster, "the nodes found no cluster", kFoundLimit);
     Workload workload(cluster, random_.Fork("workload"), {},
                       [this](std::string text) { Problem(std::move(text)); });
     Arena arena(cluster, random_.Fork("arena"), result_.budget);
-    arena.link = cluster.options().world.link;
     Storm storm(arena, nemeses_);
     workload.Start();
     const auto drawn = absl::Seconds(5 + random_.Below(20));
@@ -135,7 +167,8 @@ class Runner {
   bool Recover(Cluster& cluster, Workload& workload, const std::set<ShardId>& lost) {
     result_.lost_shards = lost.size();
     if (result_.budget == FaultBudget::kWithin) {
-      Problem(absl::StrCat(lost.size(), " shards are lost, within the fault budget"));
+      Problem(
+          absl::StrCat(lost.size(), " shards are lost, within the fault budget; ", first_loss_));
     }
     auto& node = cluster.node(cluster.names().front());
     for (ShardId shard : lost) {
@@ -179,6 +212,8 @@ class Runner {
   Random random_;
   std::vector<const Nemesis*> nemeses_;
   Registry registry_;
+  SharedMap seen_;
+  std::string first_loss_;
 };
 
 }  // namespace

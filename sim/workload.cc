@@ -151,8 +151,10 @@ void Workload::Returned(uint64_t id, uint64_t value, const Done& done) {
 void Workload::Failed(uint64_t id, const kj::Exception& exception, const Done& done) {
   auto open = open_.extract(id).mapped();
   ++unknown_;
-  if (exception.getType() == kj::Exception::Type::FAILED ||
-      exception.getType() == kj::Exception::Type::UNIMPLEMENTED) {
+  // That state is lost is said; whether it may be is for the run to judge.
+  const bool lost = Words(exception).find("StateLost") != std::string::npos;
+  if (!lost && (exception.getType() == kj::Exception::Type::FAILED ||
+                exception.getType() == kj::Exception::Type::UNIMPLEMENTED)) {
     problem_(absl::StrCat(open.client, ": ", open.call, " at ", open.object,
                           " failed: ", Words(exception)));
   }

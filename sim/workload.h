@@ -30,7 +30,7 @@ struct WorkloadOptions {
   int counters = 5;
   int registers = 3;
   int pairs = 3;
-  absl::Duration pause = absl::Milliseconds(25);  // Between two calls of one loop, on average.
+  absl::Duration pause = absl::Milliseconds(60);  // Between two calls of one loop, on average.
 };
 
 class Workload {

@@ -2,9 +2,13 @@
 // lost.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <functional>
+
 #include "account.h"
 #include "troupe/rpc/status.h"
 #include "troupe/sim/cluster.h"
+#include "troupe/sim/nemesis.h"
 
 namespace troupe {
 namespace {
@@ -86,7 +90,61 @@ TEST_P(BankTest, TransfersAreWholeThoughNodesAndTheAskingClientDie) {
   EXPECT_EQ(sums.balance, kAccounts * kMoney) << "seed " << GetParam();
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, BankTest, ::testing::Range<uint64_t>(1, 21));
+// One transfer after another, while faults of all kinds come and go. Some end with an error: then
+// the caller does not know, but the money is somewhere all the same.
+TEST_P(BankTest, MoneyIsConservedThroughAStorm) {
+  sim::Cluster cluster({.seed = GetParam()}, registry_);
+  auto& teller = cluster.AddClient("teller");
+  ASSERT_TRUE(cluster.Settle()) << cluster.Describe();
+  for (uint64_t i = 0; i < kAccounts; ++i) {
+    auto request = teller.Get<Account>(Name(i)).depositRequest();
+    request.setAmount(kMoney);
+    cluster.Await(request.send().then([](auto&&) { return 0; }));
+  }
+
+  Random random(GetParam());
+  auto& customer = cluster.AddClient("customer");
+  bool open = true;
+  std::function<kj::Promise<void>()> transfer = [&]() -> kj::Promise<void> {
+    if (!open) return kj::READY_NOW;
+    return Transfer(customer, random).catch_([](kj::Exception&&) {}).then([&] {
+      return transfer();
+    });
+  };
+  auto transfers = transfer().eagerlyEvaluate(nullptr);
+
+  sim::Arena arena(cluster, random.Fork("faults"));
+  sim::Storm storm(arena, sim::DrawNemeses(arena.random));
+  storm.Rage(absl::Seconds(6));
+  storm.Heal();
+  open = false;
+
+  ASSERT_TRUE(cluster.Settle(absl::Minutes(2))) << cluster.Describe();
+  Sums sums;
+  cluster.Await(transfers.then([] { return 0; }));
+  for (int i = 0; i < 300; ++i) {
+    sums = Read(cluster, teller);
+    if (sums.pending == 0) break;
+    cluster.Run(absl::Milliseconds(200));
+  }
+  EXPECT_EQ(sums.pending, 0u) << "seed " << GetParam();
+  EXPECT_EQ(sums.balance, kAccounts * kMoney) << "seed " << GetParam();
+}
+
+// TROUPE_SEEDS=1..500 runs more.
+std::vector<uint64_t> Seeds() {
+  uint64_t first = 1, last = 20;
+  if (const char* range = std::getenv("TROUPE_SEEDS")) {
+    char* rest = nullptr;
+    first = last = std::strtoull(range, &rest, 10);
+    if (rest[0] == '.' && rest[1] == '.') last = std::strtoull(rest + 2, nullptr, 10);
+  }
+  std::vector<uint64_t> seeds;
+  for (uint64_t seed = first; seed <= last; ++seed) seeds.push_back(seed);
+  return seeds;
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, BankTest, ::testing::ValuesIn(Seeds()));
 
 }  // namespace
 }  // namespace troupe
