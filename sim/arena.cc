@@ -47,6 +47,7 @@ bool Arena::MayLose(const std::string& name, SimDiskAfter disk) const {
   auto remembers = [&](const VoterId& voter) {
     if (gone.contains(voter)) return false;
     if (voter.node == name) return KeepsDisk(name, disk);
+    if (bad_disks.contains(voter.node)) return false;  // Votes no more while its process lives.
     return runs(voter.node) || std::find(cluster.names().begin(), cluster.names().end(),
                                          voter.node) != cluster.names().end();
   };
@@ -104,11 +105,12 @@ void Arena::PowerOff(const std::string& name, SimDiskAfter disk) {
 
 void Arena::Start(const std::string& name) {
   if (cluster.has(name)) return;
+  auto& disk = cluster.world().disk(name);
+  disk.Clear(SimDiskFault::kFail);  // A node does not join on a disk that it cannot write.
+  disk.Clear(SimDiskFault::kFull);
   bad_disks.erase(name);
   if (cluster.TryRestart(name).ok()) return;
-  cluster.world().disk(name).Clear(SimDiskFault::kFail);
-  if (cluster.TryRestart(name).ok()) return;
-  cluster.world().disk(name).Erase();
+  disk.Erase();
   cluster.Restart(name);
 }
 

@@ -196,7 +196,7 @@ void Write(int to, const std::string& text) {
 void RunSeeds(const Arguments& arguments, uint64_t first, int to) {
   for (uint64_t seed = first; seed <= arguments.last; seed += std::max<size_t>(arguments.jobs, 1)) {
     alarm(kWallLimitSeconds);
-    const auto result = Run(OptionsOf(arguments, seed));
+    const auto result = RunSeed(OptionsOf(arguments, seed));
     if (!result.problems.empty()) std::cerr << Report(arguments, result) << std::flush;
     Write(to, Line(result));
   }
@@ -289,7 +289,7 @@ int Main(int argc, char** argv) {
   Totals totals;
   if (arguments.jobs == 0) {
     for (uint64_t seed = arguments.first; seed <= arguments.last; ++seed) {
-      const auto result = Run(OptionsOf(arguments, seed));
+      const auto result = RunSeed(OptionsOf(arguments, seed));
       if (!result.problems.empty()) std::cerr << Report(arguments, result) << std::flush;
       const auto line = Line(result);
       Count(line.substr(0, line.size() - 1), totals);

@@ -48,7 +48,8 @@ struct Arena {
   bool MayStopVoting(const std::string& name) const;
   void Kill(const std::string& name, SimDiskAfter disk);
   void PowerOff(const std::string& name, SimDiskAfter disk);
-  // Starts a node that is down; one whose disk is damaged starts with an empty one.
+  // Starts a node that is down, as an operator would: on a disk that can be written, an empty one
+  // if what it held is damaged.
   void Start(const std::string& name);
   absl::Duration Within(absl::Duration most);
 

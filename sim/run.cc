@@ -218,7 +218,7 @@ class Runner {
 
 }  // namespace
 
-RunResult Run(const RunOptions& options) {
+RunResult RunSeed(const RunOptions& options) {
   RunResult result;
   result.seed = options.seed;
   Runner runner(options, result);

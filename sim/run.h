@@ -50,6 +50,6 @@ struct RunResult {
   size_t lost_shards = 0;
 };
 
-RunResult Run(const RunOptions& options);
+RunResult RunSeed(const RunOptions& options);
 
 }  // namespace troupe::sim

@@ -21,7 +21,7 @@ RunOptions Seed(uint64_t seed) {
 class SeedsTest : public ::testing::TestWithParam<uint64_t> {};
 
 TEST_P(SeedsTest, NothingAnsweredIsLostAndTheClusterServesAgain) {
-  const auto result = Run(Seed(GetParam()));
+  const auto result = RunSeed(Seed(GetParam()));
   EXPECT_TRUE(result.problems.empty())
       << absl::StrJoin(result.problems, "\n") << "\n./dev sim --seeds " << GetParam() << " --trace";
   EXPECT_GT(result.answered, 100u);
@@ -50,12 +50,12 @@ RunOptions Brief(uint64_t seed) {
 
 TEST(SeedsHashTest, TheSameSeedIsTheSameRunTwice) {
   for (uint64_t seed = 1; seed <= 5; ++seed) {
-    EXPECT_EQ(Run(Brief(seed)).trace_hash, Run(Brief(seed)).trace_hash) << "seed " << seed;
+    EXPECT_EQ(RunSeed(Brief(seed)).trace_hash, RunSeed(Brief(seed)).trace_hash) << "seed " << seed;
   }
 }
 
 TEST(SeedsHashTest, OtherSeedsAreOtherRuns) {
-  EXPECT_NE(Run(Brief(1)).trace_hash, Run(Brief(2)).trace_hash);
+  EXPECT_NE(RunSeed(Brief(1)).trace_hash, RunSeed(Brief(2)).trace_hash);
 }
 
 }  // namespace
