@@ -9,6 +9,7 @@
 namespace troupe {
 namespace {
 
+constexpr auto kRefusalTime = 1 * kj::SECONDS;
 constexpr size_t kUnansweredBytesMax = 16 << 20;  // Of one client's calls; then it is not read.
 
 class NodeServer final : public gateway::Node::Server {
@@ -49,14 +50,40 @@ class NodeServer final : public gateway::Node::Server {
 
 }  // namespace
 
+namespace {
+
+kj::Promise<void> Serve(kj::Own<kj::AsyncIoStream> stream, capnp::Capability::Client bootstrap,
+                        kj::Promise<void> end) {
+  auto network = kj::heap<capnp::TwoPartyVatNetwork>(*stream, capnp::rpc::twoparty::Side::SERVER);
+  auto system = kj::heap(capnp::makeRpcServer(*network, kj::mv(bootstrap)));
+  system->setFlowLimit(kUnansweredBytesMax);
+  auto gone = network->onDisconnect().exclusiveJoin(kj::mv(end));
+  // One by one: together they would be destroyed in the reverse order.
+  return gone.attach(kj::mv(system)).attach(kj::mv(network)).attach(kj::mv(stream));
+}
+
+// In the place of a NodeServer.
+class FullServer final : public gateway::Node::Server {
+ public:
+  explicit FullServer(std::string reason) : reason_(std::move(reason)) {}
+  kj::Promise<void> actor(ActorContext) override { return Overloaded(reason_); }
+  kj::Promise<void> types(TypesContext) override { return Overloaded(reason_); }
+
+ private:
+  const std::string reason_;
+};
+
+}  // namespace
+
 kj::Promise<void> ServeGateway(kj::Own<kj::AsyncIoStream> stream, kj::Own<CallOrigin> origin,
                                const Registry& registry) {
-  auto network = kj::heap<capnp::TwoPartyVatNetwork>(*stream, capnp::rpc::twoparty::Side::SERVER);
-  auto system = kj::heap(capnp::makeRpcServer(
-      *network, capnp::Capability::Client(kj::heap<NodeServer>(kj::mv(origin), registry))));
-  system->setFlowLimit(kUnansweredBytesMax);
-  auto gone = network->onDisconnect();
-  return gone.attach(kj::mv(system), kj::mv(network), kj::mv(stream));
+  return Serve(kj::mv(stream), kj::heap<NodeServer>(kj::mv(origin), registry), kj::NEVER_DONE);
+}
+
+kj::Promise<void> RefuseGateway(kj::Own<kj::AsyncIoStream> stream, kj::Timer& timer,
+                                std::string reason) {
+  return Serve(kj::mv(stream), kj::heap<FullServer>(std::move(reason)),
+               timer.afterDelay(kRefusalTime));
 }
 
 }  // namespace troupe

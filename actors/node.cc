@@ -88,7 +88,10 @@ kj::Promise<void> Node::AcceptLoop() {
   return listener_->Accept().then([this](Accepted&& accepted) {
     if (greeting_ < kGreetingMax) {
       ++greeting_;
-      tasks_->add(Greet(kj::mv(accepted)));
+      tasks_->add(Greet(kj::mv(accepted)).attach(kj::defer([this] { --greeting_; })));
+    } else {
+      machine_.control().log().Info("connection closed: too many have not said what they are",
+                                    {{"peer", accepted.peer_address}, {"limit", kGreetingMax}});
     }
     return AcceptLoop();
   });
@@ -99,38 +102,30 @@ kj::Promise<void> Node::Greet(Accepted accepted) {
   auto peer = accepted.peer_address;
   auto& stream = *accepted.stream;
   return ReadGreeting(host, stream)
-      .then(
-          [this, &host, peer,
-           stream = kj::mv(accepted.stream)](Greeting&& greeting) mutable -> kj::Promise<void> {
-            --greeting_;
-            if (greeting.kind == Greeting::Kind::kTroupe && greeting.lane == Lane::kControl) {
-              return AcceptLink(host, kj::mv(stream), membership_->Introduce(),
-                                [this](const Introduction& theirs) {
-                                  return membership_->JudgePeer(theirs);
-                                })
-                  .then([this](kj::Own<Link> link) { membership_->OnControlLink(kj::mv(link)); });
-            }
-            if (!workers_running_) {
-              host.log().Debug("connection closed: not a member of the cluster yet",
-                               {{"peer", peer}});
-              return kj::READY_NOW;
-            }
-            const size_t index = greeting.worker % workers_.size();
-            auto detached = host.network().Detach(kj::mv(stream));
-            ToWorker(index, [detached = kj::mv(detached), greeting = std::move(greeting),
-                             peer](Worker& worker) mutable {
-              if (greeting.kind == Greeting::Kind::kTroupe) {
-                worker.OnDataStream(kj::mv(detached), peer);
-              } else {
-                worker.OnOtherStream(kj::mv(detached), std::move(greeting.first_bytes));
-              }
-            });
-            return kj::READY_NOW;
-          },
-          [this](kj::Exception&& e) -> kj::Promise<void> {
-            --greeting_;
-            return kj::mv(e);
-          })
+      .then([this, &host, peer,
+             stream = kj::mv(accepted.stream)](Greeting&& greeting) mutable -> kj::Promise<void> {
+        if (greeting.kind == Greeting::Kind::kTroupe && greeting.lane == Lane::kControl) {
+          return AcceptLink(
+                     host, kj::mv(stream), membership_->Introduce(),
+                     [this](const Introduction& theirs) { return membership_->JudgePeer(theirs); })
+              .then([this](kj::Own<Link> link) { membership_->OnControlLink(kj::mv(link)); });
+        }
+        if (!workers_running_) {
+          host.log().Debug("connection closed: not a member of the cluster yet", {{"peer", peer}});
+          return kj::READY_NOW;
+        }
+        const size_t index = greeting.worker % workers_.size();
+        auto detached = host.network().Detach(kj::mv(stream));
+        ToWorker(index, [detached = kj::mv(detached), greeting = std::move(greeting),
+                         peer](Worker& worker) mutable {
+          if (greeting.kind == Greeting::Kind::kTroupe) {
+            worker.OnDataStream(kj::mv(detached), peer);
+          } else {
+            worker.OnOtherStream(kj::mv(detached), std::move(greeting.first_bytes));
+          }
+        });
+        return kj::READY_NOW;
+      })
       .catch_([&host, peer](kj::Exception&& e) {
         host.log().Debug("connection not taken", {{"peer", peer}, {"reason", Words(e)}});
       });
@@ -255,7 +250,6 @@ kj::Promise<void> Node::JoinAnew(const std::vector<std::string>& addresses) {
   workers_.clear();
   boot_ = 0;
   proposing_.clear();
-  greeting_ = 0;
   anchor_->node = nullptr;  // What the old workers still say is about another process.
   anchor_ = std::make_shared<Anchor>(Anchor{this});
   tasks_ = kj::heap<kj::TaskSet>(errors_);

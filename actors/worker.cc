@@ -118,8 +118,9 @@ void Worker::OnMap(SharedMap map, Introduction introduction) {
     const auto& peer = it->second.link->peer();
     const auto* node = peer.role == Role::kNode ? map->FindNode(peer.node) : nullptr;
     const bool replaced = node != nullptr && peer.boot != 0 && peer.boot < node->boot;
-    if (replaced) Retire(kj::mv(it->second.link));
-    it = replaced ? sessions_.erase(it) : std::next(it);
+    auto next = std::next(it);
+    if (replaced) Close(it);
+    it = next;
   }
   for (ShardId shard = 0; shard < map->shards.size(); ++shard) {
     if (shard % options_.count != options_.index) continue;
@@ -171,6 +172,12 @@ void Worker::MovePrimaries(const std::vector<WantedMove>& moves) {
 // ---- Links
 
 std::optional<RefusalReason> Worker::JudgePeer(const Introduction& theirs) const {
+  if (theirs.role == Role::kClient && client_sessions_ >= options_.limits.client_sessions) {
+    return RefusalReason{wire::Refusal::Reason::BUSY,
+                         absl::StrCat("worker ", options_.index, " of node ", introduction_.node,
+                                      " serves ", client_sessions_, " clients; at most ",
+                                      options_.limits.client_sessions, " can be connected")};
+  }
   if (!map_ || theirs.role == Role::kClient) return std::nullopt;
   const auto* node = map_->FindNode(theirs.node);
   if (node == nullptr || theirs.boot == 0 || theirs.boot >= node->boot) return std::nullopt;
@@ -180,24 +187,61 @@ std::optional<RefusalReason> Worker::JudgePeer(const Introduction& theirs) const
 }
 
 void Worker::OnDataStream(kj::Own<DetachedStream> stream, std::string peer_address) {
+  if (hellos_ >= options_.limits.hellos) {
+    host_.log().Info("connection closed: too many have not said hello",
+                     {{"peer", peer_address}, {"limit", options_.limits.hellos}});
+    return;
+  }
+  ++hellos_;
   auto attached = host_.network().Attach(kj::mv(stream));
   auto link = AcceptLink(host_, kj::mv(attached), introduction_,
                          [this](const Introduction& theirs) { return JudgePeer(theirs); });
   tasks_.add(link.then(
       [this](kj::Own<Link> link) {
-        auto& session = sessions_[next_session_++];
-        session.link = kj::mv(link);
-        session.link->Start(*this);
+        --hellos_;
+        Open(kj::mv(link));
       },
       [this, peer_address](kj::Exception&& e) {
+        --hellos_;
         host_.log().Info("connection refused", {{"peer", peer_address}, {"reason", Words(e)}});
       }));
 }
 
+void Worker::Open(kj::Own<Link> link) {
+  // Several may have said hello since the first was judged.
+  if (auto refusal = JudgePeer(link->peer()); refusal.has_value()) {
+    host_.log().Info("connection closed", {{"reason", refusal->detail}});
+    return;
+  }
+  const uint64_t id = next_session_++;
+  session_of_[link.get()] = id;
+  client_sessions_ += link->peer().role == Role::kClient;
+  auto& session = sessions_[id];
+  session.link = kj::mv(link);
+  session.link->Start(*this);
+}
+
+void Worker::Close(std::map<uint64_t, Session>::iterator session) {
+  auto& link = session->second.link;
+  client_sessions_ -= link->peer().role == Role::kClient;
+  session_of_.erase(link.get());
+  Retire(kj::mv(link));
+  sessions_.erase(session);
+}
+
 void Worker::OnOtherStream(kj::Own<DetachedStream> stream, std::string first_bytes) {
-  auto attached = host_.network().Attach(kj::mv(stream));
-  tasks_.add(
-      ServeGateway(PrefixedStream(std::move(first_bytes), kj::mv(attached)), origin(), registry_));
+  const size_t limit = options_.limits.gateway_connections;
+  if (gateways_ >= limit + options_.limits.hellos) return;  // Not even to be told so.
+  auto attached = PrefixedStream(std::move(first_bytes), host_.network().Attach(kj::mv(stream)));
+  auto served =
+      gateways_ < limit
+          ? ServeGateway(kj::mv(attached), origin(), registry_)
+          : RefuseGateway(kj::mv(attached), host_.timer(),
+                          absl::StrCat("worker ", options_.index, " of node ", introduction_.node,
+                                       " has ", gateways_, " Cap'n Proto connections; at most ",
+                                       limit, " can be open"));
+  ++gateways_;
+  tasks_.add(served.attach(kj::defer([this] { --gateways_; })));
 }
 
 void Worker::Retire(kj::Own<Link> link) {
@@ -205,48 +249,56 @@ void Worker::Retire(kj::Own<Link> link) {
 }
 
 void Worker::OnFrame(Link& link, kj::Own<Frame> frame) {
-  auto it = std::find_if(sessions_.begin(), sessions_.end(),
-                         [&link](auto& entry) { return entry.second.link.get() == &link; });
-  if (it == sessions_.end()) return;
+  auto known = session_of_.find(&link);
+  if (known == session_of_.end()) return;
+  const uint64_t id = known->second;
+  auto& session = sessions_.at(id);
   switch (frame->kind()) {
     case wire::KIND_CALL:
-      return OnCallFrame(it->first, kj::mv(frame));
+      return OnCallFrame(id, session, kj::mv(frame));
     case wire::KIND_REPLICA:
       if (link.peer().role == Role::kNode && link.peer().boot != 0) {
         OnReplicaFrame(link, link.peer().boot, *frame, true);
       }
       return;
     case wire::KIND_MAP_PULL:
-      it->second.wants_map = true;
-      if (map_ && map_->version > frame->header<wire::MapPull>().getHave()) SendMap(it->second);
+      session.wants_map = true;
+      if (map_ && map_->version > frame->header<wire::MapPull>().getHave()) SendMap(session);
       return;
-    case wire::KIND_STATUS_PULL: {
-      const uint64_t id = it->first;
-      control_.Status(options_.index, frame->header<wire::StatusPull>().getNumber(),
-                      [this, id](Payload status) {
-                        auto it = sessions_.find(id);
-                        if (it == sessions_.end()) return;
-                        capnp::MallocMessageBuilder header;
-                        header.initRoot<wire::MapFrame>();
-                        it->second.link->stream().Send(wire::KIND_STATUS, header, status.words());
-                      });
-      return;
-    }
+    case wire::KIND_STATUS_PULL:
+      return OnStatusPull(id, session, frame->header<wire::StatusPull>().getNumber());
     default:
       return;  // Of a newer peer.
   }
 }
 
+void Worker::OnStatusPull(uint64_t id, Session& session, uint64_t number) {
+  if (session.status_pulls >= options_.limits.status_pulls) {  // Ends the link.
+    kj::throwFatalException(
+        Overloaded(absl::StrCat(session.status_pulls,
+                                " questions for the status are unanswered on this link; "
+                                "at most ",
+                                options_.limits.status_pulls, " can be")));
+  }
+  ++session.status_pulls;
+  control_.Status(options_.index, number, [this, id](Payload status) {
+    auto it = sessions_.find(id);
+    if (it == sessions_.end()) return;
+    --it->second.status_pulls;
+    capnp::MallocMessageBuilder header;
+    header.initRoot<wire::MapFrame>();
+    it->second.link->stream().Send(wire::KIND_STATUS, header, status.words());
+  });
+}
+
 void Worker::OnEnd(Link& link, LinkEnd end, std::string detail) {
-  auto it = std::find_if(sessions_.begin(), sessions_.end(),
-                         [&link](auto& entry) { return entry.second.link.get() == &link; });
-  if (it == sessions_.end()) return;
+  auto known = session_of_.find(&link);
+  if (known == session_of_.end()) return;
   if (end == LinkEnd::kMalformed) {
     host_.log().Warning("link ended: what came is not ours",
                         {{"peer", link.peer().node}, {"detail", detail}});
   }
-  Retire(kj::mv(it->second.link));
-  sessions_.erase(it);
+  Close(sessions_.find(known->second));
 }
 
 void Worker::OnLinkUp(const std::string& node, Link& link) {
@@ -291,25 +343,32 @@ void Worker::OnLinkDown(const std::string& node, const LinkLoss& loss) {
 
 // ---- Calls
 
-void Worker::OnCallFrame(uint64_t session, kj::Own<Frame> frame) {
+void Worker::OnCallFrame(uint64_t id, Session& session, kj::Own<Frame> frame) {
   auto in = frame->header<wire::CallFrame>();
   const uint64_t number = in.getNumber();
+  ++session.calls;
+  if (session.calls > options_.limits.session_calls) {
+    return Answer(id, number,
+                  Overloaded(absl::StrCat("more than ", options_.limits.session_calls,
+                                          " calls are unanswered on one connection to node ",
+                                          introduction_.node, "; call again later")));
+  }
   auto header = DecodeCall(in);
   // Throws when the payload is not a message: an actor is never given one that cannot be read.
   (void)capnp::FlatArrayMessageReader(frame->payload());
   const auto time_left =
       std::min(absl::Milliseconds(in.getTimeLeftMs()), kDeadlineMax) - frame->transit();
   const absl::Time deadline = host_.clock().Now() + time_left - Margin(time_left);
-  DispatchHere(kj::heap<InboundCall>(std::move(header), Payload::Of(kj::mv(frame)), deadline,
-                                     [this, session, number](CallOutcome&& outcome) {
-                                       Answer(session, number, std::move(outcome));
-                                     }));
+  DispatchHere(kj::heap<InboundCall>(
+      std::move(header), Payload::Of(kj::mv(frame)), deadline,
+      [this, id, number](CallOutcome&& outcome) { Answer(id, number, std::move(outcome)); }));
 }
 
 void Worker::Answer(uint64_t session, uint64_t number, CallOutcome&& outcome) {
   ++answered_;
   auto it = sessions_.find(session);
   if (it == sessions_.end()) return;  // Its caller is gone, or asks again elsewhere.
+  --it->second.calls;
   capnp::MallocMessageBuilder message;
   auto answer = message.initRoot<wire::AnswerFrame>();
   answer.setNumber(number);

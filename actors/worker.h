@@ -49,10 +49,21 @@ class WorkerControl {
   ~WorkerControl() = default;
 };
 
+// Bounds of one worker. Whoever is beyond them is told which one it met; nodes are always let in.
+struct WorkerLimits {
+  size_t client_sessions = 16384;      // Links of client objects. Idle, each has one socket, and a
+                                       // buffer of which little is touched.
+  size_t gateway_connections = 16384;  // Of other Cap'n Proto clients.
+  size_t hellos = 1024;                // Connections that have not said hello; more are closed.
+  size_t session_calls = 1 << 16;      // Unanswered on one link: as many as one Router sends.
+  size_t status_pulls = 16;            // Unanswered on one link; more end it.
+};
+
 struct WorkerOptions {
   size_t index = 0;
   size_t count = 1;
   ReplicaOptions replica;
+  WorkerLimits limits = {};
 };
 
 class Worker final : public WorkerBody,
@@ -91,6 +102,8 @@ class Worker final : public WorkerBody,
   struct Session {
     kj::Own<Link> link;
     bool wants_map = false;
+    size_t calls = 0;         // Unanswered.
+    size_t status_pulls = 0;  // The same.
   };
   struct Peer {
     CopyId copy = 0;
@@ -121,7 +134,10 @@ class Worker final : public WorkerBody,
 
   std::optional<RefusalReason> JudgePeer(const Introduction& theirs) const;
   void SendBack(InboundCall& call, std::string why);
-  void OnCallFrame(uint64_t session, kj::Own<Frame> frame);
+  void OnCallFrame(uint64_t id, Session& session, kj::Own<Frame> frame);
+  void OnStatusPull(uint64_t id, Session& session, uint64_t number);
+  void Open(kj::Own<Link> link);
+  void Close(std::map<uint64_t, Session>::iterator session);
   void HandleMessages(Frame& frame, CopyId from, std::vector<ReplicaMessage>* replies);
   void OnReplicaFrame(Link& link, CopyId from, Frame& frame, bool answer);
   void Answer(uint64_t session, uint64_t number, CallOutcome&& outcome);
@@ -151,7 +167,11 @@ class Worker final : public WorkerBody,
   Router::Caller own_caller_;
 
   std::map<uint64_t, Session> sessions_;
+  absl::flat_hash_map<const Link*, uint64_t> session_of_;
   uint64_t next_session_ = 1;
+  size_t client_sessions_ = 0;
+  size_t gateways_ = 0;
+  size_t hellos_ = 0;
   std::map<std::string, Peer> peers_;              // By node: those that share shards with us.
   std::vector<std::unique_ptr<ShardHost>> hosts_;  // By shard; null: no copy of it here.
 

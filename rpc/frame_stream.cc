@@ -148,7 +148,7 @@ absl::Duration FrameStream::TransitOf(uint32_t sent_ms) {
   return absl::ZeroDuration();
 }
 
-kj::Own<Frame> FrameStream::NextFrame() {
+kj::Own<Frame> FrameStream::NextFrame(size_t bytes_max) {
   const size_t available = filled_bytes_ - parsed_bytes_;
   if (available < kPrefixBytes) {
     EnsureRoom(0);
@@ -158,8 +158,9 @@ kj::Own<Frame> FrameStream::NextFrame() {
   Prefix prefix;
   std::memcpy(&prefix, base, sizeof prefix);
   const uint64_t words = uint64_t{prefix.header_words} + prefix.payload_words;
-  KJ_REQUIRE(prefix.header_words > 0 && words * kWord <= kFrameBytesMax,
-             "not a frame, or one over the size limit", prefix.header_words, prefix.payload_words);
+  KJ_REQUIRE(prefix.header_words > 0 && words * kWord <= bytes_max,
+             "not a frame, or one over the size limit", prefix.header_words, prefix.payload_words,
+             bytes_max);
   if (available < kPrefixBytes + words * kWord) {
     EnsureRoom(words + kPrefixBytes / kWord);
     return {};
@@ -188,14 +189,16 @@ kj::Promise<void> FrameStream::ReadMore() {
   });
 }
 
-kj::Promise<kj::Own<Frame>> FrameStream::ReadOne() {
-  auto frame = NextFrame();
+kj::Promise<kj::Own<Frame>> FrameStream::ReadOne(size_t bytes_max) {
+  auto frame = NextFrame(bytes_max);
   if (frame.get() != nullptr) return kj::mv(frame);
-  return ReadMore().then([this] { return ReadOne(); });
+  return ReadMore().then([this, bytes_max] { return ReadOne(bytes_max); });
 }
 
 kj::Promise<void> FrameStream::ReadLoop(FrameSink& sink) {
-  for (auto frame = NextFrame(); frame.get() != nullptr; frame = NextFrame()) {
+  for (;;) {
+    auto frame = NextFrame(kFrameBytesMax);
+    if (frame.get() == nullptr) break;
     sink.OnFrame(kj::mv(frame));
   }
   // A peer that does not read its answers is not read from either.

@@ -95,8 +95,8 @@ class FrameStream {
   // connection breaks, FAILED when what came is not a frame. One call at a time; `sink` outlives
   // it.
   kj::Promise<void> Run(FrameSink& sink);
-  // Reads just one frame; for the hello.
-  kj::Promise<kj::Own<Frame>> ReadOne();
+  // Reads just one frame, of that size at most; for the hello.
+  kj::Promise<kj::Own<Frame>> ReadOne(size_t bytes_max);
 
   // Resolves when everything sent so far has been handed to the operating system.
   kj::Promise<void> Flushed();
@@ -108,7 +108,7 @@ class FrameStream {
   void ScheduleFlush();
   kj::Promise<void> Flush();
   kj::Promise<void> ReadMore();
-  kj::Own<Frame> NextFrame();  // Null when more bytes are needed.
+  kj::Own<Frame> NextFrame(size_t bytes_max);  // Null when more bytes are needed.
   void EnsureRoom(size_t frame_words);
   kj::Promise<void> ReadLoop(FrameSink& sink);
 

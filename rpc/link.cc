@@ -157,7 +157,7 @@ kj::Promise<DialedLink> SayHello(Host& host, kj::Own<kj::AsyncIoStream> raw, std
   preamble[11] = static_cast<kj::byte>(worker >> 8);
   stream->SendPreamble(preamble);
   SendHello(*stream, wire::KIND_HELLO, ours);
-  auto answer = stream->ReadOne();
+  auto answer = stream->ReadOne(kHelloBytesMax);
   return answer
       .then([stream = std::move(stream)](kj::Own<Frame> frame) mutable {
         return FinishDial(std::move(stream), kj::mv(frame));
@@ -225,7 +225,7 @@ kj::Promise<Greeting> ReadGreeting(Host& host, kj::AsyncIoStream& stream) {
 kj::Promise<kj::Own<Link>> AcceptLink(Host& host, kj::Own<kj::AsyncIoStream> raw, Introduction ours,
                                       JudgePeer judge) {
   auto stream = std::make_unique<FrameStream>(kj::mv(raw), host.clock());
-  auto hello = stream->ReadOne();
+  auto hello = stream->ReadOne(kHelloBytesMax);
   auto accepted = hello.then([&host, stream = std::move(stream), ours = std::move(ours),
                               judge = kj::mv(judge)](
                                  kj::Own<Frame> frame) mutable -> kj::Promise<kj::Own<Link>> {

@@ -21,6 +21,7 @@ namespace troupe {
 inline constexpr uint16_t kProtocolVersion = 1;
 inline constexpr uint16_t kProtocolVersionMin = 1;
 inline constexpr absl::Duration kHelloLimit = absl::Seconds(5);  // A half-open peer is dropped.
+inline constexpr size_t kHelloBytesMax = 64 << 10;  // Buffered of a peer that has not said hello.
 
 enum class Lane : uint8_t { kControl = 0, kData = 1 };
 enum class Role : uint8_t { kNode, kClient };

@@ -221,6 +221,13 @@ TEST_F(LinkTest, AFrameOverTheSizeLimitEndsTheLink) {
   EXPECT_THAT(at_server_.detail, HasSubstr("size limit"));
 }
 
+TEST_F(LinkTest, NoMoreThanAHelloIsBufferedOfAStranger) {
+  Introduction long_name = Of("client", 2);
+  long_name.node.assign(kHelloBytesMax, 'n');
+  EXPECT_EQ(Dial(long_name).link.get(), nullptr);
+  EXPECT_THAT(refused_, HasSubstr("over the size limit"));
+}
+
 TEST_F(LinkTest, GarbageInsteadOfAFrameEndsTheLink) {
   auto dialed = Dial(Of("client", 2));
   std::vector<kj::byte> garbage(4096);

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "capnp/rpc-twoparty.h"
 #include "counter.h"
+#include "troupe/actors/gateway.capnp.h"
 #include "troupe/rpc/status.h"
 #include "troupe/runtime/sim_world.h"
 
@@ -41,7 +43,9 @@ class FakeControl final : public WorkerControl {
     kept_.push_back(kj::mv(call));
     return true;
   }
-  void Status(size_t, uint64_t, kj::Function<void(Payload)>) override {}
+  void Status(size_t, uint64_t, kj::Function<void(Payload)> done) override {
+    statuses.push_back(kj::mv(done));
+  }
 
   void Drop() {  // As when the node ends.
     for (auto& call : kept_) call->Abandon();
@@ -52,6 +56,7 @@ class FakeControl final : public WorkerControl {
   bool throw_next = false;
   bool refuse_next = false;
   std::vector<uint64_t> refused, forwarded;
+  std::vector<kj::Function<void(Payload)>> statuses;
 
  private:
   SimWorld& world_;
@@ -208,6 +213,169 @@ TEST_F(WorkerTest, RunsNoCallBehindOneThatFoundNoCopy) {
   Deliver(KeyIn(0), kAdd, {9, 1, 2}, again);
   world_.RunFor(absl::Milliseconds(100));
   EXPECT_EQ(again, "results");
+}
+
+// Links and connections that clients make to the worker.
+class WorkerLimitsTest : public WorkerTest, private Link::Receiver {
+ protected:
+  ~WorkerLimitsTest() noexcept override {}
+  WorkerLimitsTest() {
+    auto& machine = world_.AddMachine("client");
+    client_ = &machine.control();
+    listener_ = std::move(host_.network().Listen(Address())).value();
+    Again({.client_sessions = 2,
+           .gateway_connections = 1,
+           .hellos = 2,
+           .session_calls = 3,
+           .status_pulls = 2});
+    GiveMap();
+    accepting_ = AcceptLoop().eagerlyEvaluate(nullptr);
+    world_.RunFor(absl::Seconds(1));
+  }
+  std::string Address() { return world_.Ip("a") + ":7100"; }
+  void Again(WorkerLimits limits) {
+    worker_ = nullptr;
+    worker_ =
+        kj::heap<Worker>(host_, registry_, control_,
+                         WorkerOptions{.index = 0, .count = 2, .limits = limits}, introduction_);
+  }
+  kj::Promise<void> AcceptLoop() {
+    return listener_->Accept().then([this](Accepted&& accepted) {
+      auto& stream = *accepted.stream;
+      greeting_.push_back(
+          ReadGreeting(host_, stream)
+              .then([this, stream = kj::mv(accepted.stream)](Greeting&& greeting) mutable {
+                auto detached = host_.network().Detach(kj::mv(stream));
+                if (greeting.kind == Greeting::Kind::kTroupe) {
+                  worker_->OnDataStream(kj::mv(detached), "client");
+                } else {
+                  worker_->OnOtherStream(kj::mv(detached), greeting.first_bytes);
+                }
+              })
+              .eagerlyEvaluate([](kj::Exception&&) {}));
+      return AcceptLoop();
+    });
+  }
+  template <typename T>
+  T Await(kj::Promise<T> promise) {
+    std::optional<T> result;
+    auto waiting = promise.then([&result](T&& value) { result.emplace(kj::mv(value)); })
+                       .eagerlyEvaluate(nullptr);
+    EXPECT_TRUE(world_.RunUntil([&] { return result.has_value(); }, absl::Seconds(10)));
+    return kj::mv(*result);
+  }
+  DialedLink DialAsClient() {
+    Introduction ours;
+    ours.role = Role::kClient;
+    ours.node = "client";
+    return Await(DialLink(*client_, Address(), Lane::kData, 0, ours, absl::Seconds(2)));
+  }
+  std::string TypesThrough(kj::AsyncIoStream& stream) {
+    capnp::TwoPartyClient client(stream);
+    auto node = client.bootstrap().castAs<gateway::Node>();
+    return Await(node.typesRequest().send().then([](auto&&) { return std::string("types"); },
+                                                 [](kj::Exception&& e) { return Words(e); }));
+  }
+  void OnFrame(Link&, kj::Own<Frame> frame) override {
+    if (frame->kind() == wire::KIND_STATUS) ++statuses_;
+    if (frame->kind() != wire::KIND_ANSWER) return;
+    auto answer = frame->header<wire::AnswerFrame>();
+    if (answer.isFailure()) failures_.push_back(answer.getFailure().getText().cStr());
+  }
+  void OnEnd(Link&, LinkEnd, std::string) override { ended_ = true; }
+  Link::Receiver& receiver() { return *this; }
+
+  Host* client_;
+  kj::Own<Listener> listener_;
+  kj::Promise<void> accepting_ = nullptr;
+  std::vector<kj::Promise<void>> greeting_;
+  std::vector<std::string> failures_;
+  int statuses_ = 0;
+  bool ended_ = false;
+};
+
+TEST_F(WorkerLimitsTest, AClientTooManyIsRefusedAndTold) {
+  auto first = DialAsClient(), second = DialAsClient(), third = DialAsClient();
+  EXPECT_NE(first.link.get(), nullptr);
+  EXPECT_NE(second.link.get(), nullptr);
+  EXPECT_EQ(third.refused, wire::Refusal::Reason::BUSY);
+  EXPECT_THAT(third.detail, ::testing::HasSubstr("at most 2 can be connected"));
+  first.link = {};
+  world_.RunFor(absl::Milliseconds(100));
+  EXPECT_NE(DialAsClient().link.get(), nullptr) << "room is made by one that goes";
+}
+
+TEST_F(WorkerLimitsTest, AGatewayConnectionTooManyIsTold) {
+  auto first = Await(client_->network().Dial(Address(), absl::Seconds(1)));
+  auto second = Await(client_->network().Dial(Address(), absl::Seconds(1)));
+  EXPECT_EQ(TypesThrough(*first.stream), "types");
+  EXPECT_THAT(TypesThrough(*second.stream), ::testing::HasSubstr("at most 1 can be open"));
+  first.stream = {};
+  world_.RunFor(absl::Seconds(2));
+  auto third = Await(client_->network().Dial(Address(), absl::Seconds(1)));
+  EXPECT_EQ(TypesThrough(*third.stream), "types");
+}
+
+TEST_F(WorkerLimitsTest, ACallTooManyOnALinkIsTold) {
+  auto dialed = DialAsClient();
+  dialed.link->Start(receiver());
+  for (uint64_t i = 1; i <= 4; ++i) {
+    capnp::MallocMessageBuilder message;
+    CallHeader header{CounterId(KeyIn(0)),
+                      capnp::typeId<Counter>(),
+                      kNever,
+                      ClientCall{{7, 7}, i, 0},
+                      {},
+                      {9, i, 1}};
+    EncodeCall(i, header, absl::Seconds(20), message.initRoot<wire::CallFrame>());
+    dialed.link->stream().Send(wire::KIND_CALL, message, By(1).words());
+  }
+  world_.RunFor(absl::Milliseconds(100));
+  EXPECT_THAT(failures_, ElementsAre(::testing::HasSubstr("more than 3 calls are unanswered")));
+}
+
+TEST_F(WorkerLimitsTest, AStatusQuestionTooManyEndsTheLink) {
+  auto dialed = DialAsClient();
+  dialed.link->Start(receiver());
+  auto ask = [&](uint64_t number) {
+    capnp::MallocMessageBuilder message;
+    message.initRoot<wire::StatusPull>().setNumber(number);
+    dialed.link->stream().Send(wire::KIND_STATUS_PULL, message);
+    world_.RunFor(absl::Milliseconds(100));
+  };
+  ask(1);
+  ask(2);
+  EXPECT_FALSE(ended_);
+  for (auto& done : std::exchange(control_.statuses, {})) done(By(1));
+  ask(3);
+  ask(4);
+  EXPECT_EQ(statuses_, 2);
+  EXPECT_FALSE(ended_);
+  ask(5);
+  EXPECT_TRUE(ended_);
+}
+
+TEST_F(WorkerLimitsTest, ConnectionsWithoutAHelloAreClosedInTime) {
+  std::vector<kj::Own<kj::AsyncIoStream>> silent;
+  for (int i = 0; i < 3; ++i) {
+    auto dialed = Await(client_->network().Dial(Address(), absl::Seconds(1)));
+    silent.push_back(kj::mv(dialed.stream));
+    silent.back()->write("TROUPE\r\n\1\0\0\0\0\0\0\0", 16).detach([](kj::Exception&&) {});
+  }
+  world_.RunFor(absl::Milliseconds(100));
+  auto ended = [&](size_t i) {
+    char byte;
+    auto read = silent[i]
+                    ->tryRead(&byte, 1, 1)
+                    .then([](size_t) { return true; }, [](kj::Exception&&) { return true; });
+    return Await(read.exclusiveJoin(
+        client_->timer().afterDelay(100 * kj::MILLISECONDS).then([] { return false; })));
+  };
+  EXPECT_TRUE(ended(2)) << "two at once may be without a hello";
+  EXPECT_FALSE(ended(0));
+  world_.RunFor(kHelloLimit + absl::Seconds(1));
+  EXPECT_TRUE(ended(0));
+  EXPECT_NE(DialAsClient().link.get(), nullptr);
 }
 
 TEST(RefusedLanes, RefuseUntilTheNextAttempt) {
