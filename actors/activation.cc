@@ -1,4 +1,5 @@
 #include "troupe/actors/activation.h"
+#include "troupe/actors/activation_turn.h"
 
 #include <algorithm>
 #include <cstring>
@@ -20,144 +21,7 @@ std::string ToBytes(capnp::MessageBuilder& message) {
   return std::string(reinterpret_cast<const char*>(bytes.begin()), bytes.size());
 }
 
-// Bytes of a std::string need not be aligned as words are.
-kj::Array<capnp::word> ToWords(const std::string& bytes) {
-  auto words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
-  std::memcpy(words.begin(), bytes.data(), words.size() * sizeof(capnp::word));
-  return words;
-}
-
-std::string EncodeError(const kj::Exception& exception) {
-  capnp::MallocMessageBuilder message;
-  EncodeFailure(exception, message.initRoot<wire::Failure>());
-  return ToBytes(message);
-}
-
-kj::Exception DecodeError(const std::string& bytes) {
-  auto words = ToWords(bytes);
-  capnp::FlatArrayMessageReader reader(words);
-  return DecodeFailure(reader.getRoot<wire::Failure>());
-}
-
 }  // namespace
-
-// ---- What a method sees of its call.
-
-class Activation::Context final : public capnp::CallContextHook, public kj::Refcounted {
- public:
-  explicit Context(const Payload& params) : params_(params), reader_(params_.words()) {}
-
-  capnp::AnyPointer::Reader getParams() override { return reader_.getRoot<capnp::AnyPointer>(); }
-  void releaseParams() override {}
-  capnp::AnyPointer::Builder getResults(kj::Maybe<capnp::MessageSize>) override {
-    return results_.getRoot<capnp::AnyPointer>();
-  }
-  kj::Promise<void> tailCall(kj::Own<capnp::RequestHook>&& request) override {
-    return directTailCall(kj::mv(request)).promise;
-  }
-  void allowCancellation() override {}  // A started turn belongs to the actor.
-  void setPipeline(kj::Own<capnp::PipelineHook>&&) override {}
-  kj::Promise<capnp::AnyPointer::Pipeline> onTailCall() override { return kj::NEVER_DONE; }
-  capnp::ClientHook::VoidPromiseAndPipeline directTailCall(
-      kj::Own<capnp::RequestHook>&& request) override {
-    auto done = request->send().then([this](capnp::Response<capnp::AnyPointer>&& response) {
-      results_.getRoot<capnp::AnyPointer>().set(response);
-    });
-    return {kj::mv(done), capnp::newBrokenPipeline(Unimplemented("no pipelining here"))};
-  }
-  kj::Own<capnp::CallContextHook> addRef() override { return kj::addRef(*this); }
-
-  Payload TakeResults() {
-    (void)results_.getRoot<capnp::AnyPointer>();  // A method need not touch what it returns.
-    return Payload::Of(results_);
-  }
-
- private:
-  Payload params_;
-  capnp::FlatArrayMessageReader reader_;
-  capnp::MallocMessageBuilder results_{64};
-};
-
-// One run of a method.
-struct Activation::Turn {
-  kj::Own<InboundCall> call;  // Null for a turn of Resume().
-  uint64_t argument_hash = 0;
-  ReadTicket ticket;
-  kj::Own<Context> context;
-  absl::Time deadline;
-  // Of the calls that the turn makes.
-  bool resume_before = false;  // What a failure goes back to.
-  uint64_t number = 0;
-  Id128 inbound;
-  std::vector<ActorId> chain;
-  std::map<std::tuple<ActorId, uint64_t, uint16_t>, uint64_t> ordinals;
-  kj::Own<kj::ForkedPromise<void>> earlier_safe;  // P6.6; made with the first call out.
-  kj::Promise<void> running = nullptr;
-};
-
-// Calls by whichever turn is open when the ref is used. Outlives the activation in refs.
-class Activation::TurnOrigin final : public CallOrigin {
- public:
-  explicit TurnOrigin(Activation& activation) : activation_(&activation) {}
-  void Detach() { activation_ = nullptr; }
-
-  kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id, uint16_t method_id,
-                            Payload params, const CallOptions& options) override {
-    if (activation_ == nullptr) return Disconnected("the calling actor has been deactivated");
-    auto& self = *activation_;
-    const absl::Time now = self.host_.clock().Now();
-    CallHeader header;
-    header.actor = target;
-    header.interface_id = interface_id;
-    header.method_id = method_id;
-    absl::Time deadline = now + std::min(options.deadline, kDeadlineMax);
-    if (self.turn_ == nullptr) {
-      // A read-only turn: nothing to be kept in step with, so the call is the node's own.
-      if (self.readers_ == 0) {
-        return Failed(absl::StrCat("actor ", self.id_.ToString(),
-                                   " made a call outside of a turn: wait for it in the method"));
-      }
-      header.id = self.shard_.own_calls().Next();
-      return self.caller_.Call(std::move(header), std::move(params), deadline,
-                               &self.shard_.own_calls());
-    }
-    Turn& turn = *self.turn_;
-    deadline = std::min(deadline, turn.deadline);
-    header.chain = turn.chain;
-    const uint64_t ordinal = turn.ordinals[{target, interface_id, method_id}]++;
-    header.id =
-        ActorCall{self.id_,
-                  self.shard_.lineage(),
-                  self.shard_.epoch(),
-                  turn.number,
-                  self.OldestUnsettled(turn),
-                  options.id ? *options.id
-                             : DerivedId(turn.inbound, target, interface_id, method_id, ordinal)};
-    return EarlierSafe(turn).then([origin = kj::addRef(*this), header = std::move(header),
-                                   params = std::move(params),
-                                   deadline]() mutable -> kj::Promise<Payload> {
-      if (origin->activation_ == nullptr) return Disconnected("the calling actor was deactivated");
-      return origin->activation_->caller_.Call(std::move(header), std::move(params), deadline,
-                                               nullptr);
-    });
-  }
-
- private:
-  kj::Promise<void> EarlierSafe(Turn& turn) {
-    if (turn.earlier_safe.get() == nullptr) {
-      auto paf = kj::newPromiseAndFulfiller<void>();
-      activation_->shard_.Hold(activation_->id_, HoldKind::kOutgoing, {},
-                               [fulfiller = kj::mv(paf.fulfiller)](bool ok) mutable {
-                                 if (ok) return fulfiller->fulfill();
-                                 fulfiller->reject(Disconnected("the shard has moved"));
-                               });
-      turn.earlier_safe = kj::heap(paf.promise.fork());
-    }
-    return turn.earlier_safe->addBranch();
-  }
-
-  Activation* activation_;
-};
 
 // ---- Life
 
@@ -167,7 +31,7 @@ Activation::Activation(Host& host, Shard& shard, ActorId id, const ActorType& ty
       id_(std::move(id)),
       type_(type),
       last_saved_(std::make_shared<const std::string>()),
-      origin_(kj::refcounted<TurnOrigin>(*this)),
+      origin_(MakeTurnOrigin()),
       background_origin_(MakeBackgroundOrigin()),
       caller_(shard.router()),
       errors_(host.log()),
@@ -238,8 +102,7 @@ kj::Maybe<kj::Exception> Activation::SaveState() {
 
 void Activation::Stop() {
   stopped_ = true;
-  kj::downcast<TurnOrigin>(*origin_).Detach();
-  DetachBackground();
+  DetachOrigins();
   mailbox_.clear();  // Dropping them says Moved.
   open_.clear();
   if (turn_) turn_->call = {};
@@ -295,77 +158,6 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
   mailbox_.push_back(kj::mv(call));
   RunReady();
   return true;
-}
-
-// P6.3: a known call is never run again.
-bool Activation::AnswerFromRecords(kj::Own<InboundCall>& call, uint64_t argument_hash) {
-  const auto& id = call->header().id;
-  auto mismatch = [&] {
-    call->Finish(Failed(absl::StrCat("RetryMismatch: ", Describe(*call),
-                                     " came again under the same id with other arguments")));
-    return true;
-  };
-  if (auto open = open_.find(KeyOf(id)); open != open_.end()) {
-    if (open->second.argument_hash != argument_hash) return mismatch();
-    open->second.repeats.push_back(kj::mv(call));
-    return true;
-  }
-  const auto found = records_.Lookup(id, argument_hash);
-  switch (found.kind) {
-    case RecordLookup::Kind::kUnknown:
-      return false;
-    case RecordLookup::Kind::kKnown:
-      AnswerRecorded(kj::mv(call), *found.record);
-      return true;
-    case RecordLookup::Kind::kMismatch:
-      return mismatch();
-    case RecordLookup::Kind::kStale:
-    case RecordLookup::Kind::kRefused:
-      call->Finish(Failed(absl::StrCat("Stale: ", Describe(*call),
-                                       " was answered before, or its caller has moved on")));
-      return true;
-  }
-  return false;
-}
-
-void Activation::AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& record) {
-  CallOutcome outcome;
-  switch (record.status) {
-    case RecordStatus::kOk:
-      outcome.emplace<Payload>(Payload::Copy(ToWords(*record.result)));
-      break;
-    case RecordStatus::kError:
-      outcome.emplace<kj::Exception>(DecodeError(*record.result));
-      break;
-    case RecordStatus::kTooLarge:
-      outcome.emplace<kj::Exception>(Failed(absl::StrCat(
-          "ResultGone: ", Describe(*call),
-          " was answered, but the answer is not kept: it was over ", kRecordResultBytesMax,
-          " bytes, or the actor has over ", kRecordResultsBytesMax, " bytes of younger ones")));
-      break;
-    case RecordStatus::kBegun:
-      outcome.emplace<kj::Exception>(Failed(
-          absl::StrCat("Interrupted: ", Describe(*call), " had begun when its node was lost")));
-      break;
-  }
-  shard_.Hold(id_, HoldKind::kAnswer, {},
-              [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
-                if (ok) call->Finish(std::move(outcome));
-              });
-}
-
-void Activation::FinishWaiters(const CallKey& key, const CallOutcome& outcome) {
-  auto open = open_.find(key);
-  if (open == open_.end()) return;
-  auto repeats = std::move(open->second.repeats);
-  open_.erase(open);
-  for (auto& repeat : repeats) {
-    if (const auto* results = std::get_if<Payload>(&outcome)) {
-      repeat->Finish(*results);
-    } else if (const auto* error = std::get_if<kj::Exception>(&outcome)) {
-      repeat->Finish(kj::cp(*error));
-    }
-  }
 }
 
 // ---- Turns
@@ -524,14 +316,7 @@ void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
   CloseTurn(failure);
   KJ_IF_MAYBE (e, failure) outcome.emplace<kj::Exception>(kj::cp(*e));
   const auto& id = call->header().id;
-  if (const auto* results = std::get_if<Payload>(&outcome)) {
-    const auto bytes = results->words().asBytes();
-    records_.Add(host_.clock().Now(), id, hash, RecordStatus::kOk,
-                 std::string(reinterpret_cast<const char*>(bytes.begin()), bytes.size()));
-  } else {
-    records_.Add(host_.clock().Now(), id, hash, RecordStatus::kError,
-                 EncodeError(std::get<kj::Exception>(outcome)));
-  }
+  Record(id, hash, outcome);
   shard_.Dirty(id_);
   auto repeats = std::move(open_.at(KeyOf(id)).repeats);
   open_.erase(KeyOf(id));

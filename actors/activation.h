@@ -29,6 +29,10 @@ namespace troupe {
 inline constexpr size_t kMailboxMax = 1024;  // Waiting calls; then OVERLOADED, so that pressure
                                              // reaches the source.
 
+// Actors called whose records are not settled yet. Beyond it no more are noted: their records of
+// the last calls stay until they are called again.
+inline constexpr size_t kCalledMax = 1 << 16;
+
 inline constexpr size_t kReadersMax =
     1024;  // Turns of `$readOnly` methods at once; the rest waits.
 
@@ -71,6 +75,12 @@ class Activation final : private ActorContext, private ResumeContext {
   // For the next batch; nothing while a mutating turn is open.
   std::optional<ActorChange> Encode();
 
+  // A calling actor's last mark (P6.5).
+  void DeliverSettle(kj::Own<InboundCall> call);
+
+  // Tells actors that this one has called, and not for a while again, its mark.
+  void SettleCalls(absl::Time now);
+
   // Answers calls whose deadline has passed: those that wait are dropped, an open turn goes on.
   void CheckDeadlines(absl::Time now);
 
@@ -98,10 +108,10 @@ class Activation final : private ActorContext, private ResumeContext {
   void StartRead(kj::Own<InboundCall> call);
   void StartMutating(kj::Own<InboundCall> call);
   void BeginTurn(Id128 inbound, std::vector<ActorId> chain, absl::Time deadline);
-  void Dispatch(Turn& turn);
   void EndRead(Turn& turn, kj::Maybe<kj::Exception> failure);
   void EndMutating(kj::Maybe<kj::Exception> failure);
   void CloseTurn(kj::Maybe<kj::Exception>& failure);
+  void Record(const CallId& id, uint64_t argument_hash, const CallOutcome& outcome);
   void FinishWaiters(const CallKey& key, const CallOutcome& outcome);
   // ---- activation_resume.cc
   void ScheduleResume();
@@ -111,8 +121,14 @@ class Activation final : private ActorContext, private ResumeContext {
   void RunInternalTurn();
   kj::Promise<void> InTurn(kj::Function<void()> work) override;
   kj::Own<CallOrigin> ResumeOrigin() override;
+
+  // ---- activation_calls.cc
+  kj::Own<CallOrigin> MakeTurnOrigin();
   kj::Own<CallOrigin> MakeBackgroundOrigin();
-  void DetachBackground();
+  void DetachOrigins();
+  void NoteCall(const ActorId& callee, uint64_t turn);
+  kj::Promise<void> EarlierSafe();  // P6.6: resolves when what completed turns changed is safe.
+  kj::Promise<void> SendSettle(const ActorId& callee, uint64_t mark);
 
   ActorChange TakeChange();
   uint64_t OldestUnsettled(const Turn& turn) const;
@@ -165,6 +181,14 @@ class Activation final : private ActorContext, private ResumeContext {
   kj::Maybe<kj::Promise<void>> resuming_;
   absl::Duration resume_pause_ = absl::ZeroDuration();
   bool stopped_ = false;
+
+  struct Called {
+    uint64_t turn;  // The last that called it.
+    absl::Time at;
+    bool settling = false;
+  };
+  std::map<ActorId, Called> called_;  // Those that keep records of our calls, as far as we know.
+  absl::Time next_settling_ = absl::InfinitePast();
 
   kj::Own<CallOrigin> origin_;             // What refs of this actor hold.
   kj::Own<CallOrigin> background_origin_;  // What refs of its Resume() hold.

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "troupe/actors/activation.h"
+#include "troupe/actors/activation_turn.h"
 #include "troupe/rpc/status.h"
 #include "troupe/runtime/kj_time.h"
 
@@ -15,53 +15,7 @@ constexpr absl::Duration kPauseMax = absl::Seconds(1);
 
 }  // namespace
 
-// Calls of Resume(): outside of any turn, under ids of their own. Outlives the activation in refs.
-class Activation::BackgroundOrigin final : public CallOrigin {
- public:
-  explicit BackgroundOrigin(Activation& activation) : activation_(&activation) {}
-  void Detach() { activation_ = nullptr; }
-
-  kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id, uint16_t method_id,
-                            Payload params, const CallOptions& options) override {
-    if (activation_ == nullptr) return Disconnected("the calling actor has been deactivated");
-    auto& self = *activation_;
-    CallHeader header;
-    header.actor = target;
-    header.interface_id = interface_id;
-    header.method_id = method_id;
-    // As of the turn that asked for Resume(): it is unsettled until Resume() is done.
-    header.id = ActorCall{self.id_,           self.shard_.lineage(), self.shard_.epoch(),
-                          self.resume_since_, self.resume_since_,    options.id.value_or(Id128())};
-    const absl::Time deadline = self.host_.clock().Now() + std::min(options.deadline, kDeadlineMax);
-    auto paf = kj::newPromiseAndFulfiller<void>();
-    self.shard_.Hold(self.id_, HoldKind::kOutgoing, {},
-                     [fulfiller = kj::mv(paf.fulfiller)](bool ok) mutable {
-                       if (ok) return fulfiller->fulfill();
-                       fulfiller->reject(Disconnected("the shard has moved"));
-                     });
-    return paf.promise.then([origin = kj::addRef(*this), header = std::move(header),
-                             params = std::move(params),
-                             deadline]() mutable -> kj::Promise<Payload> {
-      if (origin->activation_ == nullptr) return Disconnected("the calling actor was deactivated");
-      return origin->activation_->caller_.Call(std::move(header), std::move(params), deadline,
-                                               nullptr);
-    });
-  }
-
- private:
-  Activation* activation_;
-};
-
-kj::Own<CallOrigin> Activation::MakeBackgroundOrigin() {
-  return kj::refcounted<BackgroundOrigin>(*this);
-}
-
 kj::Own<CallOrigin> Activation::ResumeOrigin() { return kj::addRef(*background_origin_); }
-
-void Activation::DetachBackground() {
-  kj::downcast<BackgroundOrigin>(*background_origin_).Detach();
-  internal_turns_.clear();
-}
 
 void Activation::ScheduleResume() {
   if (resume_scheduled_ || stopped_) return;

@@ -51,6 +51,10 @@ struct CallFrame {
   chain @14 :List(ActorName);  # The actors whose open turns wait for this call, outermost first.
                                # At most 64.
 
+  # Interface 0, method 0, from an actor: nothing is run. The caller says with `mark`, in its lane,
+  # that it will not repeat what turns below it have called, so that their records go (P6.5). An
+  # older node answers that it is not implemented.
+
   lane @15 :Lane;
   struct Lane {
     # One caller's calls to one actor, in order. When a call of an attempt has been answered `moved`,

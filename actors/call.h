@@ -82,6 +82,8 @@ class InboundCall {
   bool answered_ = false;
 };
 
+inline constexpr uint64_t kSettleInterface = 0;  // No interface has it: call.capnp, CallFrame.
+
 inline constexpr size_t kChainMax = 64;           // Calls within calls; beyond it is a runaway.
 inline constexpr size_t kCallBytesMax = 8 << 20;  // Parameters or results.
 

@@ -51,10 +51,11 @@ RecordTable::Client& RecordTable::Touch(absl::Time now, const Id128& id) {
   return client;
 }
 
-RecordTable::Caller& RecordTable::Touch(const ActorId& id) {
+RecordTable::Caller& RecordTable::Touch(absl::Time now, const ActorId& id) {
   moved_callers_[id];
   auto [it, fresh] = callers_.try_emplace(id);
   if (fresh) key_bytes_ += id.key.size();
+  it->second.moved = std::max(it->second.moved, now);
   return it->second;
 }
 
@@ -135,7 +136,7 @@ void RecordTable::AdvanceFloor(absl::Time now, const CallId& call) {
     return;
   }
   const auto& a = std::get<ActorCall>(call);
-  Caller& caller = Touch(a.caller);
+  Caller& caller = Touch(now, a.caller);
   if (a.lineage > caller.lineage) {
     // The caller's shard lost its state. Its turns may count from the start again, but what it did
     // here stays done: the records live on under the turn that now repeats the calls.
@@ -159,6 +160,17 @@ void RecordTable::AdvanceFloor(absl::Time now, const CallId& call) {
     caller.epoch = a.epoch;
   }
   if (a.oldest_unsettled > caller.mark) DropBelow(caller, a.oldest_unsettled);
+}
+
+bool RecordTable::Settle(absl::Time now, const ActorCall& last) {
+  auto known = callers_.find(last.caller);
+  if (known == callers_.end()) return false;
+  const Caller& seen = known->second;
+  if (last.epoch < seen.epoch || last.lineage < seen.lineage) return false;
+  const bool same = last.epoch == seen.epoch && last.lineage == seen.lineage;
+  if (same && last.oldest_unsettled <= seen.mark) return false;
+  AdvanceFloor(now, last);
+  return true;
 }
 
 absl::Status RecordTable::CheckRoom(size_t open) const {
@@ -191,7 +203,7 @@ void RecordTable::Add(absl::Time now, const CallId& call, uint64_t argument_hash
     return BoundResults(client.records.at(c->sequence));
   }
   const auto& a = std::get<ActorCall>(call);
-  Caller& caller = Touch(a.caller);
+  Caller& caller = Touch(now, a.caller);
   if (a.lineage == caller.lineage && a.turn < caller.mark) return;
   record.turn = a.turn;
   Put(caller.records, a.id, std::move(record));
@@ -217,7 +229,8 @@ void RecordTable::Age(absl::Time now) {
       ++it;
     }
   }
-  for (auto& [id, caller] : callers_) {
+  for (auto it = callers_.begin(); it != callers_.end();) {
+    auto& [id, caller] = *it;
     std::erase_if(caller.records, [this, &caller = caller, now](const auto& entry) {
       const CallRecord& record = entry.second;
       const bool over = (record.turn & kPerhapsUndone) &&
@@ -226,6 +239,13 @@ void RecordTable::Age(absl::Time now) {
       if (over) Uncount(record);
       return over;
     });
+    if (caller.records.empty() && caller.moved + kRecordAge <= now) {
+      moved_callers_[id].clear();
+      key_bytes_ -= id.key.size();
+      it = callers_.erase(it);
+    } else {
+      ++it;
+    }
   }
 }
 
@@ -238,6 +258,7 @@ absl::Time RecordTable::NextAging() const {
     }
   }
   for (const auto& [id, caller] : callers_) {
+    if (caller.records.empty()) next = std::min(next, caller.moved + kRecordAge);
     for (const auto& [call, record] : caller.records) {
       if (record.turn & kPerhapsUndone) next = std::min(next, record.answered + kRecordAge);
     }
@@ -263,12 +284,21 @@ void RecordTable::Replay(const RecordChanges& changes) {
     DropBelow(client, change.floor);
   }
   for (const RecordChanges::Caller& change : changes.callers) {
+    if (change.dropped) {
+      auto gone = callers_.find(change.caller);
+      if (gone == callers_.end()) continue;
+      for (const auto& [id, record] : gone->second.records) Uncount(record);
+      key_bytes_ -= change.caller.key.size();
+      callers_.erase(gone);
+      continue;
+    }
     auto [it, fresh] = callers_.try_emplace(change.caller);
     if (fresh) key_bytes_ += change.caller.key.size();
     Caller& caller = it->second;
     caller.lineage = change.lineage;
     caller.epoch = change.epoch;
     caller.mark = change.mark;  // May fall with a new lineage.
+    caller.moved = std::max(caller.moved, change.moved);
     for (const auto& [id, record] : change.records) {
       Put(caller.records, id, record);
     }

@@ -99,6 +99,8 @@ struct RecordChanges {
     uint64_t lineage = 0;
     Epoch epoch = 0;
     uint64_t mark = 0;
+    absl::Time moved = absl::InfinitePast();  // As of a client.
+    bool dropped = false;
     std::vector<std::pair<Id128, CallRecord>> records;
   };
   bool whole = false;
@@ -124,6 +126,10 @@ class RecordTable {
   // and drops the records below. To be called when Lookup() did not say kStale or kRefused.
   void AdvanceFloor(absl::Time now, const CallId& call);
 
+  // What a calling actor says when it has nothing more to repeat: AdvanceFloor() for a caller that
+  // is known, and not for an older epoch of it. False when nothing was to be done.
+  bool Settle(absl::Time now, const ActorCall& last);
+
   // Whether `open` more calls can be recorded; if not they are OVERLOADED, before they run.
   absl::Status CheckRoom(size_t open) const;
 
@@ -133,8 +139,9 @@ class RecordTable {
            std::string result);
 
   // Drops client records answered kRecordAge ago, those of earlier epochs of calling actors after
-  // the same time, and clients silent as long. A dropped record
-  // raises the floor past it: whatever a client asked before has passed its deadline too.
+  // the same time, and clients and callers silent as long of whom no record is left (P6.4: whatever
+  // they sent before has passed its deadline). A dropped record raises the floor past it: whatever
+  // a client asked before has passed its deadline too.
   void Age(absl::Time now);
 
   // The whole table; and what changed since the last TakeWhole or TakeChanges, which is then
@@ -167,11 +174,12 @@ class RecordTable {
     uint64_t lineage = 0;
     Epoch epoch = 0;
     uint64_t mark = 0;
+    absl::Time moved = absl::InfinitePast();
     std::map<Id128, CallRecord> records;
   };
 
   Client& Touch(absl::Time now, const Id128& client);
-  Caller& Touch(const ActorId& caller);
+  Caller& Touch(absl::Time now, const ActorId& caller);
   void DropBelow(Client& client, uint64_t floor);
   void DropBelow(Caller& caller, uint64_t mark);
   template <typename Id>

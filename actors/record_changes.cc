@@ -9,7 +9,7 @@ namespace {
 
 // As replication.capnp encodes them, with their pointers; results and keys are filled up to words.
 constexpr size_t kClientBytes = 64;
-constexpr size_t kCallerBytes = 88;
+constexpr size_t kCallerBytes = 104;
 constexpr size_t kRecordBytes = 80;
 
 template <typename Records>
@@ -49,6 +49,8 @@ RecordChanges RecordTable::Whole() const {
                            caller.lineage,
                            caller.epoch,
                            caller.mark,
+                           caller.moved,
+                           false,
                            {caller.records.begin(), caller.records.end()}});
   }
   return out;
@@ -80,9 +82,16 @@ RecordChanges RecordTable::TakeChanges() {
     }
   }
   for (const auto& [id, ids] : moved_callers_) {
-    const Caller& caller = callers_[id];
-    RecordChanges::Caller& change = out.callers.emplace_back(
-        RecordChanges::Caller{id, caller.lineage, caller.epoch, caller.mark, {}});
+    RecordChanges::Caller& change = out.callers.emplace_back();
+    change.caller = id;
+    auto known = callers_.find(id);
+    change.dropped = known == callers_.end();
+    if (change.dropped) continue;
+    const Caller& caller = known->second;
+    change.lineage = caller.lineage;
+    change.epoch = caller.epoch;
+    change.mark = caller.mark;
+    change.moved = caller.moved;
     for (const Id128& call : ids) {
       auto record = caller.records.find(call);
       if (record != caller.records.end()) change.records.push_back(*record);
@@ -142,7 +151,9 @@ void RecordChanges::Compact() {
   std::map<ActorId, size_t> caller_at;
   for (Caller& change : old_callers) {
     auto [at, fresh] = caller_at.try_emplace(change.caller, callers.size());
-    if (fresh || change.lineage != callers[at->second].lineage) {
+    const bool apart = fresh || change.dropped || callers[at->second].dropped ||
+                       change.lineage != callers[at->second].lineage;
+    if (apart) {
       at->second = callers.size();
       callers.push_back(std::move(change));
       continue;
@@ -150,6 +161,7 @@ void RecordChanges::Compact() {
     Caller& kept = callers[at->second];
     kept.epoch = change.epoch;
     kept.mark = change.mark;
+    kept.moved = std::max(kept.moved, change.moved);
     MoveTo(kept.records, change.records);
   }
   for (Caller& caller : callers) {

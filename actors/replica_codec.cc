@@ -96,6 +96,8 @@ void EncodeRecords(const RecordChanges& from, absl::Time now, wire::Records::Bui
     callers[i].setLineage(caller.lineage);
     callers[i].setEpoch(caller.epoch);
     callers[i].setMark(caller.mark);
+    callers[i].setAgeMs(AgeMs(caller.moved, now));
+    callers[i].setDropped(caller.dropped);
     auto records = callers[i].initRecords(Size(caller.records.size()));
     for (unsigned k = 0; k < records.size(); ++k) {
       SetId(caller.records[k].first, records[k].initId());
@@ -123,6 +125,8 @@ RecordChanges DecodeRecords(wire::Records::Reader in, absl::Time now) {
     change.lineage = caller.getLineage();
     change.epoch = caller.getEpoch();
     change.mark = caller.getMark();
+    change.moved = AgeAgo(caller.getAgeMs(), now);
+    change.dropped = caller.getDropped();
     for (auto record : caller.getRecords()) {
       CallRecord decoded = DecodeRecord(record.getRecord(), now);
       decoded.turn = record.getTurn();

@@ -132,6 +132,8 @@ struct Records {
     epoch @3 :UInt64;    # The highest seen; frames of lower ones are refused.
     mark @4 :UInt64;     # Turns below are settled: no record, no run.
     records @5 :List(CallerRecord);
+    ageMs @6 :UInt64;    # Since anything of this caller moved.
+    dropped @7 :Bool;    # Delta only: nothing of this caller is kept.
   }
   struct CallerRecord {
     id @0 :Wire.Id128;

@@ -10,8 +10,8 @@
 namespace troupe {
 namespace {
 
-// Remembered. Beyond it those that run here are forgotten, as they may be; if most are refused ones,
-// all are, and order across the refusals that are under way is then not kept.
+// Remembered. Beyond it those that run here are forgotten, as they may be; if most are refused
+// ones, all are, and order across the refusals that are under way is then not kept.
 constexpr size_t kLanesMax = 1 << 16;
 constexpr size_t kParkedMax = 4096;  // Calls that wait for a move to end; then Moved.
 
@@ -63,6 +63,7 @@ void ShardHost::Tick(absl::Time now, absl::Duration stalled) {
 void ShardHost::CheckDeadlines(absl::Time now) {
   for (auto& [id, activation] : activations_) {
     if (!activation->idle()) activation->CheckDeadlines(now);
+    activation->SettleCalls(now);
   }
 }
 
@@ -157,8 +158,9 @@ void ShardHost::Deliver(kj::Own<InboundCall> call) {
         absl::StrCat("no actors of type ", header.actor.ToString(),
                      " are hosted here; hosted are: ", absl::StrJoin(registry_.names(), ", "))));
   }
+  const bool settles = header.interface_id == kSettleInterface;
   auto method = type->methods.find({header.interface_id, header.method_id});
-  if (method == type->methods.end()) {
+  if (!settles && method == type->methods.end()) {
     return call->Finish(Unimplemented(absl::StrCat(
         "actor type ", type->name, " has no interface ", absl::Hex(header.interface_id),
         " with a method ", header.method_id, "; is its schema older here?")));
@@ -170,7 +172,8 @@ void ShardHost::Deliver(kj::Own<InboundCall> call) {
     parked_.push_back(kj::mv(call));
     return;
   }
-  const auto kind = method->second.read_only ? CallKind::kReadOnly : CallKind::kMutating;
+  const bool read_only = !settles && method->second.read_only;
+  const auto kind = read_only ? CallKind::kReadOnly : CallKind::kMutating;
   if (auto admitted = replica_.Admit(kind); !admitted.ok()) {
     RefuseLane(header.lane);
     return call->Finish(Moved{worker_.map_version(), std::string(admitted.message())});
@@ -178,6 +181,7 @@ void ShardHost::Deliver(kj::Own<InboundCall> call) {
   absl::Status error;
   auto* activation = Activate(header.actor, *type, error);
   if (activation == nullptr) return call->Finish(ToException(error));
+  if (settles) return activation->DeliverSettle(kj::mv(call));
   if (activation->Deliver(call)) return;
   RefuseLane(header.lane);
   call->Finish(Moved{worker_.map_version(),

@@ -18,6 +18,9 @@ constexpr absl::Duration kTick = absl::Milliseconds(10);
 constexpr absl::Duration kStall = absl::Milliseconds(50);  // A longer gap is a stall of our loop.
 constexpr uint64_t kTicksPerDeadlineCheck = 3;             // Within the margin below.
 constexpr size_t kReplicaFrameBytes = 4 << 20;
+// That a copy stays after the map has taken it away: much longer than a lease that it granted, and
+// than any message or confirmation for it is under way.
+constexpr absl::Duration kUnneededCopyStays = absl::Seconds(10);
 constexpr char kBehindARefusedOne[] = "a call before it in its lane was refused";
 
 // A call's own deadline is a little before its caller's, so that the better error gets there first.
@@ -117,7 +120,9 @@ void Worker::OnMap(SharedMap map, Introduction introduction) {
   for (auto it = sessions_.begin(); it != sessions_.end();) {
     const auto& peer = it->second.link->peer();
     const auto* node = peer.role == Role::kNode ? map->FindNode(peer.node) : nullptr;
-    const bool replaced = node != nullptr && peer.boot != 0 && peer.boot < node->boot;
+    const bool known = node != nullptr && peer.boot != 0;
+    const bool left = known && peer.boot == node->boot && node->state == NodeState::kLeft;
+    const bool replaced = left || (known && peer.boot < node->boot);
     auto next = std::next(it);
     if (replaced) Close(it);
     it = next;
@@ -135,6 +140,11 @@ void Worker::OnMap(SharedMap map, Introduction introduction) {
                                          shard, self, options_.replica);
     }
     if (!slot) continue;
+    if (ours) {
+      unneeded_.erase(shard);
+    } else {
+      unneeded_.try_emplace(shard, host_.clock().Now());
+    }
     slot->OnMap(*map);
     Touch(shard);
   }
@@ -555,8 +565,10 @@ void Worker::ConfirmRead(ShardId shard, uint64_t id) {
 void Worker::BeginConfirmation() {
   confirming_ = true;
   auto asked = std::exchange(confirmations_, {});
-  control_.Confirm(options_.index, [this, asked = std::move(asked)](SharedMap map) {
+  dropped_while_confirming_.clear();
+  control_.Confirm(options_.index, [this, asked = std::move(asked)](SharedMap map) mutable {
     confirming_ = false;
+    for (ShardId shard : dropped_while_confirming_) asked.erase(shard);
     if (map) {
       for (const auto& [shard, id] : asked) {
         if (auto* host = HostOf(shard)) host->OnConfirmed(id, *map);
@@ -586,6 +598,7 @@ void Worker::Tick() {
   if (gap > kStall) stalled_ += gap;
   last_tick_ = now;
   const bool check = ++ticks_ % kTicksPerDeadlineCheck == 0;
+  if (!unneeded_.empty()) DropUnneeded(now);
   for (ShardId shard = 0; shard < hosts_.size(); ++shard) {
     auto* host = HostOf(shard);
     if (host == nullptr) continue;
@@ -596,6 +609,20 @@ void Worker::Tick() {
     KJ_IF_MAYBE (e, failure) {
       host_.log().Error("tick failed", {{"shard", shard}, {"error", Words(*e)}});
     }
+  }
+}
+
+void Worker::DropUnneeded(absl::Time now) {
+  for (auto it = unneeded_.begin(); it != unneeded_.end();) {
+    if (now < it->second + kUnneededCopyStays) {
+      ++it;
+      continue;
+    }
+    // A confirmation that it asked for must not come to a later copy, which counts anew.
+    confirmations_.erase(it->first);
+    dropped_while_confirming_.insert(it->first);
+    hosts_[it->first] = nullptr;
+    it = unneeded_.erase(it);
   }
 }
 

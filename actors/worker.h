@@ -150,6 +150,7 @@ class Worker final : public WorkerBody,
   void BeginConfirmation();
   kj::Promise<void> TickLoop();
   void Tick();
+  void DropUnneeded(absl::Time now);
   void Retire(kj::Own<Link> link);
 
   Host& host_;
@@ -174,6 +175,7 @@ class Worker final : public WorkerBody,
   size_t hellos_ = 0;
   std::map<std::string, Peer> peers_;              // By node: those that share shards with us.
   std::vector<std::unique_ptr<ShardHost>> hosts_;  // By shard; null: no copy of it here.
+  std::map<ShardId, absl::Time> unneeded_;  // Since when the map has no copy of the shard here.
 
   RefusedLanes refused_lanes_;  // Of calls that found no copy here, or no room at their worker.
 
@@ -187,6 +189,7 @@ class Worker final : public WorkerBody,
   bool turn_end_scheduled_ = false;
   std::map<ShardId, uint64_t> confirmations_;  // The newest of a shard confirms all before it.
   bool confirming_ = false;
+  std::set<ShardId> dropped_while_confirming_;
   absl::Time last_tick_;
   absl::Duration stalled_ = absl::ZeroDuration();
   uint64_t answered_ = 0;

@@ -179,6 +179,29 @@ TEST(RecordTable, DropsACallersRecordsBelowItsMark) {
   EXPECT_EQ(Meets(table, Caller(11, 2)), Kind::kKnown) << "records of actors do not age";
 }
 
+TEST(RecordTable, ForgetsACallerThatHasSettledAndIsSilent) {
+  RecordTable table, copy;
+  for (uint64_t i = 0; i < kRecordOriginsMax; ++i) {
+    ActorCall call = Caller(7, i);
+    call.caller.key = std::to_string(i);
+    Answer(table, call);
+    call.turn = call.oldest_unsettled = 8;
+    if (i > 0) EXPECT_TRUE(table.Settle(kStart, call));
+    EXPECT_FALSE(table.Settle(kStart, Caller(9, 9, 9, 2))) << "not known";
+  }
+  copy.Replay(table.TakeWhole());
+  EXPECT_FALSE(table.CheckRoom(0).ok());
+  EXPECT_EQ(table.record_count(), 1u);
+  table.Age(kStart + kRecordAge - absl::Seconds(1));
+  EXPECT_FALSE(table.CheckRoom(0).ok()) << "what it sent may still be under way";
+  table.Age(kStart + kRecordAge);
+  EXPECT_TRUE(table.CheckRoom(0).ok());
+  EXPECT_EQ(table.Whole().callers.size(), 1u) << "the one that did not settle";
+  copy.Replay(table.TakeChanges());
+  EXPECT_EQ(Print(copy), Print(table));
+  EXPECT_EQ(copy.encoded_bytes(), table.encoded_bytes());
+}
+
 TEST(RecordTable, RefusesALowerEpochOfTheCaller) {
   RecordTable table;
   Answer(table, Caller(10, 1, 0, 3));

@@ -1,0 +1,164 @@
+// Activation, part four: the calls that the actor makes, and that their records may go.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "troupe/actors/activation_turn.h"
+
+namespace troupe {
+namespace {
+
+constexpr absl::Duration kSettleAfter = absl::Seconds(1);   // Without a further call to the actor.
+constexpr absl::Duration kSettleAgain = absl::Seconds(10);  // When it could not be told.
+
+}  // namespace
+
+// Calls by whichever turn is open when the ref is used. Outlives the activation in refs.
+class Activation::TurnOrigin final : public CallOrigin {
+ public:
+  explicit TurnOrigin(Activation& activation) : activation_(&activation) {}
+  void Detach() { activation_ = nullptr; }
+
+  kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id, uint16_t method_id,
+                            Payload params, const CallOptions& options) override {
+    if (activation_ == nullptr) return Disconnected("the calling actor has been deactivated");
+    auto& self = *activation_;
+    CallHeader header{target, interface_id, method_id, {}, {}};
+    absl::Time deadline = self.host_.clock().Now() + std::min(options.deadline, kDeadlineMax);
+    if (self.turn_ == nullptr) {
+      // A read-only turn: nothing to be kept in step with, so the call is the node's own.
+      if (self.readers_ == 0) {
+        return Failed(absl::StrCat("actor ", self.id_.ToString(),
+                                   " made a call outside of a turn: wait for it in the method"));
+      }
+      header.id = self.shard_.own_calls().Next();
+      return self.caller_.Call(std::move(header), std::move(params), deadline,
+                               &self.shard_.own_calls());
+    }
+    Turn& turn = *self.turn_;
+    deadline = std::min(deadline, turn.deadline);
+    header.chain = turn.chain;
+    const uint64_t ordinal = turn.ordinals[{target, interface_id, method_id}]++;
+    header.id =
+        ActorCall{self.id_,
+                  self.shard_.lineage(),
+                  self.shard_.epoch(),
+                  turn.number,
+                  self.OldestUnsettled(turn),
+                  options.id ? *options.id
+                             : DerivedId(turn.inbound, target, interface_id, method_id, ordinal)};
+    self.NoteCall(target, turn.number);
+    if (turn.earlier_safe.get() == nullptr) {
+      turn.earlier_safe = kj::heap(self.EarlierSafe().fork());
+    }
+    return Send(turn.earlier_safe->addBranch(), std::move(header), std::move(params), deadline);
+  }
+
+  kj::Promise<Payload> Send(kj::Promise<void> safe, CallHeader header, Payload params,
+                            absl::Time deadline) {
+    return safe.then([origin = kj::addRef(*this), header = std::move(header),
+                      params = std::move(params), deadline]() mutable -> kj::Promise<Payload> {
+      if (origin->activation_ == nullptr) return Disconnected("the calling actor was deactivated");
+      return origin->activation_->caller_.Call(std::move(header), std::move(params), deadline,
+                                               nullptr);
+    });
+  }
+
+ private:
+  friend class BackgroundOrigin;
+  Activation* activation_;
+};
+
+// Calls of Resume(): outside of any turn, under ids of their own.
+class Activation::BackgroundOrigin final : public CallOrigin {
+ public:
+  explicit BackgroundOrigin(kj::Own<TurnOrigin> turns) : turns_(kj::mv(turns)) {}
+
+  kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id, uint16_t method_id,
+                            Payload params, const CallOptions& options) override {
+    if (turns_->activation_ == nullptr) {
+      return Disconnected("the calling actor has been deactivated");
+    }
+    auto& self = *turns_->activation_;
+    CallHeader header{target, interface_id, method_id, {}, {}};
+    // As of the turn that asked for Resume(): it is unsettled until Resume() is done.
+    header.id = ActorCall{self.id_,           self.shard_.lineage(), self.shard_.epoch(),
+                          self.resume_since_, self.resume_since_,    options.id.value_or(Id128())};
+    self.NoteCall(target, self.resume_since_);
+    const absl::Time deadline = self.host_.clock().Now() + std::min(options.deadline, kDeadlineMax);
+    return turns_->Send(self.EarlierSafe(), std::move(header), std::move(params), deadline);
+  }
+
+ private:
+  kj::Own<TurnOrigin> turns_;
+};
+
+kj::Own<CallOrigin> Activation::MakeTurnOrigin() { return kj::refcounted<TurnOrigin>(*this); }
+
+kj::Own<CallOrigin> Activation::MakeBackgroundOrigin() {
+  return kj::refcounted<BackgroundOrigin>(kj::addRef(kj::downcast<TurnOrigin>(*origin_)));
+}
+
+void Activation::DetachOrigins() { kj::downcast<TurnOrigin>(*origin_).Detach(); }
+
+kj::Promise<void> Activation::EarlierSafe() {
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  // An open turn's own changes are not waited for; without one, all there are were completed.
+  const auto kind = turn_ != nullptr ? HoldKind::kOutgoing : HoldKind::kAnswer;
+  shard_.Hold(id_, kind, {}, [fulfiller = kj::mv(paf.fulfiller)](bool ok) mutable {
+    if (ok) return fulfiller->fulfill();
+    fulfiller->reject(Disconnected("the shard has moved"));
+  });
+  return kj::mv(paf.promise);
+}
+
+// ---- Records at those that were called (P6.5)
+
+void Activation::NoteCall(const ActorId& callee, uint64_t turn) {
+  auto it = called_.find(callee);
+  if (it == called_.end()) {
+    if (called_.size() >= kCalledMax) return;
+    it = called_.try_emplace(callee).first;
+  }
+  it->second.turn = turn;
+  it->second.at = host_.clock().Now();
+}
+
+void Activation::SettleCalls(absl::Time now) {
+  if (called_.empty() || now < next_settling_ || stopped_ || resume_) return;
+  next_settling_ = now + kSettleAfter;
+  const uint64_t mark = turn_ != nullptr ? turn_->number : next_turn_;
+  for (auto& [callee, called] : called_) {
+    if (called.settling || called.turn >= mark || now < called.at + kSettleAfter) continue;
+    called.settling = true;
+    tasks_.add(
+        EarlierSafe().then([this, callee = callee, mark] { return SendSettle(callee, mark); },
+                           [](kj::Exception&&) {}));
+  }
+}
+
+kj::Promise<void> Activation::SendSettle(const ActorId& callee, uint64_t mark) {
+  if (stopped_) return kj::READY_NOW;
+  capnp::MallocMessageBuilder nothing;
+  nothing.getRoot<capnp::AnyPointer>();
+  CallHeader header{callee, kSettleInterface, 0, {}, {}};
+  header.id = ActorCall{id_, shard_.lineage(), shard_.epoch(), mark, mark, Id128{0, mark}};
+  auto ended = [this, callee, mark](bool told) {
+    auto it = called_.find(callee);
+    if (it == called_.end()) return;
+    it->second.settling = false;
+    if (told && it->second.turn < mark) {
+      called_.erase(it);
+    } else if (!told) {
+      it->second.at = host_.clock().Now() + kSettleAgain;
+    }
+  };
+  return caller_
+      .Call(std::move(header), Payload::Of(nothing), host_.clock().Now() + kDeadlineDefault,
+            nullptr)
+      .then(
+          [ended](Payload&&) { ended(true); },
+          [ended](kj::Exception&& e) { ended(e.getType() == kj::Exception::Type::UNIMPLEMENTED); });
+}
+
+}  // namespace troupe

@@ -1,0 +1,127 @@
+// Activation, part three: calls that are known are answered from their records.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "troupe/actors/activation_turn.h"
+
+namespace troupe {
+namespace {
+
+std::string ToBytes(kj::ArrayPtr<const capnp::word> words) {
+  const auto bytes = words.asBytes();
+  return std::string(reinterpret_cast<const char*>(bytes.begin()), bytes.size());
+}
+
+std::string EncodeError(const kj::Exception& exception) {
+  capnp::MallocMessageBuilder message;
+  EncodeFailure(exception, message.initRoot<wire::Failure>());
+  return ToBytes(capnp::messageToFlatArray(message));
+}
+
+kj::Exception DecodeError(const std::string& bytes) {
+  auto words = ToWords(bytes);
+  capnp::FlatArrayMessageReader reader(words);
+  return DecodeFailure(reader.getRoot<wire::Failure>());
+}
+
+}  // namespace
+
+// P6.3: a known call is never run again.
+bool Activation::AnswerFromRecords(kj::Own<InboundCall>& call, uint64_t argument_hash) {
+  const auto& id = call->header().id;
+  auto mismatch = [&] {
+    call->Finish(Failed(absl::StrCat("RetryMismatch: ", Describe(*call),
+                                     " came again under the same id with other arguments")));
+    return true;
+  };
+  if (auto open = open_.find(KeyOf(id)); open != open_.end()) {
+    if (open->second.argument_hash != argument_hash) return mismatch();
+    open->second.repeats.push_back(kj::mv(call));
+    return true;
+  }
+  const auto found = records_.Lookup(id, argument_hash);
+  switch (found.kind) {
+    case RecordLookup::Kind::kUnknown:
+      return false;
+    case RecordLookup::Kind::kKnown:
+      AnswerRecorded(kj::mv(call), *found.record);
+      return true;
+    case RecordLookup::Kind::kMismatch:
+      return mismatch();
+    case RecordLookup::Kind::kStale:
+    case RecordLookup::Kind::kRefused:
+      call->Finish(Failed(absl::StrCat("Stale: ", Describe(*call),
+                                       " was answered before, or its caller has moved on")));
+      return true;
+  }
+  return false;
+}
+
+void Activation::AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& record) {
+  CallOutcome outcome;
+  switch (record.status) {
+    case RecordStatus::kOk:
+      outcome.emplace<Payload>(Payload::Copy(ToWords(*record.result)));
+      break;
+    case RecordStatus::kError:
+      outcome.emplace<kj::Exception>(DecodeError(*record.result));
+      break;
+    case RecordStatus::kTooLarge:
+      outcome.emplace<kj::Exception>(Failed(absl::StrCat(
+          "ResultGone: ", Describe(*call),
+          " was answered, but the answer is not kept: it was over ", kRecordResultBytesMax,
+          " bytes, or the actor has over ", kRecordResultsBytesMax, " bytes of younger ones")));
+      break;
+    case RecordStatus::kBegun:
+      outcome.emplace<kj::Exception>(Failed(
+          absl::StrCat("Interrupted: ", Describe(*call), " had begun when its node was lost")));
+      break;
+  }
+  shard_.Hold(id_, HoldKind::kAnswer, {},
+              [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
+                if (ok) call->Finish(std::move(outcome));
+              });
+}
+
+void Activation::FinishWaiters(const CallKey& key, const CallOutcome& outcome) {
+  auto open = open_.find(key);
+  if (open == open_.end()) return;
+  auto repeats = std::move(open->second.repeats);
+  open_.erase(open);
+  for (auto& repeat : repeats) {
+    if (const auto* results = std::get_if<Payload>(&outcome)) {
+      repeat->Finish(*results);
+    } else if (const auto* error = std::get_if<kj::Exception>(&outcome)) {
+      repeat->Finish(kj::cp(*error));
+    }
+  }
+}
+
+void Activation::Record(const CallId& id, uint64_t argument_hash, const CallOutcome& outcome) {
+  const absl::Time now = host_.clock().Now();
+  if (const auto* results = std::get_if<Payload>(&outcome)) {
+    records_.Add(now, id, argument_hash, RecordStatus::kOk, ToBytes(results->words()));
+  } else {
+    records_.Add(now, id, argument_hash, RecordStatus::kError,
+                 EncodeError(std::get<kj::Exception>(outcome)));
+  }
+}
+
+void Activation::DeliverSettle(kj::Own<InboundCall> call) {
+  const auto* last = std::get_if<ActorCall>(&call->header().id);
+  if (last == nullptr) return call->Finish(Failed("only an actor has calls to settle"));
+  capnp::MallocMessageBuilder nothing;
+  nothing.getRoot<capnp::AnyPointer>();
+  auto results = Payload::Of(nothing);
+  if (!records_.Settle(host_.clock().Now(), *last)) return call->Finish(std::move(results));
+  dirty_ = true;
+  shard_.Dirty(id_);
+  // The answer says that no copy will come back with the records.
+  shard_.Hold(id_, HoldKind::kAnswer, {},
+              [call = kj::mv(call), results = std::move(results)](bool ok) mutable {
+                if (ok) call->Finish(std::move(results));
+              });
+}
+
+}  // namespace troupe

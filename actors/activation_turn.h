@@ -1,0 +1,77 @@
+// Activation's parts that its sources share: one run of a method, and what the method sees of it.
+#pragma once
+
+#include <cstring>
+#include <map>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "capnp/message.h"
+#include "capnp/serialize.h"
+#include "troupe/actors/activation.h"
+#include "troupe/rpc/status.h"
+
+namespace troupe {
+
+// Bytes of a std::string need not be aligned as words are.
+inline kj::Array<capnp::word> ToWords(const std::string& bytes) {
+  auto words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
+  std::memcpy(words.begin(), bytes.data(), words.size() * sizeof(capnp::word));
+  return words;
+}
+
+// What a method sees of its call.
+class Activation::Context final : public capnp::CallContextHook, public kj::Refcounted {
+ public:
+  explicit Context(const Payload& params) : params_(params), reader_(params_.words()) {}
+
+  capnp::AnyPointer::Reader getParams() override { return reader_.getRoot<capnp::AnyPointer>(); }
+  void releaseParams() override {}
+  capnp::AnyPointer::Builder getResults(kj::Maybe<capnp::MessageSize>) override {
+    return results_.getRoot<capnp::AnyPointer>();
+  }
+  kj::Promise<void> tailCall(kj::Own<capnp::RequestHook>&& request) override {
+    return directTailCall(kj::mv(request)).promise;
+  }
+  void allowCancellation() override {}  // A started turn belongs to the actor.
+  void setPipeline(kj::Own<capnp::PipelineHook>&&) override {}
+  kj::Promise<capnp::AnyPointer::Pipeline> onTailCall() override { return kj::NEVER_DONE; }
+  capnp::ClientHook::VoidPromiseAndPipeline directTailCall(
+      kj::Own<capnp::RequestHook>&& request) override {
+    auto done = request->send().then([this](capnp::Response<capnp::AnyPointer>&& response) {
+      results_.getRoot<capnp::AnyPointer>().set(response);
+    });
+    return {kj::mv(done), capnp::newBrokenPipeline(Unimplemented("no pipelining here"))};
+  }
+  kj::Own<capnp::CallContextHook> addRef() override { return kj::addRef(*this); }
+
+  Payload TakeResults() {
+    (void)results_.getRoot<capnp::AnyPointer>();  // A method need not touch what it returns.
+    return Payload::Of(results_);
+  }
+
+ private:
+  Payload params_;
+  capnp::FlatArrayMessageReader reader_;
+  capnp::MallocMessageBuilder results_{64};
+};
+
+// One run of a method.
+struct Activation::Turn {
+  kj::Own<InboundCall> call;  // Null for a turn of Resume().
+  uint64_t argument_hash = 0;
+  ReadTicket ticket;
+  kj::Own<Context> context;
+  absl::Time deadline;
+  // Of the calls that the turn makes.
+  bool resume_before = false;  // What a failure goes back to.
+  uint64_t number = 0;
+  Id128 inbound;
+  std::vector<ActorId> chain;
+  std::map<std::tuple<ActorId, uint64_t, uint16_t>, uint64_t> ordinals;
+  kj::Own<kj::ForkedPromise<void>> earlier_safe;  // P6.6; made with the first call out.
+  kj::Promise<void> running = nullptr;
+};
+
+}  // namespace troupe
