@@ -30,6 +30,11 @@ class FakeControl final : public WorkerControl {
       throw_next = false;
       kj::throwFatalException(Failed("told to throw"));
     }
+    if (call->header().interface_id == kSettleInterface) {
+      settled.push_back(std::get<ActorCall>(call->header().id).oldest_unsettled);
+      call->Finish(Payload(call->params()));
+      return true;
+    }
     capnp::FlatArrayMessageReader reader(call->params().words());
     const uint64_t by = reader.getRoot<Counter::AddParams>().getBy();
     if (refuse_next) {
@@ -47,6 +52,11 @@ class FakeControl final : public WorkerControl {
     statuses.push_back(kj::mv(done));
   }
 
+  void AnswerAll() {
+    capnp::MallocMessageBuilder results;
+    results.initRoot<Counter::AddResults>();
+    for (auto& call : std::exchange(kept_, {})) call->Finish(Payload::Of(results));
+  }
   void Drop() {  // As when the node ends.
     for (auto& call : kept_) call->Abandon();
     kept_.clear();
@@ -55,7 +65,7 @@ class FakeControl final : public WorkerControl {
   SharedMap map;
   bool throw_next = false;
   bool refuse_next = false;
-  std::vector<uint64_t> refused, forwarded;
+  std::vector<uint64_t> refused, forwarded, settled;
   std::vector<kj::Function<void(Payload)>> statuses;
 
  private:
@@ -213,6 +223,48 @@ TEST_F(WorkerTest, RunsNoCallBehindOneThatFoundNoCopy) {
   Deliver(KeyIn(0), kAdd, {9, 1, 2}, again);
   world_.RunFor(absl::Milliseconds(100));
   EXPECT_EQ(again, "results");
+}
+
+TEST_F(WorkerTest, AnActorTellsItsMarkToWhomItHasCalled) {
+  GiveMap();
+  world_.RunFor(absl::Seconds(1));
+  auto request = worker_->origin();
+  capnp::MallocMessageBuilder message;
+  auto params = message.initRoot<Counter::AddToParams>();
+  params.setOther(KeyIn(1).c_str());
+  params.setBy(5);
+  bool answered = false;
+  auto call =
+      request->Call(CounterId(KeyIn(0)), capnp::typeId<Counter>(), 3, Payload::Of(message), {})
+          .then([&](Payload&&) { answered = true; })
+          .eagerlyEvaluate(nullptr);
+  world_.RunFor(absl::Seconds(3));
+  EXPECT_THAT(control_.forwarded, ElementsAre(5));
+  EXPECT_THAT(control_.settled, ElementsAre()) << "its turn is open";
+  control_.AnswerAll();
+  world_.RunFor(absl::Seconds(3));
+  EXPECT_TRUE(answered);
+  EXPECT_THAT(control_.settled, ElementsAre(2));
+  world_.RunFor(absl::Seconds(30));
+  EXPECT_THAT(control_.settled, ElementsAre(2)) << "once";
+}
+
+TEST_F(WorkerTest, DropsACopyThatTheMapHasTakenAway) {
+  GiveMap();
+  world_.RunFor(absl::Seconds(1));
+  std::string outcome;
+  Deliver(KeyIn(0), kAdd, {9, 1, 1}, outcome);
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(worker_->status().stored_actors, 1u);
+  worker_->OnMap(Next(first_,
+                      [](ClusterState& map) {
+                        map.shards[0] = {.epoch = 2, .primary = 0, .state = ShardState::kNoPrimary};
+                      }),
+                 introduction_);
+  world_.RunFor(absl::Seconds(9));
+  EXPECT_EQ(worker_->status().stored_actors, 1u);
+  world_.RunFor(absl::Seconds(2));
+  EXPECT_EQ(worker_->status().stored_actors, 0u);
 }
 
 // Links and connections that clients make to the worker.
