@@ -125,7 +125,8 @@ void RunFailoverBench(const BenchSettings& settings, Report& report) {
       "death from the same host");
   std::vector<NodePlace> places;
   for (size_t i = 0; i < kNodes; ++i) {
-    places.push_back({absl::StrCat(NetworkLab::AddressOf(i), ":", kPort), (*lab)->descriptor(i)});
+    places.push_back({.address = absl::StrCat(NetworkLab::AddressOf(i), ":", kPort),
+                      .network_namespace = (*lab)->descriptor(i)});
   }
   const InNamespace inside((*lab)->descriptor(kNodes));
   bench.Run("namespaces", std::move(places), {"--insecure"}, 300);

@@ -41,8 +41,13 @@ std::vector<int> FreePorts(int count) {
   return ports;
 }
 
+const std::string& DialedOf(const NodeProcess& node) {
+  return node.place.dialed.empty() ? node.address : node.place.dialed;
+}
+
 // In the child: only what may be done after the fork of a process with threads.
-[[noreturn]] void Become(const NodeProcess& node, const ClusterPlan& plan, char** argv) {
+[[noreturn]] void Become(const NodeProcess& node, const ClusterPlan& plan, char** argv,
+                         char** envp) {
   if (plan.orphans == Orphans::kDie) prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (node.place.cpu >= 0) {
     cpu_set_t set;
@@ -56,7 +61,7 @@ std::vector<int> FreePorts(int count) {
   dup2(log, 1);
   dup2(log, 2);
   if (node.place.network_namespace < 0 || setns(node.place.network_namespace, CLONE_NEWNET) == 0) {
-    execv(argv[0], argv);
+    execve(argv[0], argv, envp);
   }
   _exit(127);
 }
@@ -83,7 +88,7 @@ ClusterProcesses::~ClusterProcesses() {
 
 std::vector<std::string> ClusterProcesses::addresses() const {
   std::vector<std::string> out;
-  for (const auto& node : nodes_) out.push_back(node.address);
+  for (const auto& node : nodes_) out.push_back(DialedOf(node));
   return out;
 }
 
@@ -103,13 +108,18 @@ void ClusterProcesses::Start(size_t index) {
   std::vector<std::string> args = {plan_.binary, "--name", node.name, "--listen", node.address};
   if (nodes_.size() > 1) {  // A single node founds its cluster alone.
     std::string seeds;
-    for (const auto& other : nodes_) seeds += (seeds.empty() ? "" : ",") + other.address;
+    for (const auto& other : nodes_) seeds += (seeds.empty() ? "" : ",") + DialedOf(other);
     args.insert(args.end(), {"--join", seeds, "--expect", std::to_string(nodes_.size())});
   }
+  if (!node.place.dialed.empty()) args.insert(args.end(), {"--advertise", node.place.dialed});
   args.insert(args.end(), plan_.arguments.begin(), plan_.arguments.end());
-  std::vector<char*> argv;
+  args.insert(args.end(), node.place.arguments.begin(), node.place.arguments.end());
+  std::vector<char*> argv, envp;
   for (auto& arg : args) argv.push_back(arg.data());
   argv.push_back(nullptr);
+  for (char** entry = environ; *entry != nullptr; ++entry) envp.push_back(*entry);
+  for (auto& entry : node.place.environment) envp.push_back(entry.data());
+  envp.push_back(nullptr);
   if (access(plan_.binary.c_str(), X_OK) != 0) {
     throw std::runtime_error("there is no program " + plan_.binary);
   }
@@ -117,7 +127,7 @@ void ClusterProcesses::Start(size_t index) {
   const unsigned long flags = SIGCHLD | (node.place.network_namespace >= 0 ? CLONE_NEWPID : 0);
   const auto pid = static_cast<pid_t>(syscall(SYS_clone, flags, 0, 0, 0, 0));
   if (pid < 0) throw std::runtime_error("cannot start " + plan_.binary + ": " + strerror(errno));
-  if (pid == 0) Become(node, plan_, argv.data());
+  if (pid == 0) Become(node, plan_, argv.data(), envp.data());
   node.pid = pid;
 }
 
@@ -128,6 +138,14 @@ void ClusterProcesses::Kill(size_t index, int signal) {
   if (signal != SIGKILL) return;
   waitpid(node.pid, nullptr, 0);
   node.pid = 0;
+}
+
+std::optional<int> ClusterProcesses::Ended(size_t index) {
+  auto& node = nodes_[index];
+  int status = 0;
+  if (node.pid == 0 || waitpid(node.pid, &status, WNOHANG) != node.pid) return std::nullopt;
+  node.pid = 0;
+  return status;
 }
 
 void ClusterProcesses::Stop() {

@@ -6,15 +6,19 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
 // Where a node is to run.
 struct NodePlace {
   std::string address = {};    // host:port.
+  std::string dialed = {};     // What others dial, if it is another.
   int network_namespace = -1;  // Descriptor to enter; with it the node also gets a pid namespace of
                                // its own, as if it were on another computer. -1: ours.
   int cpu = -1;                // To run on; -1: anywhere.
+  std::vector<std::string> arguments = {};    // Of this node alone, after those of all.
+  std::vector<std::string> environment = {};  // "NAME=value", beside ours.
 };
 
 // One node: a copy of the node binary.
@@ -50,10 +54,12 @@ class ClusterProcesses {
   void Start(size_t index);             // Throws std::runtime_error when that is not possible.
   void Kill(size_t index, int signal);  // SIGKILL is waited for.
   void Stop();                          // SIGTERM to all, then waits.
+  // As waitpid() has it, once, of a node that ended though nobody killed it; else nothing.
+  std::optional<int> Ended(size_t index);
   void Release() { released_ = true; }
 
   const std::vector<NodeProcess>& nodes() const { return nodes_; }
-  std::vector<std::string> addresses() const;
+  std::vector<std::string> addresses() const;  // To dial.
   int IndexOf(const std::string& name) const;  // -1 if there is none.
 
  private:
