@@ -7,43 +7,67 @@
 #include "troupe/membership/gossip_codec.h"
 
 namespace troupe {
+namespace {
 
-bool BroadcastQueue::GoesFirst(const Entry& a, const Entry& b) {
-  if (a.sends != b.sends) return a.sends < b.sends;
-  if (a.bytes != b.bytes) return a.bytes > b.bytes;
-  return a.order > b.order;
+constexpr size_t kBareUpdateBytes = 64;  // Less than any rumour takes.
+
+}  // namespace
+
+bool BroadcastQueue::GoesFirst::operator()(const Entry* a, const Entry* b) const {
+  if (a->sends != b->sends) return a->sends < b->sends;
+  if (a->bytes != b->bytes) return a->bytes > b->bytes;
+  return a->order > b->order;
 }
 
 void BroadcastQueue::Add(Member rumour) {
   Remove(rumour.id.name);
-  if (entries_.size() >= rumours_max_) entries_.pop_back();
-  size_t bytes = EncodedBytes(rumour);
-  Entry entry{std::move(rumour), bytes, 0, next_order_++};
-  entries_.insert(std::upper_bound(entries_.begin(), entries_.end(), entry, GoesFirst),
-                  std::move(entry));
+  if (entries_.size() >= rumours_max_) {
+    const std::string last = (*line_.rbegin())->rumour.id.name;
+    Remove(last);
+  }
+  const size_t bytes = EncodedBytes(rumour);
+  std::string name = rumour.id.name;
+  Entry& entry = entries_[std::move(name)];
+  entry = Entry{std::move(rumour), bytes, 0, next_order_++};
+  line_.insert(&entry);
 }
 
 void BroadcastQueue::Remove(std::string_view name) {
-  std::erase_if(entries_, [name](const Entry& entry) { return entry.rumour.id.name == name; });
+  auto at = entries_.find(name);
+  if (at == entries_.end()) return;
+  line_.erase(&at->second);
+  entries_.erase(at);
+}
+
+void BroadcastQueue::Clear() {
+  line_.clear();
+  entries_.clear();
 }
 
 bool BroadcastQueue::Holds(std::string_view name) const {
-  return std::any_of(entries_.begin(), entries_.end(),
-                     [name](const Entry& entry) { return entry.rumour.id.name == name; });
+  return entries_.find(name) != entries_.end();
 }
 
 std::vector<Member> BroadcastQueue::Take(size_t bytes, int sends_max, std::string_view receiver) {
   std::vector<Member> taken;
-  for (Entry& entry : entries_) {
-    if (entry.bytes > bytes) continue;
-    if (entry.rumour.id.name == receiver && entry.rumour.state == MemberState::kAlive) continue;
-    bytes -= entry.bytes;
-    ++entry.sends;
-    taken.push_back(entry.rumour);
+  std::vector<Entry*> sent;
+  for (Entry* entry : line_) {
+    if (bytes < kBareUpdateBytes) break;
+    if (entry->bytes > bytes) continue;
+    const Member& rumour = entry->rumour;
+    if (rumour.id.name == receiver && rumour.state == MemberState::kAlive) continue;
+    bytes -= entry->bytes;
+    taken.push_back(rumour);
+    sent.push_back(entry);
   }
-  if (taken.empty()) return taken;
-  std::erase_if(entries_, [sends_max](const Entry& entry) { return entry.sends >= sends_max; });
-  std::sort(entries_.begin(), entries_.end(), GoesFirst);
+  for (Entry* entry : sent) line_.erase(entry);  // Its place depends on what changes now.
+  for (Entry* entry : sent) {
+    if (++entry->sends < sends_max) {
+      line_.insert(entry);
+    } else {
+      entries_.erase(entries_.find(entry->rumour.id.name));
+    }
+  }
   return taken;
 }
 

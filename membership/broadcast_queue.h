@@ -7,6 +7,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +24,7 @@ class BroadcastQueue {
 
   void Add(Member rumour);
   void Remove(std::string_view name);
-  void Clear() { entries_.clear(); }
+  void Clear();
 
   // Rumours of at most `bytes` in all, as they will be encoded, for `receiver` (who need not be
   // told that itself is alive). Counts one send for each and drops those sent `sends_max` times.
@@ -39,11 +41,14 @@ class BroadcastQueue {
     int sends;
     uint64_t order;
   };
-  static bool GoesFirst(const Entry& a, const Entry& b);
+  struct GoesFirst {
+    bool operator()(const Entry* a, const Entry* b) const;
+  };
 
   size_t rumours_max_;
   uint64_t next_order_ = 0;
-  std::vector<Entry> entries_;  // Sorted by GoesFirst.
+  std::map<std::string, Entry, std::less<>> entries_;  // By the member's name.
+  std::set<Entry*, GoesFirst> line_;                   // The same, who goes first in front.
 };
 
 // Times a rumour is sent by one member of a cluster of `members`: a logarithm is enough for an

@@ -134,6 +134,21 @@ struct PushPull {
   # request answers with the same, then each merges the other's. A remote `dead` is taken as
   # `suspect`, so that whoever lives gets its time to refute.
 
+  #
+  # Beyond 32 members that is too much to repeat. Then a request has digests and, of `members`, the
+  # sender alone; the answer has the members of the buckets that differ and names them; and the asker
+  # sends its own members of these in a second request, which is answered with none. A node that does
+  # not know digests answers with all, which is right too.
+
   header @0 :Header;
   members @1 :List(Update);
+
+  digests @2 :List(UInt64);
+  # None, or 256. Bucket of a member: mix(fnv1a(name)) mod 256, mix as in SplitMix64. The digest is the
+  # sum, modulo 2^64, over members that are alive or suspect, the sender among them, of h where
+  # h0 = mix(fnv1a(name) + 1) and h = mix(h * 0x9E3779B97F4A7C15 + part) for the parts nonceHi,
+  # nonceLo, boot, incarnation and state, in this order.
+
+  buckets @3 :List(UInt16);
+  # In an answer to digests: those that differ. In a second request: those that `members` is of.
 }

@@ -219,6 +219,19 @@ absl::StatusOr<PushPull> ReadPushPull(wire::gossip::PushPull::Reader from) {
   absl::StatusOr<std::vector<Member>> members = ReadUpdates(from.getMembers(), kPushPullMembersMax);
   if (!members.ok()) return members.status();
   push_pull.members = std::move(*members);
+  auto digests = from.getDigests();
+  auto buckets = from.getBuckets();
+  if ((digests.size() != 0 && digests.size() != kDigestBuckets) ||
+      buckets.size() > kDigestBuckets) {
+    return Malformed(absl::StrCat("digests must be none or ", kDigestBuckets, ", buckets at most ",
+                                  kDigestBuckets, ", got ", digests.size(), " and ",
+                                  buckets.size()));
+  }
+  for (uint64_t digest : digests) push_pull.digests.push_back(digest);
+  for (uint16_t bucket : buckets) {
+    if (bucket >= kDigestBuckets) return Malformed(absl::StrCat("there is no bucket ", bucket));
+    push_pull.buckets.push_back(bucket);
+  }
   return push_pull;
 }
 
@@ -276,6 +289,12 @@ std::vector<std::byte> Encode(const PushPull& push_pull) {
   WriteHeader(push_pull.header, root.initHeader());
   WriteUpdates(push_pull.members,
                root.initMembers(static_cast<unsigned>(push_pull.members.size())));
+  if (!push_pull.digests.empty()) {
+    root.setDigests(kj::arrayPtr(push_pull.digests.data(), push_pull.digests.size()));
+  }
+  if (!push_pull.buckets.empty()) {
+    root.setBuckets(kj::arrayPtr(push_pull.buckets.data(), push_pull.buckets.size()));
+  }
   return Flatten(message);
 }
 

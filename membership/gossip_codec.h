@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "troupe/membership/gossip_digest.h"
 #include "troupe/membership/member.h"
 #include "troupe/runtime/ids.h"
 
@@ -76,6 +77,8 @@ struct GossipDatagram {
 struct PushPull {
   GossipHeader header;
   std::vector<Member> members;
+  GossipDigest digests = {};           // None, or kDigestBuckets.
+  std::vector<uint16_t> buckets = {};  // Each below kDigestBuckets.
   friend bool operator==(const PushPull&, const PushPull&) = default;
 };
 

@@ -132,7 +132,8 @@ void GossipShell::PushPullWith(const SwimActions::StartPushPull& wanted) {
   const uint64_t number = links_.NextNumber();
   auto out = message->initRoot<control::Exchange>();
   out.setNumber(number);
-  out.setView(AsKj(seal_->Seal(GossipSeal::Carrier::kExchange, swim_->MakePushPull())));
+  out.setView(
+      AsKj(seal_->Seal(GossipSeal::Carrier::kExchange, swim_->MakePushPull(wanted.exchange))));
   const absl::Duration limit = self_.options.swim.push_pull_timeout;
   const uint64_t exchange = wanted.exchange;
   auto failed = [this, exchange] {

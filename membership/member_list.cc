@@ -90,6 +90,7 @@ Merged MemberList::MergeSuspect(absl::Time now, MemberRecord& record, const Memb
   if (!held.IsHere()) return {Change::kNothing, &record, {}, 0};
   if (held.state == MemberState::kSuspect) {
     bool news = record.suspicion->Confirm(rumour.accuser);
+    next_suspicion_.reset();
     return {news ? Change::kConfirmed : Change::kNothing, &record, {}, 0};
   }
   record.suspicion = NewSuspicion(now, rumour.accuser);
@@ -152,6 +153,7 @@ Merged MemberList::Replace(absl::Time now, MemberRecord& record, const Member& r
 }
 
 void MemberList::SetState(absl::Time now, MemberRecord& record, MemberState state) {
+  next_suspicion_.reset();
   const std::string& name = record.member.id.name;
   bool was_here = record.member.IsHere();
   record.member.state = state;
@@ -181,14 +183,17 @@ Suspicion MemberList::NewSuspicion(absl::Time now, const std::string& accuser) c
 }
 
 absl::Time MemberList::NextSuspicionDeadline() const {
+  if (next_suspicion_.has_value()) return *next_suspicion_;  // Asked at every event.
   absl::Time next = absl::InfiniteFuture();
   for (const std::string& name : suspects_)
     next = std::min(next, Find(name)->suspicion->deadline());
+  next_suspicion_ = next;
   return next;
 }
 
 std::vector<std::string> MemberList::Expired(absl::Time now) const {
   std::vector<std::string> expired;
+  if (now < NextSuspicionDeadline()) return expired;
   for (const std::string& name : suspects_) {
     if (Find(name)->suspicion->deadline() <= now) expired.push_back(name);
   }
@@ -197,6 +202,7 @@ std::vector<std::string> MemberList::Expired(absl::Time now) const {
 
 void MemberList::PostponeSuspicions(absl::Duration by) {
   for (const std::string& name : suspects_) Find(name)->suspicion->Postpone(by);
+  next_suspicion_.reset();
 }
 
 std::vector<std::string> MemberList::Reap(absl::Time now) {

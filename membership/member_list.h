@@ -26,6 +26,7 @@ struct MemberRecord {
   absl::Time traffic = absl::InfinitePast();   // Last seen by the owner on its links.
   absl::Time datagram = absl::InfinitePast();  // Last that came from it.
   int failed_probes = 0;                       // Of ours, in a row.
+  bool in_ring = false;                        // Of those to probe; as long as there is a record.
 
   // The last process known dead under this name: old rumours that it lives are not believed.
   Id128 former_nonce;
@@ -95,6 +96,7 @@ class MemberList {
   SwimOptions options_;
   std::map<std::string, MemberRecord, std::less<>> records_;
   std::vector<std::string> suspects_;  // Sorted.
+  mutable std::optional<absl::Time> next_suspicion_;  // Known until a suspicion changes.
   size_t here_ = 0;
 };
 

@@ -187,7 +187,9 @@ void Membership::Impl::Taken(const SharedMap& before) {
   if (before != nullptr && map->generation > before->generation) TakenGeneration();
   gossip.Tell([&](Swim& swim, absl::Time now, SwimActions&) {
     swim.SetCluster(map->cluster);
-    swim.SetMapVersion(now, map->version);
+    const bool votes = std::count(map->voters.begin(), map->voters.end(), self.voter()) > 0;
+    swim.SetMapVersion(now, map->version,
+                       votes ? Swim::MapNews::kAnnounce : Swim::MapNews::kInHeaders);
   });
   SayWhatChanged(before);
   Store();

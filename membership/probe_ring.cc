@@ -1,14 +1,22 @@
 #include "troupe/membership/probe_ring.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace troupe {
 
 void ProbeRing::Add(const std::string& name, Random& random) {
-  if (std::find(names_.begin(), names_.end(), name) != names_.end()) return;
+  // It changes places with whoever is there, and among those who had their turn this one with the
+  // next in line: nobody is skipped or probed twice in this round, and nobody is moved along.
   size_t at = random.Below(names_.size() + 1);
-  names_.insert(names_.begin() + static_cast<std::ptrdiff_t>(at), name);
-  if (at < next_) ++next_;  // Nobody is skipped or probed twice in this round.
+  names_.push_back(name);
+  if (at < next_) {
+    std::swap(names_[next_], names_.back());
+    std::swap(names_[at], names_[next_]);
+    ++next_;
+  } else {
+    std::swap(names_[at], names_.back());
+  }
 }
 
 void ProbeRing::Remove(const std::string& name) {

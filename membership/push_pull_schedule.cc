@@ -30,7 +30,8 @@ std::vector<std::string> PushPullSchedule::DueSeeds(absl::Time now) const {
 }
 
 std::optional<Exchange> PushPullSchedule::Begin(absl::Time now, const std::string& address,
-                                                const std::string& name) {
+                                                const std::string& name,
+                                                std::vector<uint16_t> buckets) {
   if (under_way_.size() >= static_cast<size_t>(options_.push_pulls_max)) return std::nullopt;
   auto seed = seeds_.find(address);
   for (const auto& [id, exchange] : under_way_) {
@@ -38,10 +39,16 @@ std::optional<Exchange> PushPullSchedule::Begin(absl::Time now, const std::strin
     if (seed != seeds_.end()) seed->second.next_try = exchange.expires;
     return std::nullopt;
   }
-  Exchange exchange{next_id_++, address, name, now + options_.push_pull_timeout};
+  Exchange exchange{next_id_++, address, name, now + options_.push_pull_timeout,
+                    std::move(buckets)};
   under_way_[exchange.id] = exchange;
   if (seed != seeds_.end()) seed->second.next_try = exchange.expires;
   return exchange;
+}
+
+std::vector<uint16_t> PushPullSchedule::BucketsOf(uint64_t id) const {
+  auto at = under_way_.find(id);
+  return at == under_way_.end() ? std::vector<uint16_t>() : at->second.buckets;
 }
 
 std::optional<Exchange> PushPullSchedule::End(uint64_t id) {

@@ -21,6 +21,7 @@ struct Exchange {
   std::string address;
   std::string name;  // Empty: a seed, we do not know who that is.
   absl::Time expires;
+  std::vector<uint16_t> buckets = {};  // Set: the second request, with our members of these.
 };
 
 class PushPullSchedule {
@@ -36,8 +37,9 @@ class PushPullSchedule {
   void SeedReached(const std::string& address);
 
   // Nothing when as many as allowed are under way, or one with that address is.
-  std::optional<Exchange> Begin(absl::Time now, const std::string& address,
-                                const std::string& name);
+  std::optional<Exchange> Begin(absl::Time now, const std::string& address, const std::string& name,
+                                std::vector<uint16_t> buckets = {});
+  std::vector<uint16_t> BucketsOf(uint64_t id) const;
   // Nothing when it is unknown or given up: its result still counts, the schedule has moved on.
   std::optional<Exchange> End(uint64_t id);
   std::vector<Exchange> TakeExpired(absl::Time now);

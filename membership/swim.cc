@@ -135,19 +135,40 @@ int Swim::SendsMax() const {
                          GoesToAll() ? GossipReach::kExhaustive : GossipReach::kSampled);
 }
 
-void Swim::Gossip(Turn& turn) {
-  next_gossip_ = turn.now + options_.gossip_interval;
+// Those who are here, and the recently dead: a live one among them learns of it and refutes.
+bool Swim::IsTarget(const Turn& turn, const MemberRecord& record) const {
+  bool still_told = record.member.state == MemberState::kDead &&
+                    turn.now - record.since <= options_.gossip_to_dead;
+  return !record.member.gossip_address.empty() && (record.member.IsHere() || still_told);
+}
+
+std::vector<const Member*> Swim::AllTargets(const Turn& turn) {
   std::vector<const Member*> targets;
   for (const auto& [name, record] : members_.records()) {
-    bool still_told = record.member.state == MemberState::kDead &&
-                      turn.now - record.since <= options_.gossip_to_dead;
-    if (record.member.gossip_address.empty()) continue;
-    if (record.member.IsHere() || still_told) targets.push_back(&record.member);
+    if (IsTarget(turn, record)) targets.push_back(&record.member);
   }
-  if (targets.empty()) return queue_.Clear();  // Whoever comes gets it by push/pull.
   random_.Shuffle(targets);
-  size_t fanout = static_cast<size_t>(options_.gossip_fanout);
-  if (!GoesToAll() && targets.size() > fanout) targets.resize(fanout);
+  return targets;
+}
+
+// Drawn, not sorted out of all: a round costs the same in every cluster.
+std::vector<const Member*> Swim::SomeTargets(const Turn& turn) {
+  std::vector<const Member*> targets;
+  const size_t fanout = static_cast<size_t>(options_.gossip_fanout);
+  for (size_t draws = 0; draws < 32 * fanout && targets.size() < fanout; ++draws) {
+    const std::string* name = ring_.Draw(random_);
+    const MemberRecord* record = name == nullptr ? nullptr : members_.Find(*name);
+    if (record == nullptr || !IsTarget(turn, *record)) continue;
+    bool drawn = std::find(targets.begin(), targets.end(), &record->member) != targets.end();
+    if (!drawn) targets.push_back(&record->member);
+  }
+  return targets.empty() ? AllTargets(turn) : targets;
+}
+
+void Swim::Gossip(Turn& turn) {
+  next_gossip_ = turn.now + options_.gossip_interval;
+  const std::vector<const Member*> targets = GoesToAll() ? AllTargets(turn) : SomeTargets(turn);
+  if (targets.empty()) return queue_.Clear();  // Whoever comes gets it by push/pull.
   for (const Member* target : targets) {
     if (queue_.empty()) return;
     Send(turn, target->gossip_address, target->id.name, GossipOnly{}, FactsFor(target->id));
@@ -236,10 +257,10 @@ absl::Status Swim::SetMetadata(absl::Time, std::string metadata) {
   return absl::OkStatus();
 }
 
-void Swim::SetMapVersion(absl::Time, uint64_t map_version) {
+void Swim::SetMapVersion(absl::Time, uint64_t map_version, MapNews news) {
   if (map_version <= self_.map_version) return;
   self_.map_version = map_version;
-  Announce();
+  if (news == MapNews::kAnnounce || queue_.Holds(self_.id.name)) Announce();
 }
 
 void Swim::SetBoot(absl::Time, Boot boot) {

@@ -22,6 +22,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -89,7 +90,8 @@ struct SwimActions {
     std::string to;
     std::vector<std::byte> bytes;
   };
-  // Carry MakePushPull() to `address` and its answer to MergePushPull; or say OnPushPullFailed.
+  // Carry MakePushPull(exchange) to `address` and its answer to MergePushPull; or say
+  // OnPushPullFailed.
   struct StartPushPull {
     uint64_t exchange;
     std::string address;
@@ -153,7 +155,7 @@ class Swim {
   void OnLinkPing(absl::Time now, uint64_t probe, LinkPing outcome, SwimActions& actions);
 
   // ---- Push/pull, over any reliable channel.
-  std::vector<std::byte> MakePushPull() const;
+  std::vector<std::byte> MakePushPull(uint64_t exchange) const;
   // Takes in a request and returns the answer. InvalidArgument: not a push/pull, or our own;
   // FailedPrecondition: another cluster or version (also a notice).
   absl::StatusOr<std::vector<std::byte>> AnswerPushPull(absl::Time now, std::string_view from,
@@ -182,7 +184,11 @@ class Swim {
   // From here on we refute nothing. kLeaveDone follows; then the owner may stop.
   void Leave(absl::Time now, SwimActions& actions);
   absl::Status SetMetadata(absl::Time now, std::string metadata);
-  void SetMapVersion(absl::Time now, uint64_t map_version);
+  // kAnnounce: as a rumour, for voters, whose version others weigh. kInHeaders: whom we speak to
+  // hears it; were all to announce it, each change would cost each member as many rumours as there
+  // are members.
+  enum class MapNews { kAnnounce, kInHeaders };
+  void SetMapVersion(absl::Time now, uint64_t map_version, MapNews news);
   void SetBoot(absl::Time now, Boot boot);  // The register has numbered us.
   void SetCluster(const Id128& cluster);    // Of another cluster than before: all members go.
 
@@ -212,6 +218,9 @@ class Swim {
   void Announce();  // Queues the rumour about ourselves.
   void Gossip(Turn& turn);
   bool GoesToAll() const;
+  bool IsTarget(const Turn& turn, const MemberRecord& record) const;
+  std::vector<const Member*> AllTargets(const Turn& turn);
+  std::vector<const Member*> SomeTargets(const Turn& turn);
   int SendsMax() const;
   void FinishLeaving(Turn& turn);
   Turn Begin(absl::Time now, SwimActions& actions);
@@ -230,18 +239,28 @@ class Swim {
               const PingReq& request);
   void Handle(Turn& turn, const GossipHeader& header, const Nack& nack);
 
-  // swim_rumour.cc: what others say, and push/pull.
+  // swim_rumour.cc: what others say.
   enum class Accused { kNo, kYes };
-  Accused TakeIn(Turn& turn, const Member& rumour);  // kYes: it speaks ill of us.
+  enum class Heard { kAsRumour, kInExchange };
+  Accused TakeIn(Turn& turn, const Member& rumour,
+                 Heard heard = Heard::kAsRumour);  // kYes: it speaks ill of us.
   Accused TakeInAboutSelf(Turn& turn, const Member& rumour);
   void TakeInAboutName(Turn& turn, const Member& rumour);
   void TakeInPushed(Turn& turn, Member pushed);
-  void Act(Turn& turn, const Merged& merged, const Member& rumour);
+  void Act(Turn& turn, const Merged& merged, const Member& rumour, Heard heard);
   void BuryExpired(Turn& turn);
   std::vector<Member> FactsFor(const MemberId& receiver) const;
   bool Admits(Turn& turn, const GossipHeader& header, std::string_view from, bool meant_for_us);
   void TakeInPushPull(Turn& turn, std::string_view from, const PushPull& push_pull);
-  void PushPullWith(Turn& turn, const std::string& address, const std::string& name);
+
+  // swim_exchange.cc: push/pull.
+  void ForEachKnown(const std::function<void(const Member&)>& visit) const;
+  GossipDigest Digest() const;
+  std::vector<Member> MembersOf(const std::vector<uint16_t>& buckets) const;
+  PushPull WholeView() const;
+  PushPull AnswerTo(const PushPull& request) const;
+  void PushPullWith(Turn& turn, const std::string& address, const std::string& name,
+                    std::vector<uint16_t> buckets = {});
   void PushPullRound(Turn& turn);
   void Reconnect(Turn& turn);
   void SeedFailed(Turn& turn, const std::string& address);

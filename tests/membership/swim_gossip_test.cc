@@ -1,4 +1,6 @@
 // Swim, telling: the broadcast queue, gossip rounds, joining, push/pull, leaving, and strangers.
+#include <algorithm>
+
 #include "swim_fixture.h"
 
 namespace troupe {
@@ -205,7 +207,7 @@ TEST_F(SwimGossip, MembersAreCapped) {
 
 TEST_F(SwimGossip, OwnChangesAreToldAndMetadataRaisesTheIncarnation) {
   Know({"a"});
-  swim.SetMapVersion(now, 9);
+  swim.SetMapVersion(now, 9, Swim::MapNews::kAnnounce);
   Run(absl::Milliseconds(10));
   ASSERT_FALSE(Told("me").empty());
   EXPECT_EQ(Told("me").back().map_version, 9u);
@@ -379,6 +381,104 @@ TEST_F(SwimPushPull, GarbageIsRefusedWithAReason) {
   EXPECT_EQ(swim.AnswerPushPull(now, "x:1", garbage, actions).status().code(),
             absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(swim.counters().malformed, 1u);
+}
+
+// Beyond 32 members views are compared by digests.
+class SwimDigest : public SwimFixture {
+ protected:
+  SwimDigest() {
+    for (int i = 0; i < 60; ++i) Hear({Alive("m" + std::to_string(i))});
+    Forget();
+  }
+  PushPull Ask(const GossipDigest& digests, std::vector<Member> members,
+               std::vector<uint16_t> buckets = {}) {
+    SwimActions out;
+    PushPull request{HeaderOf("m1"), std::move(members), digests, std::move(buckets)};
+    auto answer = swim.AnswerPushPull(now, "m1:1", Encode(request), out);
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    return *DecodePushPull(*answer);
+  }
+  PushPull Request() { return *DecodePushPull(swim.MakePushPull(0)); }
+};
+
+TEST_F(SwimDigest, WhoAgreesIsSentNobody) {
+  const PushPull request = Request();
+  EXPECT_EQ(request.digests.size(), kDigestBuckets);
+  EXPECT_EQ(request.members.size(), 1u);
+  const PushPull answer = Ask(request.digests, {});
+  EXPECT_TRUE(answer.members.empty());
+  EXPECT_TRUE(answer.buckets.empty());
+}
+
+TEST_F(SwimDigest, WhoDiffersIsSentTheBucketsThatDoAndNamesThem) {
+  GossipDigest theirs = Request().digests;
+  AddToDigest(Alive("unknown"), theirs);
+  const PushPull answer = Ask(theirs, {});
+  ASSERT_EQ(answer.buckets, std::vector<uint16_t>{BucketOf("unknown")});
+  EXPECT_LT(answer.members.size(), 5u);
+  for (const Member& member : answer.members) {
+    EXPECT_EQ(BucketOf(member.id.name), BucketOf("unknown"));
+  }
+}
+
+TEST_F(SwimDigest, TheSecondRequestIsTakenInAndAnsweredWithNobody) {
+  const PushPull answer = Ask({}, {Alive("unknown")}, {BucketOf("unknown")});
+  EXPECT_TRUE(Knows("unknown"));
+  EXPECT_TRUE(answer.members.empty());
+}
+
+TEST_F(SwimDigest, AnAnswerThatNamesBucketsIsFollowedByOurMembersOfThem) {
+  for (int i = 0; i < 100 && push_pulls.empty(); ++i) Run(absl::Milliseconds(200));
+  ASSERT_FALSE(push_pulls.empty());
+  const auto asked = push_pulls.front();
+  Forget();
+  SwimActions out;
+  const uint16_t bucket = BucketOf("m7");
+  PushPull answer{HeaderOf("m1"), {}, {}, {bucket}};
+  ASSERT_TRUE(swim.MergePushPull(now, asked.exchange, Encode(answer), out).ok());
+  ASSERT_EQ(out.push_pulls.size(), 1u);
+  EXPECT_EQ(out.push_pulls[0].address, asked.address);
+  const PushPull second = *DecodePushPull(swim.MakePushPull(out.push_pulls[0].exchange));
+  EXPECT_EQ(second.buckets, std::vector<uint16_t>{bucket});
+  EXPECT_TRUE(std::any_of(second.members.begin(), second.members.end(),
+                          [](const Member& member) { return member.id.name == "m7"; }));
+}
+
+TEST_F(SwimDigest, WhoAsksWithoutDigestsIsSentAll) {
+  EXPECT_EQ(Ask({}, {Alive("m1")}).members.size(), 61u);
+}
+
+TEST_F(SwimDigest, TheDeadOnOneSideOnlyAreNoDifference) {
+  const GossipDigest before = Request().digests;
+  GossipDigest with_dead = before;
+  AddToDigest(Dead("gone", 0, "m1"), with_dead);
+  AddToDigest(Left("left", 0), with_dead);
+  EXPECT_EQ(before, with_dead);
+}
+
+TEST_F(SwimDigest, MapVersionsHeardInAnExchangeAreNotGossipedOn) {
+  answering = {"*"};
+  Run(absl::Seconds(5));
+  std::vector<Member> all;
+  for (int i = 0; i < 60; ++i) {
+    all.push_back(Alive("m" + std::to_string(i)));
+    all.back().map_version = 9;
+  }
+  HearPushPull(all, "m1");
+  Forget();
+  Run(absl::Seconds(1));
+  for (int i = 0; i < 60; ++i) EXPECT_TRUE(Told("m" + std::to_string(i)).empty()) << i;
+}
+
+TEST_F(SwimDigest, DigestsAndBucketsAreBounded) {
+  for (size_t count : {size_t{1}, kDigestBuckets - 1, kDigestBuckets + 1}) {
+    PushPull request{HeaderOf("m1"), {}, GossipDigest(count), {}};
+    EXPECT_FALSE(DecodePushPull(Encode(request)).ok()) << count;
+  }
+  PushPull beyond{HeaderOf("m1"), {}, {}, {uint16_t{kDigestBuckets}}};
+  EXPECT_FALSE(DecodePushPull(Encode(beyond)).ok());
+  PushPull many{HeaderOf("m1"), {}, {}, std::vector<uint16_t>(kDigestBuckets + 1)};
+  EXPECT_FALSE(DecodePushPull(Encode(many)).ok());
 }
 
 // ---- Strangers.
