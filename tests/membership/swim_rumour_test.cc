@@ -149,6 +149,30 @@ TEST_F(SwimRumour, SuspectOfAnUnknownMemberIsIgnored) {
   EXPECT_THAT(notices, IsEmpty());
 }
 
+TEST_F(SwimRumour, DeadOfAnUnknownMemberIsIgnored) {
+  Hear({Dead("a", 3, "x"), Left("b", 3)});
+  EXPECT_FALSE(Knows("a"));
+  EXPECT_FALSE(Knows("b"));
+  EXPECT_TRUE(notices.empty());
+}
+
+TEST_F(SwimRumour, OfAMemberAtTheAddressOfADeadOneIsTakenAndTheOldOneMayReturnElsewhere) {
+  Know({"a"});
+  Hear({Dead("a", 0, "x")});
+  Member b = Alive("b");
+  b.rpc_address = "a:1";
+  b.gossip_address = "a:2";
+  Hear({b});
+  EXPECT_EQ(StateOf("a"), MemberState::kDead);
+  EXPECT_EQ(StateOf("b"), MemberState::kAlive);
+  Member a = Alive("a", 0, 7, 1);
+  a.gossip_address = "c:2";
+  Hear({a});
+  EXPECT_EQ(StateOf("a"), MemberState::kAlive);
+  EXPECT_EQ(swim.Find("a")->gossip_address, "c:2");
+  EXPECT_EQ(swim.Find("b")->gossip_address, "a:2");
+}
+
 TEST_F(SwimRumour, StaleSuspectIsIgnored) {
   Hear({Alive("a", 5)});
   Hear({Suspect("a", 4, "b")});
