@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t kRunningMax = 3;
 constexpr size_t kSaidMax = 40;
+constexpr absl::Duration kLeaveLimit = absl::Seconds(10);
 constexpr absl::Duration kFaultMax = absl::Seconds(4);
 constexpr absl::Duration kPauseMax = absl::Seconds(2);
 
@@ -36,10 +37,24 @@ absl::Duration Arena::Within(absl::Duration most) {
   return absl::Trunc(most * random.Unit(), absl::Microseconds(1));
 }
 
+SharedMap Arena::Map() {
+  auto map = cluster.NewestMap();
+  if (map && (!seen || map->version > seen->version)) seen = map;
+  if (seen) std::erase_if(erased, [&](const auto& name) { return Registered(name, *seen); });
+  return seen;
+}
+
+// The process that lives there is the one of the map, so the map's voter is it.
+bool Arena::Registered(const std::string& name, const ClusterState& map) const {
+  const auto* entry = map.FindNode(name);
+  return entry != nullptr && cluster.has(name) &&
+         cluster.node(name).membership().boot() == entry->boot;
+}
+
 // Counts what would be left for ever: memory of processes for shards, disks or memory of voters for
 // the register.
-bool Arena::MayLose(const std::string& name, SimDiskAfter disk) const {
-  auto map = cluster.NewestMap();
+bool Arena::MayLose(const std::string& name, SimDiskAfter disk) {
+  auto map = Map();
   if (!map) return false;
   auto runs = [&](const std::string& node) {
     return node != name && cluster.has(node) && !cluster.leaving(node);
@@ -48,6 +63,7 @@ bool Arena::MayLose(const std::string& name, SimDiskAfter disk) const {
     if (gone.contains(voter)) return false;
     if (voter.node == name) return KeepsDisk(name, disk);
     if (bad_disks.contains(voter.node)) return false;  // Votes no more while its process lives.
+    if (erased.contains(voter.node)) return false;
     return runs(voter.node) || std::find(cluster.names().begin(), cluster.names().end(),
                                          voter.node) != cluster.names().end();
   };
@@ -62,14 +78,17 @@ bool Arena::MayLose(const std::string& name, SimDiskAfter disk) const {
       return node != nullptr && runs(node->name) &&
              cluster.node(node->name).membership().boot() == copy;
     };
-    return shard.state == ShardState::kLost ||
-           std::any_of(shard.isr.begin(), shard.isr.end(), kept) ||
-           std::any_of(shard.elr.begin(), shard.elr.end(), kept);
+    size_t left = 0, lost = 0;
+    for (const auto* copies : {&shard.isr, &shard.elr}) {
+      for (CopyId copy : *copies) kept(copy) ? ++left : ++lost;
+    }
+    // A shrink that leaves out a sound copy may be under way, so min_isr is all there is.
+    return shard.state == ShardState::kLost || (left > 0 && lost < map->config.min_isr);
   });
 }
 
-bool Arena::MayStopVoting(const std::string& name) const {
-  auto map = cluster.NewestMap();
+bool Arena::MayStopVoting(const std::string& name) {
+  auto map = Map();
   if (!map) return false;
   auto votes = [&](const VoterId& voter) {
     return voter.node != name && !bad_disks.contains(voter.node) && !gone.contains(voter);
@@ -84,8 +103,13 @@ bool Arena::KeepsDisk(const std::string& name, SimDiskAfter disk) const {
 }
 
 void Arena::NoteLoss(const std::string& name, SimDiskAfter disk) {
-  auto map = cluster.NewestMap();
+  auto map = Map();
   if (!map || KeepsDisk(name, disk)) return;
+  erased.insert(name);
+  // It may become a voter only after its death.
+  if (const auto* entry = map->FindNode(name)) {
+    gone.insert({name, entry->storage.IsZero() ? entry->nonce : entry->storage});
+  }
   for (const auto* voters : {&map->voters, &map->pending}) {
     for (const auto& voter : *voters) {
       if (voter.node == name) gone.insert(voter);
@@ -96,6 +120,12 @@ void Arena::NoteLoss(const std::string& name, SimDiskAfter disk) {
 void Arena::Kill(const std::string& name, SimDiskAfter disk) {
   NoteLoss(name, disk);
   cluster.Kill(name, disk);
+}
+
+// Ends in time, come what may.
+void Arena::Leave(const std::string& name) {
+  NoteLoss(name, SimDiskAfter::kKeep);
+  cluster.Leave(name, kLeaveLimit);
 }
 
 void Arena::PowerOff(const std::string& name, SimDiskAfter disk) {
@@ -165,6 +195,16 @@ void Storm::Heal() {
       if (arena_.MayLose(name, SimDiskAfter::kKeep)) arena_.Kill(name, SimDiskAfter::kKeep);
     }
     if (!cluster.leaving(name)) arena_.Start(name);
+  }
+  cluster.RunUntil(
+      [&] {
+        return std::none_of(cluster.names().begin(), cluster.names().end(),
+                            [&](const auto& name) { return cluster.leaving(name); });
+      },
+      kLeaveLimit * 3);
+  // Who left without the cluster's knowing is told to come back.
+  for (const auto& node : arena_.Map()->nodes) {
+    if (node.state != NodeState::kLeft && !cluster.has(node.name)) arena_.Start(node.name);
   }
   arena_.torn_disks.clear();
 }

@@ -302,7 +302,7 @@ std::string BeginToLeave(Arena& arena) {
     return arena.cluster.paused(name) || !arena.MayLose(name, SimDiskAfter::kErase);
   });
   const auto name = arena.OneOf(living);
-  if (!name.empty()) arena.cluster.Leave(name, absl::Seconds(10));
+  if (!name.empty()) arena.Leave(name);
   return name;
 }
 
@@ -326,10 +326,10 @@ Nemesis::End RollingRestart(Arena& arena) {
   for (const auto& name : arena.Living()) {
     if (!cluster.has(name) || cluster.paused(name) || cluster.leaving(name)) continue;
     if (!arena.MayLose(name, SimDiskAfter::kKeep)) continue;
-    cluster.Leave(name, absl::Seconds(10));
+    arena.Leave(name);
     cluster.RunUntil([&] { return !cluster.has(name); }, absl::Seconds(15));
     arena.Start(name);
-    cluster.Settle(absl::Seconds(10));
+    if (!cluster.Settle(absl::Seconds(10))) break;  // As whoever does it by hand would.
   }
   return {};
 }

@@ -35,25 +35,30 @@ struct Arena {
   std::set<std::string> bad_disks = {};   // Had an error since their process started.
   std::set<std::string> torn_disks = {};  // A crash may damage what they hold.
   std::set<VoterId> gone = {};            // Voters of which nothing is left.
+  std::set<std::string> erased = {};      // Nodes that lost all and are not registered anew.
   int joined = 0;
+  SharedMap seen = nullptr;  // The newest ever; who had it may be dead.
 
   // Nodes whose process lives, in the order of their names; nothing that is leaving.
   std::vector<std::string> Living() const;
   std::string OneOf(const std::vector<std::string>& names);  // Empty of none.
   // A living node whose process may end, its disk kept or not, or empty.
   std::string Victim(SimDiskAfter disk);
-  bool MayLose(const std::string& name, SimDiskAfter disk) const;
+  bool MayLose(const std::string& name, SimDiskAfter disk);
   // Whether most voters have sound disks without this one: one that failed votes no more until its
   // node is started again.
-  bool MayStopVoting(const std::string& name) const;
+  bool MayStopVoting(const std::string& name);
   void Kill(const std::string& name, SimDiskAfter disk);
+  void Leave(const std::string& name);
   void PowerOff(const std::string& name, SimDiskAfter disk);
   // Starts a node that is down, as an operator would: on a disk that can be written, an empty one
   // if what it held is damaged.
   void Start(const std::string& name);
   absl::Duration Within(absl::Duration most);
+  SharedMap Map();  // Null before the first.
 
  private:
+  bool Registered(const std::string& name, const ClusterState& map) const;
   bool KeepsDisk(const std::string& name, SimDiskAfter disk) const;
   void NoteLoss(const std::string& name, SimDiskAfter disk);
 };
