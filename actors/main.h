@@ -15,7 +15,6 @@
 #include <vector>
 
 #include "kj/async.h"
-#include "kj/async.h"
 #include "troupe/actors/actor.h"
 #include "troupe/actors/registry.h"
 

@@ -95,7 +95,7 @@ class MemberList {
 
   SwimOptions options_;
   std::map<std::string, MemberRecord, std::less<>> records_;
-  std::vector<std::string> suspects_;  // Sorted.
+  std::vector<std::string> suspects_;                 // Sorted.
   mutable std::optional<absl::Time> next_suspicion_;  // Known until a suspicion changes.
   size_t here_ = 0;
 };
