@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <functional>
+#include <utility>
 
 #include "account.h"
 #include "troupe/rpc/status.h"
@@ -37,6 +38,16 @@ class BankTest : public ::testing::TestWithParam<uint64_t> {
                           sums.pending += reply.getPending();
                           return 0;
                         }));
+    }
+    return sums;
+  }
+  // Accounts are read one after another, so only what two readings agree on was so at one moment.
+  Sums ReadWhenDone(sim::Cluster& cluster, Client& client) {
+    Sums before, sums = Read(cluster, client);
+    for (int i = 0; i < 300; ++i) {
+      cluster.Run(absl::Milliseconds(200));
+      before = std::exchange(sums, Read(cluster, client));
+      if (sums.pending + before.pending == 0 && sums.balance == before.balance) break;
     }
     return sums;
   }
@@ -80,12 +91,7 @@ TEST_P(BankTest, TransfersAreWholeThoughNodesAndTheAskingClientDie) {
     }
     ASSERT_TRUE(cluster.Settle()) << cluster.Describe() << "\nseed " << GetParam();
   }
-  Sums sums;
-  for (int i = 0; i < 100; ++i) {
-    cluster.Run(absl::Milliseconds(100));
-    sums = Read(cluster, teller);
-    if (sums.pending == 0) break;
-  }
+  const Sums sums = ReadWhenDone(cluster, teller);
   EXPECT_EQ(sums.pending, 0u) << "seed " << GetParam();
   EXPECT_EQ(sums.balance, kAccounts * kMoney) << "seed " << GetParam();
 }
@@ -120,13 +126,8 @@ TEST_P(BankTest, MoneyIsConservedThroughAStorm) {
   open = false;
 
   ASSERT_TRUE(cluster.Settle(absl::Minutes(2))) << cluster.Describe();
-  Sums sums;
   cluster.Await(transfers.then([] { return 0; }));
-  for (int i = 0; i < 300; ++i) {
-    sums = Read(cluster, teller);
-    if (sums.pending == 0) break;
-    cluster.Run(absl::Milliseconds(200));
-  }
+  const Sums sums = ReadWhenDone(cluster, teller);
   EXPECT_EQ(sums.pending, 0u) << "seed " << GetParam();
   EXPECT_EQ(sums.balance, kAccounts * kMoney) << "seed " << GetParam();
 }
