@@ -146,7 +146,7 @@ void Founding::Accepted(ValuePtr value) {
 // ---- As founder.
 
 void Founding::BeginAttempt(const std::vector<Member>& seen) {
-  attempt_.emplace();
+  attempt_ = Attempt();
   attempt_->number = ++attempts_;
   for (const Member& member : seen) {
     if (member.id.name != self_.name()) attempt_->others.push_back(member.id.name);

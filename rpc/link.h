@@ -55,7 +55,7 @@ std::optional<RefusalReason> Judge(const Introduction& ours, const Introduction&
 // How a link ended; the class of evidence that is (docs/protocol.md P5).
 enum class LinkEnd : uint8_t { kClosed, kReset, kMalformed };
 
-class Link : private FrameSink {
+class Link final : private FrameSink {
  public:
   // Frames in order of arrival, then exactly one OnEnd unless the Link is destroyed before.
   class Receiver {

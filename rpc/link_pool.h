@@ -25,7 +25,7 @@ struct LinkLoss {
   std::string detail;
 };
 
-class LinkPool : private Link::Receiver {
+class LinkPool final : private Link::Receiver {
  public:
   class Watcher {
    public:

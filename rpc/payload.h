@@ -3,6 +3,7 @@
 // What calls carry and records keep. Copies share the bytes, from any thread.
 #pragma once
 
+#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -31,7 +32,9 @@ class Payload {
 
   // Copies; for bytes that are kept longer than what they came in.
   static Payload Copy(kj::ArrayPtr<const capnp::word> from) {
-    auto words = std::make_shared<kj::Array<capnp::word>>(kj::heapArray<capnp::word>(from));
+    auto words = std::make_shared<kj::Array<capnp::word>>(kj::heapArray<capnp::word>(from.size()));
+    std::memcpy(static_cast<void*>(words->begin()), from.begin(),
+                from.size() * sizeof(capnp::word));
     const kj::ArrayPtr<const capnp::word> view = *words;
     return Payload(std::move(words), view);
   }
