@@ -53,6 +53,17 @@ void SetActor(const ActorId& from, Builder out) {
 
 unsigned Size(size_t n) { return static_cast<unsigned>(n); }
 
+// A list of elements without content takes no bytes: its length is no proof that it was sent.
+template <typename List>
+void CheckLength(const List& list, size_t most, const char* what) {
+  if (list.size() > most) throw Malformed{absl::StrCat("a list of ", list.size(), " ", what)};
+}
+
+constexpr size_t kEntriesMax =
+    65536;  // Updates or report entries of one message: chunks end sooner.
+constexpr size_t kChangedOriginsMax = 4 * kRecordOriginsMax;  // Those that went are listed too.
+constexpr size_t kChangedRecordsMax = 4 * kRecordsMax;
+
 // ---- Records
 
 void EncodeRecord(const CallRecord& from, absl::Time now, wire::Records::Record::Builder out) {
@@ -109,7 +120,10 @@ void EncodeRecords(const RecordChanges& from, absl::Time now, wire::Records::Bui
 
 RecordChanges DecodeRecords(wire::Records::Reader in, absl::Time now) {
   RecordChanges out;
+  CheckLength(in.getClients(), kChangedOriginsMax, "clients");
+  CheckLength(in.getCallers(), kChangedOriginsMax, "calling actors");
   for (auto client : in.getClients()) {
+    CheckLength(client.getRecords(), kChangedRecordsMax, "records");
     RecordChanges::Client& change = out.clients.emplace_back();
     change.client = GetId(client.getId());
     change.floor = client.getFloor();
@@ -120,6 +134,7 @@ RecordChanges DecodeRecords(wire::Records::Reader in, absl::Time now) {
     }
   }
   for (auto caller : in.getCallers()) {
+    CheckLength(caller.getRecords(), kChangedRecordsMax, "records");
     RecordChanges::Caller& change = out.callers.emplace_back();
     change.caller = GetActor(caller);
     change.lineage = caller.getLineage();
@@ -205,6 +220,7 @@ void EncodeUpdates(const std::vector<SharedUpdate>& from, absl::Time now, List o
 }
 
 std::vector<SharedUpdate> DecodeUpdates(capnp::List<wire::Update>::Reader in, absl::Time now) {
+  CheckLength(in, kEntriesMax, "updates");
   std::vector<SharedUpdate> out;
   out.reserve(in.size());
   for (auto update : in) out.push_back(DecodeUpdate(update, now));
@@ -277,6 +293,7 @@ Ack DecodeAck(wire::Ack::Reader in) {
 Report DecodeReport(wire::Report::Reader in) {
   Report out{
       in.getRequest(), in.getChunk(), in.getLast(), {in.getMarkEpoch(), in.getMarkSeq()}, {}};
+  CheckLength(in.getEntries(), kEntriesMax, "entries");
   for (auto entry : in.getEntries()) {
     out.entries.push_back({GetActor(entry), {entry.getEpoch(), entry.getSeq()}});
   }

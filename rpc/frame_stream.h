@@ -36,9 +36,16 @@ class ReadChunk : public kj::AtomicRefcounted {
 // One received frame. Movable between threads with the bytes it aliases; read on one at a time.
 class Frame {
  public:
+  // How often a header may be read over: a short one that claims long lists is found out.
+  static constexpr size_t kReadingsMax = 8;
+
   Frame(uint16_t kind, absl::Duration transit, kj::Own<ReadChunk> chunk,
         kj::ArrayPtr<const capnp::word> header, kj::ArrayPtr<const capnp::word> payload)
-      : kind_(kind), transit_(transit), chunk_(kj::mv(chunk)), payload_(payload), header_(header) {}
+      : kind_(kind),
+        transit_(transit),
+        chunk_(kj::mv(chunk)),
+        payload_(payload),
+        header_(header, {.traversalLimitInWords = kReadingsMax * header.size() + 1024}) {}
 
   uint16_t kind() const { return kind_; }
 

@@ -29,11 +29,12 @@ ClusterState ThreeNodes() {
 
 // Nothing when it does not decode.
 std::optional<ReplicaMessage> Read(std::span<const std::byte> bytes, absl::Time now) {
+  if (bytes.empty()) return std::nullopt;
   auto words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
   std::memcpy(static_cast<void*>(words.begin()), bytes.data(), words.asBytes().size());
   std::optional<ReplicaMessage> out;
   kj::runCatchingExceptions([&] {
-    capnp::FlatArrayMessageReader reader(words);
+    capnp::FlatArrayMessageReader reader(words, {.traversalLimitInWords = 8 * words.size() + 1024});
     auto message = DecodeReplicaMessage(reader.getRoot<wire::ReplicaMessage>(), now);
     if (message.ok()) out = *std::move(message);
   });
