@@ -226,7 +226,7 @@ kj::Promise<kj::Own<Link>> AcceptLink(Host& host, kj::Own<kj::AsyncIoStream> raw
                                       JudgePeer judge) {
   auto stream = std::make_unique<FrameStream>(kj::mv(raw), host.clock());
   auto hello = stream->ReadOne(kHelloBytesMax);
-  auto accepted = hello.then([&host, stream = std::move(stream), ours = std::move(ours),
+  auto accepted = hello.then([stream = std::move(stream), ours = std::move(ours),
                               judge = kj::mv(judge)](
                                  kj::Own<Frame> frame) mutable -> kj::Promise<kj::Own<Link>> {
     KJ_REQUIRE(frame->kind() == wire::KIND_HELLO, "the first frame is not a hello", frame->kind());
