@@ -114,12 +114,7 @@ absl::Status Membership::Impl::Start(const std::string& bound) {
   }
   status = gossip.Start(bound, Founding::Metadata(self.options.expect));
   if (!status.ok()) return status;
-  tasks_.add(registrar.Prepare().then(
-      [this] { Begin(); },
-      [this](kj::Exception&& e) {
-        self.log().Error("the data directory cannot be written: this node does not join",
-                         {{"error", Words(e)}});
-      }));
+  tasks_.add(registrar.Prepare().then([this] { Begin(); }));
   return absl::OkStatus();
 }
 
@@ -205,7 +200,8 @@ void Membership::Impl::Taken(const SharedMap& before) {
     gossip.Tell([this](Swim& swim, absl::Time now, SwimActions&) { swim.SetBoot(now, self.boot); });
     watcher.OnRegistered(self.boot);
   }
-  if (map == maps.map()) watcher.OnMap(map);  // Else a newer one was told meanwhile.
+  // Else a newer one was told meanwhile, or this one while the disk was still being prepared.
+  if (map == maps.map() && map != std::exchange(told_, map)) watcher.OnMap(map);
 }
 
 void Membership::Impl::SayWhatChanged(const SharedMap& before) const {

@@ -134,6 +134,7 @@ struct Membership::Impl final : private ControlLinks::Watcher,
   bool cast_out_ = false;
   absl::Time outdated_since_ = absl::InfiniteFuture();  // Others refuse us as of an old generation.
   bool storing_ = false;
+  SharedMap told_;  // The newest that the watcher knows.
   bool store_again_ = false;
   kj::Own<kj::PromiseFulfiller<void>> leave_done_;
   Alarm repair_alarm_;

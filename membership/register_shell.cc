@@ -17,6 +17,8 @@ constexpr char kAcceptorRecord[] = "acceptor";
 constexpr size_t kRepliesMax = 1024;  // Waiting for a disk that stalls; more go unanswered.
 constexpr size_t kGuardsMax = 256;    // Registers whose old process is being asked.
 // Links count from 1, so this is none of them.
+constexpr absl::Duration kDiskTryPause = absl::Seconds(1);  // While the disk fails.
+
 constexpr Coordinator::AskerId kOurselves = ~Coordinator::AskerId{0};
 
 void SetBytes(const Bytes& bytes, control::Carried::Builder out) {
@@ -83,16 +85,39 @@ void RegisterShell::Persist() {
   auto written = self_.machine.data_directory()->Write(
       kAcceptorRecord, Encode(StoredAcceptor{self_.voter(), acceptor_.state()}));
   tasks_.add(written.then(
-      [this, replies = std::move(replies)] {
+      [this, replies = std::move(replies)]() -> kj::Promise<void> {
         writing_ = false;
         for (const auto& reply : replies) reply();
         Persist();
+        return kj::READY_NOW;
       },
       [this](kj::Exception&& e) {
         votes_ = false;
         after_write_.clear();
-        self_.log().Error("the disk failed: this node votes no more", {{"error", Words(e)}});
+        self_.log().Error("the disk failed: this node votes no more until it can be written",
+                          {{"error", Words(e)}});
+        return WriteUntilDone();
       }));
+}
+
+// What could not be written was told nobody, so what is in memory is what may be told next: with it
+// on the disk this node is as good a voter as before.
+kj::Promise<void> RegisterShell::WriteUntilDone() {
+  return self_.host.timer()
+      .afterDelay(KjWait(kDiskTryPause))
+      .then([this] {
+        return self_.machine.data_directory()->Write(
+            kAcceptorRecord, Encode(StoredAcceptor{self_.voter(), acceptor_.state()}));
+      })
+      .then(
+          [this]() -> kj::Promise<void> {
+            self_.log().Info("the disk can be written again: this node votes");
+            votes_ = true;
+            writing_ = false;
+            Persist();
+            return kj::READY_NOW;
+          },
+          [this](kj::Exception&&) { return WriteUntilDone(); });
 }
 
 kj::Promise<bool> RegisterShell::AcceptFounding(const Ballot& ballot, ValuePtr value) {

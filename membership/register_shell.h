@@ -89,6 +89,7 @@ class RegisterShell final : private kj::TaskSet::ErrorHandler {
   void taskFailed(kj::Exception&& exception) override;
   void Vote(const VoterRequest& request, Reply reply);
   void Persist();
+  kj::Promise<void> WriteUntilDone();
   void Send(const RegisterProposer::Send& send);
   void Answer(const Coordinator::Answer& answer);
   void TakeCommands(Coordinator::AskerId asker, std::vector<CommandItem> items);
@@ -106,7 +107,7 @@ class RegisterShell final : private kj::TaskSet::ErrorHandler {
   MapStore& maps_;
   Owner& owner_;
   RegisterAcceptor acceptor_;
-  bool votes_ = true;  // Until the disk fails.
+  bool votes_ = true;  // Not while the disk fails.
   bool dirty_ = false;
   bool writing_ = false;
   std::vector<std::function<void()>> after_write_;  // Replies that wait for the disk.

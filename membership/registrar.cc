@@ -18,6 +18,7 @@ constexpr size_t kNoncesMax = 1024;  // Starts in a row without ever being regis
 constexpr absl::Duration kTryLimit = absl::Seconds(5);
 constexpr absl::Duration kWaitMin = absl::Milliseconds(50);
 constexpr absl::Duration kWaitMax = absl::Seconds(2);
+constexpr absl::Duration kDiskTryPause = absl::Seconds(1);
 // An old process of our name that is refused to be replaced for so long is no mere leftover.
 constexpr absl::Duration kLeftover = absl::Seconds(3);
 
@@ -77,7 +78,20 @@ kj::Promise<void> Registrar::WriteIdentity() {
 kj::Promise<void> Registrar::Prepare() {
   nonces_.push_back(self_.nonce);
   if (nonces_.size() > kNoncesMax) nonces_.erase(nonces_.begin());
-  return WriteIdentity().then([this] { prepared_ = true; });
+  return WriteUntilDone().then([this] { prepared_ = true; });
+}
+
+kj::Promise<void> Registrar::WriteUntilDone() {
+  return WriteIdentity().catch_([this](kj::Exception&& e) {
+    if (self_.Now() >= say_at_) {
+      self_.log().Error("the data directory cannot be written: this node joins when it can be",
+                        {{"error", Words(e)}});
+      say_at_ = self_.Now() + absl::Seconds(10);
+    }
+    return self_.host.timer().afterDelay(KjWait(kDiskTryPause)).then([this] {
+      return WriteUntilDone();
+    });
+  });
 }
 
 // A directory that was copied or restored does not know what its storage id was registered with.
@@ -139,7 +153,7 @@ kj::Promise<void> Registrar::Try() {
     self_.log().Warning("the data directory is a copy: it gets a storage id of its own");
     self_.storage = self_.host.RandomId();
     shell_.BecomeNewVoter();
-    return WriteIdentity().then([this] { return Try(); });
+    return WriteUntilDone().then([this] { return Try(); });
   }
   auto command = Command();
   auto tried = shell_.Execute(command, kTryLimit);

@@ -24,7 +24,8 @@ class Registrar final : private kj::TaskSet::ErrorHandler {
 
   // Reads the record, or draws a storage id. DataLoss: damaged; InvalidArgument: another node's.
   absl::Status Load();
-  // Resolves when the disk knows this process; nothing may be registered or founded before.
+  // Resolves when the disk knows this process; nothing may be registered or founded before. A disk
+  // that cannot be written is tried until it can.
   kj::Promise<void> Prepare();
 
   // True when this map is the first that has this very process as a member: `self.boot` is set.
@@ -33,6 +34,7 @@ class Registrar final : private kj::TaskSet::ErrorHandler {
  private:
   void taskFailed(kj::Exception&& exception) override;
   kj::Promise<void> WriteIdentity();
+  kj::Promise<void> WriteUntilDone();
   bool StorageIsOurs() const;
   kj::Promise<void> Try();
   Register Command() const;

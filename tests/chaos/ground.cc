@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <stdexcept>
@@ -33,13 +34,15 @@ void Put(const char* path, const std::string& text) {
 std::string BecomePrivate() {
   const uid_t user = geteuid();
   const gid_t group = getegid();
-  if (unshare(CLONE_NEWNS | (user == 0 ? 0 : CLONE_NEWUSER)) != 0) {
+  // Who is not root can only come back to a network namespace that is his own, too.
+  if (unshare(CLONE_NEWNS | (user == 0 ? 0 : CLONE_NEWUSER | CLONE_NEWNET)) != 0) {
     return absl::StrCat("cannot make a mount namespace: ", std::strerror(errno));
   }
   if (user != 0) {
     Put("/proc/self/setgroups", "deny");
     Put("/proc/self/uid_map", absl::StrCat("0 ", user, " 1"));
     Put("/proc/self/gid_map", absl::StrCat("0 ", group, " 1"));
+    if (std::system("ip link set lo up") != 0) return "cannot run ip";
   }
   if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     return absl::StrCat("cannot keep mounts to ourselves: ", std::strerror(errno));

@@ -29,8 +29,9 @@ absl::StatusOr<int> NewNamespace() {
         absl::StrCat("cannot make a network namespace: ", std::strerror(errno)));
   }
   const int made = open(kOwn, O_RDONLY | O_CLOEXEC);
-  setns(before, CLONE_NEWNET);
+  const bool back = setns(before, CLONE_NEWNET) == 0;
   close(before);
+  if (!back) return absl::PermissionDeniedError("cannot come back from a network namespace");
   return made;
 }
 

@@ -611,7 +611,7 @@ TEST_P(MembershipSim, AVoterWithADiskVotesAgain) {
       << world.Log();
 }
 
-TEST_P(MembershipSim, AVoterWhoseDiskFailsVotesNoMore) {
+TEST_P(MembershipSim, AVoterWhoseDiskFailsDoesNotVote) {
   MembershipWorld world(seed(), {}, Disks::kKept);
   FoundThree(world);
   world.world().disk("c").Set(SimDiskFault::kFail);
@@ -623,6 +623,43 @@ TEST_P(MembershipSim, AVoterWhoseDiskFailsVotesNoMore) {
       absl::Seconds(5)))
       << world.Log();
   EXPECT_TRUE(world.Logged("this node votes no more"));
+}
+
+TEST_P(MembershipSim, AVoterWhoseDiskCanBeWrittenAgainVotesAgain) {
+  MembershipWorld world(seed(), {}, Disks::kKept);
+  FoundThree(world);
+  world.world().disk("c").Set(SimDiskFault::kFull);
+  world.Kill("b");
+  ASSERT_TRUE(
+      world.Until([&] { return world.Logged("this node votes no more"); }, absl::Seconds(5)))
+      << world.Log();
+  // The vote of c is needed.
+  world.world().RunFor(absl::Seconds(5));
+  world.world().disk("c").Clear(SimDiskFault::kFull);
+  const Boot boot = world["a"].map()->FindNode("b")->boot;
+  EXPECT_TRUE(world.Until(
+      [&] {
+        return TakenOver(world, {"a", "c"}, "b", boot);
+      },
+      absl::Seconds(10)))
+      << world.Log();
+}
+
+TEST_P(MembershipSim, ANodeThatStartsOnAFullDiskJoinsWhenThereIsRoom) {
+  MembershipWorld world(seed(), {}, Disks::kKept);
+  FoundThree(world);
+  world.Kill("c");
+  world.world().disk("c").Set(SimDiskFault::kFull);
+  world.Restart("c");
+  world.world().RunFor(absl::Seconds(5));
+  EXPECT_FALSE(world.Formed({"a", "b", "c"}));
+  world.world().disk("c").Clear(SimDiskFault::kFull);
+  EXPECT_TRUE(world.Until(
+      [&] {
+        return world.Formed({"a", "b", "c"});
+      },
+      absl::Seconds(10)))
+      << world.Log();
 }
 
 TEST_P(MembershipSim, ADamagedDirectoryIsSaidAtStart) {
