@@ -45,7 +45,7 @@ void Activation::Errors::taskFailed(kj::Exception&& exception) {
 
 absl::Status Activation::Load(const StoredActor* stored) {
   if (stored != nullptr) {
-    records_ = stored->records;
+    if (!shard_.mutations().records_forgotten) records_ = stored->records;
     next_turn_ = std::max<uint64_t>(1, stored->turn);
     resume_ = stored->resume;
     resume_since_ = stored->oldest_unsettled;
@@ -140,7 +140,7 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
     if (AnswerFromRecords(call, hash)) return true;
     if (!records_.CheckRoom(open_.size()).ok()) {
       // What this call says of those before it may make the room.
-      records_.AdvanceFloor(host_.clock().Now(), call->header().id);
+      records_.AdvanceFloor(host_.clock().Now(), call->header().id, shard_.mutations());
       dirty_ = true;
       shard_.Dirty(id_);
       if (!records_.CheckRoom(open_.size()).ok()) return false;
@@ -163,6 +163,7 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
 // ---- Turns
 
 void Activation::RunReady() {
+  if (shard_.mutations().reads_inside_turns) ReadInsideTurn();
   while (!stopped_ && turn_ == nullptr && (!internal_turns_.empty() || !mailbox_.empty())) {
     if (!internal_turns_.empty()) {
       if (readers_ > 0) return;
@@ -190,11 +191,22 @@ void Activation::RunReady() {
   }
 }
 
+// A mutation (P6.9).
+void Activation::ReadInsideTurn() {
+  while (turn_ != nullptr && actor_.get() != nullptr && !mailbox_.empty() &&
+         InfoOf(*mailbox_.front()).read_only) {
+    auto call = kj::mv(mailbox_.front());
+    mailbox_.pop_front();
+    StartRead(kj::mv(call));
+  }
+}
+
 // P6.4, P6.5: a call that ran meanwhile may have raised the floor past this one, or the epoch.
 bool Activation::OutdatedWhileWaiting(const InboundCall& call) const {
+  if (shard_.mutations().repeat_runs_again) return false;
   const auto& id = call.header().id;
   const auto hash = open_.at(KeyOf(id)).argument_hash;
-  return records_.Lookup(id, hash).kind != RecordLookup::Kind::kUnknown;
+  return records_.Lookup(id, hash, shard_.mutations()).kind != RecordLookup::Kind::kUnknown;
 }
 
 void Activation::StartRead(kj::Own<InboundCall> call) {
@@ -269,7 +281,7 @@ void Activation::BeginTurn(Id128 inbound, std::vector<ActorId> chain, absl::Time
 
 void Activation::StartMutating(kj::Own<InboundCall> call) {
   BeginTurn(InboundId(call->header().id), call->header().chain, call->deadline());
-  records_.AdvanceFloor(host_.clock().Now(), call->header().id);
+  records_.AdvanceFloor(host_.clock().Now(), call->header().id, shard_.mutations());
   turn_->argument_hash = open_.at(KeyOf(call->header().id)).argument_hash;
   turn_->context = kj::refcounted<Context>(call->params());
   turn_->call = kj::mv(call);
@@ -294,7 +306,11 @@ void Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
   kj::Own<ActorBase> failed_actor;
   KJ_IF_MAYBE (e, failure) {
     host_.log().Debug("method failed", {{"actor", id_.ToString()}, {"error", Words(*e)}});
-    failed_actor = kj::mv(actor_);  // The next turn makes it anew.
+    if (shard_.mutations().failure_keeps_state) {
+      (void)SaveState();
+    } else {
+      failed_actor = kj::mv(actor_);  // The next turn makes it anew.
+    }
     resume_ = retired->resume_before;
     AbandonResume();
   }
@@ -346,11 +362,16 @@ void Activation::CancelResume() {
 
 // Earlier turns are settled when a call of this one leaves, but for what waits to be resumed.
 uint64_t Activation::OldestUnsettled(const Turn& turn) const {
+  if (shard_.mutations().caller_mark_ahead) return turn.number + 1;
   return turn.resume_before ? resume_since_ : turn.number;
 }
 
 std::optional<ActorChange> Activation::Encode() {
-  if (turn_ != nullptr) return std::nullopt;
+  if (turn_ != nullptr && shard_.mutations().open_turn_saved && actor_.get() != nullptr) {
+    (void)SaveState();
+  } else if (turn_ != nullptr) {
+    return std::nullopt;
+  }
   return TakeChange();
 }
 
@@ -387,6 +408,7 @@ void Activation::CheckDeadlines(absl::Time now) {
                                    : std::string())));
   }
   if (turn_ && turn_->call.get() && turn_->call->deadline() <= now) {
+    if (shard_.mutations().cancel_ends_turn) return EndMutating(Failed("cancelled"));
     turn_->call->Finish(
         Overloaded(absl::StrCat(Describe(*turn_->call),
                                 " is still running at its deadline; it goes on, and a retry under "

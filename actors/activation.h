@@ -55,6 +55,7 @@ class Activation final : private ActorContext, private ResumeContext {
     virtual Router& router() = 0;
     // Ids for the calls of turns that leave no record.
     virtual ClientSequence& own_calls() = 0;
+    virtual const ReplicaMutations& mutations() const = 0;
 
    protected:
     ~Shard() = default;
@@ -104,6 +105,7 @@ class Activation final : private ActorContext, private ResumeContext {
   bool AnswerFromRecords(kj::Own<InboundCall>& call, uint64_t argument_hash);
   void AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& record);
   void RunReady();
+  void ReadInsideTurn();
   bool OutdatedWhileWaiting(const InboundCall& call) const;
   void StartRead(kj::Own<InboundCall> call);
   void StartMutating(kj::Own<InboundCall> call);

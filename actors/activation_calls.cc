@@ -39,6 +39,7 @@ class Activation::TurnOrigin final : public CallOrigin {
     deadline = std::min(deadline, turn.deadline);
     header.chain = turn.chain;
     const uint64_t ordinal = turn.ordinals[{target, interface_id, method_id}]++;
+    if (self.shard_.mutations().ordinal_forgotten) turn.inbound.lo += self.shard_.epoch();
     header.id =
         ActorCall{self.id_,
                   self.shard_.lineage(),

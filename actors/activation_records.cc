@@ -35,12 +35,13 @@ bool Activation::AnswerFromRecords(kj::Own<InboundCall>& call, uint64_t argument
                                      " came again under the same id with other arguments")));
     return true;
   };
+  if (shard_.mutations().repeat_runs_again) return false;
   if (auto open = open_.find(KeyOf(id)); open != open_.end()) {
     if (open->second.argument_hash != argument_hash) return mismatch();
     open->second.repeats.push_back(kj::mv(call));
     return true;
   }
-  const auto found = records_.Lookup(id, argument_hash);
+  const auto found = records_.Lookup(id, argument_hash, shard_.mutations());
   switch (found.kind) {
     case RecordLookup::Kind::kUnknown:
       return false;
@@ -78,6 +79,7 @@ void Activation::AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& rec
           absl::StrCat("Interrupted: ", Describe(*call), " had begun when its node was lost")));
       break;
   }
+  if (shard_.mutations().repeat_answered_early) return call->Finish(std::move(outcome));
   shard_.Hold(id_, HoldKind::kAnswer, {},
               [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
                 if (ok) call->Finish(std::move(outcome));

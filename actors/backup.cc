@@ -71,6 +71,7 @@ void Backup::OnReportRequest(const ReplicaMessage& message, const ReportRequest&
 void Backup::OnBatch(const ReplicaMessage& message, const Batch& batch) {
   bool reconciliation = mode_ == Mode::kReported && batch.seq == 1;
   bool next = mode_ == Mode::kSynced && batch.seq == seq_ + 1;
+  if (copy_.mutations.gap_accepted) next = mode_ == Mode::kSynced && batch.seq > seq_;
   if ((!reconciliation && !next) || !Assemble(batch)) return;
   Batch whole{batch.seq, 0, 1, {}};
   for (auto& part : parts_) {
@@ -92,6 +93,7 @@ bool Backup::Assemble(const Batch& batch) {
   }
   parts_[batch.chunk] = batch.updates;
   have_[batch.chunk] = true;
+  if (copy_.mutations.part_of_batch) return true;
   return std::find(have_.begin(), have_.end(), false) == have_.end();
 }
 
@@ -99,13 +101,22 @@ bool Backup::Assemble(const Batch& batch) {
 void Backup::Take(const Batch& batch) {
   Version version{epoch_, batch.seq};
   for (const SharedUpdate& update : batch.updates) {
+    if (copy_.mutations.no_base_check || copy_.mutations.gap_accepted) break;
     if (update->version == version && copy_.store.Check(*update) == ActorStore::Outcome::kApplied) {
       continue;
     }
     mode_ = Mode::kLost;
     return;
   }
-  for (const SharedUpdate& update : batch.updates) copy_.store.Apply(*update);
+  for (const SharedUpdate& update : batch.updates) {
+    if (copy_.mutations.no_base_check || copy_.mutations.gap_accepted) {
+      ActorUpdate forced = *update;
+      forced.base = copy_.store.VersionOf(update->actor);
+      copy_.store.Apply(forced);
+    } else {
+      copy_.store.Apply(*update);
+    }
+  }
   mode_ = Mode::kSynced;
   seq_ = batch.seq;
   copy_.position = version;

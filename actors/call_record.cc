@@ -21,13 +21,15 @@ RecordLookup RecordTable::Judge(const CallRecord* record, uint64_t argument_hash
   return {Kind::kKnown, record};
 }
 
-RecordLookup RecordTable::Lookup(const CallId& call, uint64_t argument_hash) const {
+RecordLookup RecordTable::Lookup(const CallId& call, uint64_t argument_hash,
+                                 const ReplicaMutations& mutations) const {
   using Kind = RecordLookup::Kind;
   if (const auto* c = std::get_if<ClientCall>(&call)) {
     if (c->sequence < c->first_incomplete) return {Kind::kStale, nullptr};
     auto client = clients_.find(c->client);
     if (client == clients_.end()) return {Kind::kUnknown, nullptr};
-    if (c->sequence < client->second.floor) return {Kind::kStale, nullptr};
+    if (c->sequence < client->second.floor && !mutations.floor_forgotten)
+      return {Kind::kStale, nullptr};
     auto record = client->second.records.find(c->sequence);
     bool found = record != client->second.records.end();
     return Judge(found ? &record->second : nullptr, argument_hash);
@@ -37,7 +39,8 @@ RecordLookup RecordTable::Lookup(const CallId& call, uint64_t argument_hash) con
   auto caller = callers_.find(a.caller);
   if (caller == callers_.end()) return {Kind::kUnknown, nullptr};
   const Caller& seen = caller->second;
-  if (a.epoch < seen.epoch || a.lineage < seen.lineage) return {Kind::kRefused, nullptr};
+  const bool lower = a.epoch < seen.epoch || a.lineage < seen.lineage;
+  if (lower && !mutations.lower_caller_epoch) return {Kind::kRefused, nullptr};
   // A new lineage may count its turns anew; only its own mark says what is settled.
   if (a.lineage == seen.lineage && a.turn < seen.mark) return {Kind::kStale, nullptr};
   auto record = seen.records.find(a.id);
@@ -130,9 +133,10 @@ void RecordTable::DropBelow(Caller& caller, uint64_t mark) {
   });
 }
 
-void RecordTable::AdvanceFloor(absl::Time now, const CallId& call) {
+void RecordTable::AdvanceFloor(absl::Time now, const CallId& call,
+                               const ReplicaMutations& mutations) {
   if (const auto* c = std::get_if<ClientCall>(&call)) {
-    DropBelow(Touch(now, c->client), c->first_incomplete);
+    DropBelow(Touch(now, c->client), mutations.floor_too_high ? c->sequence : c->first_incomplete);
     return;
   }
   const auto& a = std::get<ActorCall>(call);

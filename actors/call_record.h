@@ -20,6 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "troupe/actors/actor_id.h"
+#include "troupe/actors/replica_mutations.h"
 #include "troupe/runtime/ids.h"
 
 namespace troupe {
@@ -120,11 +121,13 @@ class RecordTable {
  public:
   RecordTable() = default;
 
-  RecordLookup Lookup(const CallId& call, uint64_t argument_hash) const;
+  RecordLookup Lookup(const CallId& call, uint64_t argument_hash,
+                      const ReplicaMutations& mutations = kNoMutations) const;
 
   // What a call says of calls before it: raises the client's floor, or the caller's epoch and mark,
   // and drops the records below. To be called when Lookup() did not say kStale or kRefused.
-  void AdvanceFloor(absl::Time now, const CallId& call);
+  void AdvanceFloor(absl::Time now, const CallId& call,
+                    const ReplicaMutations& mutations = kNoMutations);
 
   // What a calling actor says when it has nothing more to repeat: AdvanceFloor() for a caller that
   // is known, and not for an older epoch of it. False when nothing was to be done.

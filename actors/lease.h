@@ -10,6 +10,7 @@
 #include <map>
 
 #include "absl/time/time.h"
+#include "troupe/actors/replica_mutations.h"
 #include "troupe/membership/cluster_state.h"
 
 namespace troupe {
@@ -27,10 +28,14 @@ class GrantsGiven {
 
   // Until when a new primary must wait: for the leases of all earlier primaries, but not for
   // `self`, nor for `void_boot`, which is proven dead or has handed over (P4.3).
-  absl::Time WaitUntil(CopyId self, CopyId void_boot) const {
+  absl::Time WaitUntil(CopyId self, CopyId void_boot,
+                       const ReplicaMutations& mutations = kNoMutations) const {
     absl::Time wait = absl::InfinitePast();
+    if (void_boot != 0 && mutations.wait_voided_by_any) return wait;
     for (const auto& [primary, until] : until_) {
-      if (primary != self && primary != void_boot) wait = std::max(wait, until);
+      if (primary == self || primary == void_boot) continue;
+      wait = mutations.wait_for_last_only && wait != absl::InfinitePast() ? std::min(wait, until)
+                                                                          : std::max(wait, until);
     }
     return wait;
   }

@@ -75,6 +75,11 @@ bool Node::ready() const {
   return saw_whole_voters_ && workers_running_ && map && map->IsUp(boot_);
 }
 
+void Node::ForEachReplica(const std::function<void(const ShardReplica&)>& look) const {
+  if (!workers_running_) return;
+  for (const Worker* worker : workers_) worker->ForEachReplica(look);
+}
+
 size_t Node::primaries() const {
   auto map = membership_->map();
   if (!map || boot_ == 0) return 0;

@@ -11,6 +11,7 @@
 // Threads: the control loop. Destroy it there; that stops the workers.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -59,6 +60,8 @@ class Node final : private Membership::Watcher, private WorkerControl {
   // Ready() has resolved, and this node is still UP. The loss of a voter later changes nothing
   // here.
   bool ready() const;
+  // For checks, and only where all loops are one thread (sim::Cluster): every copy of this node.
+  void ForEachReplica(const std::function<void(const ShardReplica&)>& look) const;
   // The number of shards this node is primary of in the newest map.
   size_t primaries() const;
 

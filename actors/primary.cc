@@ -13,7 +13,7 @@ Primary::Primary(CopyState& copy, ActorSource& source, absl::Time now, ReplicaEf
       epoch_(copy.view.entry.epoch),
       wait_until_(copy.mutations.no_lease_wait
                       ? absl::InfinitePast()
-                      : copy.grants.WaitUntil(copy.self, copy.view.entry.no_wait)) {
+                      : copy.grants.WaitUntil(copy.self, copy.view.entry.no_wait, copy.mutations)) {
   OnMap(now, out);
 }
 
@@ -44,6 +44,7 @@ void Primary::TryReconcile(absl::Time now, ReplicaEffects& out) {
     if (copy == copy_.self) continue;
     Peer& peer = peers_.at(copy);
     if (peer.stage != Peer::Stage::kReported) return;
+    if (copy_.mutations.no_collection) peer.report.Begin(0);
     reports.push_back(peer.report.report());
   }
   Version version{epoch_, 1};
@@ -83,6 +84,7 @@ void Primary::Progress(absl::Time now, ReplicaEffects& out) {
   for (CopyId copy : Needed()) acked = std::min(acked, peers_.at(copy).held());
   acked_by_all_ = std::max(acked_by_all_, acked);
   // P3.5: the union has it, and there are enough copies, in one and the same map.
+  if (copy_.mutations.answer_early) acked = log_.newest();
   if (EnoughCopies() || copy_.mutations.min_isr_at_admission) {
     complete_ = std::max(complete_, acked);
   }
@@ -110,14 +112,17 @@ bool Primary::Leased(absl::Time now) const {
     electable = Union(electable, alter_->members);
   }
   for (CopyId copy : Without(electable, copy_.self)) {
-    if (peers_.at(copy).lease_until <= now) return false;
+    const bool held = peers_.at(copy).lease_until > now;
+    if (held && copy_.mutations.leased_by_one) return true;
+    if (!held && !copy_.mutations.leased_by_one) return false;
   }
-  return true;
+  return !copy_.mutations.leased_by_one || electable.size() == 1;
 }
 
 uint64_t Primary::Confirm(absl::Time now, ReplicaEffects& out) {
   if (confirming_ != 0) {
     // The one under way may have begun before this read arrived.
+    if (copy_.mutations.confirmation_shared) return confirming_;
     confirm_again_ = true;
     return copy_.last_confirmation + 1;
   }
@@ -169,6 +174,7 @@ absl::Status Primary::Admit(CallKind kind) const {
 
 ReadTicket Primary::StartRead(absl::Time now, ReplicaEffects& out) {
   // P3.14: a handoff that was proposed may already have been made, and voids our leases.
+  if (copy_.mutations.reads_without_lease) return {};
   bool handed_over = move_.has_value() && move_->stage == Move::Stage::kProposed;
   return {Leased(now) && !handed_over ? 0 : Confirm(now, out)};
 }
@@ -178,6 +184,10 @@ void Primary::Hold(absl::Time now, HoldToken token, const ActorId& actor, HoldKi
   // What an actor was before this epoch is answered for by the reconciliation (P6.3).
   Version version = copy_.store.VersionOf(actor);
   uint64_t seq = version.epoch == epoch_ ? version.seq : 1;
+  if (copy_.mutations.outgoing_early && kind == HoldKind::kOutgoing) {
+    out.released.push_back(token);
+    return;
+  }
   held_.Hold({token, kind == HoldKind::kRead ? ticket.confirmation : 0}, actor, kind, seq);
   if (MayAnswer(now)) held_.Release(complete_, confirmed_, out.released);
 }

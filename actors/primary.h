@@ -61,6 +61,7 @@ class Primary {
     AlterIsr command;
     CopySet members;  // Count as ISR.
     absl::Time sent;
+    absl::Time since;
   };
   struct Move {
     enum class Stage : uint8_t { kDraining, kProposed } stage = Stage::kDraining;

@@ -76,9 +76,12 @@ void Primary::OnAck(absl::Time now, CopyId from, const Ack& ack, ReplicaEffects&
   peer.unanswered.reset();
   // P4.1: counted from the sending of what it answers, and only if our map is as new as theirs.
   absl::Time asked = absl::FromUnixNanos(ack.echo);
-  if (asked <= now && copy_.view.map_version >= ack.map_version) {
+  const bool newer = ack.map_version > copy_.view.map_version;
+  if (asked <= now && (!newer || copy_.mutations.lease_on_old_map)) {
     absl::Time from_when = copy_.mutations.lease_from_receipt ? now : asked;
-    peer.lease_until = std::max(peer.lease_until, from_when + CountedLease(copy_.options.lease));
+    peer.lease_until =
+        std::max(peer.lease_until, from_when + CountedLease(copy_.options.lease) *
+                                                   (copy_.mutations.lease_forever ? 10 : 1));
   }
   if (ack.request != peer.request || ack.seq > log_.newest()) return;
   if (ack.sync == SyncState::kLost) peer.lost = true;

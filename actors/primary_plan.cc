@@ -103,7 +103,7 @@ void Primary::PlanIsr(absl::Time now, ReplicaEffects& out) {
 }
 
 void Primary::Propose(absl::Time now, CopySet isr, ReplicaEffects& out) {
-  alter_ = PendingAlter{{copy_.shard, copy_.self, epoch_, entry().isr_version, isr}, isr, now};
+  alter_ = PendingAlter{{copy_.shard, copy_.self, epoch_, entry().isr_version, isr}, isr, now, now};
   SyncPeers();
   out.propose.push_back(alter_->command);
 }
@@ -119,6 +119,10 @@ AlterIsr Primary::Withdrawal() const {
 // isr_version. Until then its members go on counting.
 void Primary::RepeatAlter(absl::Time now, ReplicaEffects& out) {
   if (!alter_.has_value() || now < alter_->sent + copy_.options.repeat_after) return;
+  if (copy_.mutations.pending_times_out && now > alter_->since + 2 * copy_.options.repeat_after) {
+    alter_.reset();
+    return;
+  }
   for (CopyId copy : alter_->members) {
     if (copy == copy_.self || Contains(entry().isr, copy)) continue;
     bool there = copy_.view.IsUp(copy) && Contains(entry().learners, copy) && !IsSilent(now, copy);

@@ -21,6 +21,38 @@ struct ReplicaMutations {
   bool pending_not_electable = false;     // Against P4.2.
   bool mark_ahead = false;                // Against P3.4: says all have what was only sent.
   bool no_restamp = false;                // Against P3.8: a learner keeps what it holds beyond us.
+  bool gap_accepted = false;              // Against P3.3: a batch that is not the next one.
+  bool no_base_check = false;             // Against P3.3: a delta on another version.
+  bool rejected_goes_on = false;          // Against P3.2: a primary that is rejected.
+  bool any_target = false;                // Against P3.2: takes what was meant for an earlier run.
+  bool answer_early = false;              // Against P3.5: an answer leaves with its batch.
+  bool pending_times_out = false;         // Against P3.6.
+  bool same_epoch_goes_on = false;        // Against P3.9: elected anew, it goes on as it was.
+  bool no_collection = false;             // Against P3.9: its tail goes out without asking.
+  bool part_of_batch = false;             // Against P3.9: one chunk of a batch is taken for all.
+  bool lease_on_old_map = false;          // Against P4.1: a grant counts though its map is newer.
+  bool lease_forever = false;             // Against P4.1: a grant holds for ten times its length.
+  bool leased_by_one = false;             // Against P4.2: a grant of any one copy is enough.
+  bool reads_without_lease = false;       // Against P4.2: neither lease nor confirmation.
+  bool confirmation_shared = false;       // Against P4.2: with a write-back begun before the read.
+  bool wait_voided_by_any = false;        // Against P4.3: proof about one boot voids all leases.
+  bool wait_for_last_only = false;        // Against P4.3: for the latest grant, not for all.
+  bool early_for_own_map = false;         // Against P4.4: takes data before its own Register.
+  // Calls and records.
+  bool repeat_runs_again = false;      // Against P6.3: a known id is not looked up.
+  bool repeat_answered_early = false;  // Against P6.3: from a record that is not yet safe.
+  bool records_forgotten = false;      // Against P6.2: a new activation begins without records.
+  bool floor_forgotten = false;        // Against P6.4: with the records it stood for.
+  bool floor_too_high = false;         // Against P6.4: records go while a retry may come.
+  bool caller_mark_ahead = false;      // Against P6.5: unsettled turns count as settled.
+  bool lower_caller_epoch = false;     // Against P6.5: calls of an undone past are run.
+  bool ordinal_forgotten = false;      // Against P6.5: ids of outgoing calls are not derived.
+  bool outgoing_early = false;         // Against P6.6.
+  bool cancel_ends_turn = false;       // Against P6.7: a turn past its deadline is undone.
+  bool failure_keeps_state = false;    // Against P6.7: what a failed turn changed stays.
+  bool open_turn_saved = false;        // Against P6.8: a snapshot of an open turn.
+  bool overtaking = false;             // Against P6.9: what follows a refused call may run.
+  bool reads_inside_turns = false;     // Against P6.9: `$readOnly` in an open mutating turn.
 };
 
 inline constexpr ReplicaMutations kNoMutations;

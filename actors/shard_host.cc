@@ -24,6 +24,7 @@ ShardHost::ShardHost(Host& host, const Registry& registry, Worker& worker, Shard
       worker_(worker),
       shard_(shard),
       self_(self),
+      mutations_(options.mutations == nullptr ? kNoMutations : *options.mutations),
       replica_(shard, self, options, *this) {}
 
 ShardHost::~ShardHost() noexcept {
@@ -195,6 +196,7 @@ bool ShardHost::InOrder(const CallLane& lane) {
     absl::erase_if(lanes_, [](const auto& lane) { return lane.second.served != 0; });
     if (lanes_.size() > kLanesMax / 2) lanes_.clear();
   }
+  if (mutations_.overtaking) return true;
   auto [it, fresh] = lanes_.try_emplace({lane.origin, lane.number}, lane.attempt, served_);
   auto& state = it->second;
   if (!fresh && lane.attempt > state.attempt) state = {lane.attempt, served_};

@@ -11,6 +11,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "troupe/actors/activation.h"
 #include "troupe/actors/registry.h"
+#include "troupe/actors/replica_mutations.h"
 #include "troupe/actors/shard_replica.h"
 #include "troupe/runtime/host.h"
 
@@ -54,6 +55,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   bool BeginMove(CopyId to);
 
   ShardReplica& replica() { return replica_; }
+  const ShardReplica& replica() const { return replica_; }
   void CollectFor(absl::Time now, CopyId peer);
   size_t activation_count() const { return activations_.size(); }
   uint64_t answered() const { return answered_; }
@@ -71,6 +73,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   ReadTicket StartRead() override;
   Router& router() override { return worker_.router(); }
   ClientSequence& own_calls() override { return worker_.own_calls(); }
+  const ReplicaMutations& mutations() const override { return mutations_; }
 
   void Perform(ReplicaEffects& effects);
   bool InOrder(const CallLane& lane);
@@ -84,6 +87,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   Worker& worker_;
   const ShardId shard_;
   const CopyId self_;
+  const ReplicaMutations mutations_;
   ShardReplica replica_;
   absl::Time deadline_ = absl::InfinitePast();  // The replica's next; infinite past: to be asked.
   std::map<ActorId, kj::Own<Activation>> activations_;

@@ -46,7 +46,8 @@ void ShardReplica::OnMap(absl::Time now, const ShardView& view, ReplicaEffects& 
   copy.Promise(entry.lineage, entry.epoch);
   bool leader = entry.primary == copy.self && view.self_up;
   if (impl_->primary.has_value()) {
-    if (leader && entry.epoch == impl_->primary->epoch()) {
+    const bool same = entry.epoch == impl_->primary->epoch();
+    if (leader && (same || copy.mutations.same_epoch_goes_on)) {
       impl_->primary->OnMap(now, out);
       return;
     }
@@ -61,7 +62,8 @@ void ShardReplica::OnMap(absl::Time now, const ShardView& view, ReplicaEffects& 
 void ShardReplica::OnMessage(absl::Time now, CopyId from, const ReplicaMessage& message,
                              ReplicaEffects& out) {
   // P3.2: only the very process that is meant takes a message.
-  if (message.shard != impl_->copy.shard || message.target != impl_->copy.self) return;
+  if (message.shard != impl_->copy.shard) return;
+  if (message.target != impl_->copy.self && !impl_->copy.mutations.any_target) return;
   switch (message.body.index()) {
     case 0:
     case 1:
@@ -76,7 +78,8 @@ void ShardReplica::OnMessage(absl::Time now, CopyId from, const ReplicaMessage& 
 
 void ShardReplica::Impl::FromPrimary(absl::Time now, CopyId from, const ReplicaMessage& message,
                                      ReplicaEffects& out) {
-  if (copy.view.map_version < copy.self) return;  // P4.4: a boot is a version of the map.
+  if (copy.view.map_version < copy.self && !copy.mutations.early_for_own_map)
+    return;  // P4.4: a boot is a version of the map.
   if (message.epoch < copy.promised && !copy.mutations.accept_old_epochs) {
     ReplicaMessage reply{.shard = copy.shard,
                          .lineage = message.lineage,
@@ -105,6 +108,7 @@ void ShardReplica::Impl::ToPrimary(absl::Time now, CopyId from, const ReplicaMes
   if (const auto* reject = std::get_if<Reject>(&message.body)) {
     if (reject->promised <= primary->epoch()) return;
     copy.promised = std::max(copy.promised, reject->promised);
+    if (copy.mutations.rejected_goes_on) return;
     Stop(0, out);  // P3.2: at once; the map will say who leads.
   }
 }
@@ -196,6 +200,9 @@ std::vector<CopyId> ShardReplica::Peers() const {
 bool ShardReplica::serving() const {
   return impl_->primary.has_value() && impl_->primary->serving();
 }
+ShardId ShardReplica::shard() const { return impl_->copy.shard; }
+CopyId ShardReplica::self() const { return impl_->copy.self; }
+Epoch ShardReplica::promised() const { return impl_->copy.promised; }
 Epoch ShardReplica::epoch() const {
   return impl_->primary.has_value() ? impl_->primary->epoch() : 0;
 }

@@ -165,6 +165,9 @@ class ShardReplica {
 
   // ---- To be read.
   bool serving() const;
+  ShardId shard() const;
+  CopyId self() const;
+  Epoch promised() const;
   Epoch epoch() const;  // Led now; 0 when not the primary.
   const ShardView& view() const;
   const ActorStore& store() const;  // As of the last batch.

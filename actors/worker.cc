@@ -276,6 +276,12 @@ kj::Promise<void> Worker::TickLoop() {
   });
 }
 
+void Worker::ForEachReplica(const std::function<void(const ShardReplica&)>& look) const {
+  for (const auto& host : hosts_) {
+    if (host) look(std::as_const(*host).replica());
+  }
+}
+
 // What goes wrong in one shard must not stop the time of all.
 void Worker::Tick() {
   const absl::Time now = host_.clock().Now();

@@ -6,6 +6,7 @@
 // only.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -93,6 +94,8 @@ class Worker final : public WorkerBody,
   // Whether calls are taken; those refused are told to go elsewhere. Taken unless told otherwise.
   enum class Admission : uint8_t { kTakesCalls, kTakesNone };
   void SetAdmission(Admission admission) { admission_ = admission; }
+  // For checks: every copy that this worker has.
+  void ForEachReplica(const std::function<void(const ShardReplica&)>& look) const;
   Host& host() { return host_; }
   // For calls of the program itself, on this loop.
   kj::Own<CallOrigin> origin();

@@ -27,7 +27,8 @@ absl::Status Invalid(const Words&... words) {
 // Carries one command from `before_` to `after_`.
 class Change {
  public:
-  Change(const ClusterState& before, ClusterState& after) : before_(before), after_(after) {}
+  Change(const ClusterState& before, ClusterState& after, const MembershipMutations& mutations)
+      : before_(before), after_(after), mutations_(mutations) {}
 
   Result operator()(const Register& c);
   Result operator()(const Fence& c);
@@ -55,9 +56,11 @@ class Change {
   absl::StatusOr<ShardEntry*> FindShard(ShardId id);
   absl::Status CheckLosesNothing(const NodeEntry& node) const;
   void ForgetOldestLeft();
+  void TakePlaces(CopyId old, CopyId next);
 
   const ClusterState& before_;
   ClusterState& after_;
+  const MembershipMutations& mutations_;
   Boot no_wait_ = 0;
 };
 
@@ -114,7 +117,7 @@ Result Change::operator()(const Register& c) {
   NodeEntry* node = Find(c.node);
   if (node != nullptr && node->nonce == c.nonce) return Outcome::kAlreadySo;
   Boot current = node == nullptr ? 0 : node->boot;
-  if (current != c.replaces) {
+  if (current != c.replaces && !mutations_.replaces_any_boot) {
     return Refused("node ", c.node, " has boot ", current, ", the registrant replaces ",
                    c.replaces);
   }
@@ -149,21 +152,36 @@ Result Change::operator()(const Register& c) {
   node->zone = c.zone;
   node->roles = c.roles;
   node->storage = c.storage;
+  if (mutations_.entry_by_node && current != 0) TakePlaces(current, node->boot);
   return Outcome::kChanged;
+}
+
+// A mutation (P1.3).
+void Change::TakePlaces(CopyId old, CopyId next) {
+  for (ShardEntry& shard : after_.shards) {
+    for (CopySet* set : {&shard.isr, &shard.elr, &shard.learners}) {
+      if (!Contains(*set, old)) continue;
+      Erase(*set, old);
+      Insert(*set, next);
+    }
+  }
 }
 
 Result Change::operator()(const Fence& c) {
   absl::StatusOr<NodeEntry*> found = FindCurrent(c.node, c.boot);
   if (!found.ok()) return found.status();
   NodeEntry& node = **found;
-  if (node.generation != c.generation) {
+  if (node.generation != c.generation && !mutations_.fence_any_generation) {
     return Refused("node ", c.node, " is of generation ", node.generation, ", expected ",
                    c.generation);
   }
   if (node.state == NodeState::kFenced) return Outcome::kAlreadySo;
   if (node.state == NodeState::kLeft) return Refused("node ", c.node, " has left");
   node.state = NodeState::kFenced;
-  if (c.grounds == Fence::Grounds::kProofOfDeath) no_wait_ = c.boot;
+  if (c.grounds == Fence::Grounds::kProofOfDeath || mutations_.no_wait_on_suspicion) {
+    no_wait_ = c.boot;
+  }
+  if (mutations_.min_isr_falls) after_.config.min_isr = 1;
   return Outcome::kChanged;
 }
 
@@ -175,7 +193,7 @@ Result Change::operator()(const Unfence& c) {
   if (!fenced && node.state != NodeState::kLeft && node.generation == c.generation + 1) {
     return Outcome::kAlreadySo;
   }
-  if (!fenced || node.generation != c.generation) {
+  if (!fenced || (node.generation != c.generation && !mutations_.fence_any_generation)) {
     return Refused("node ", c.node, " is ", Name(node.state), " in generation ", node.generation,
                    ", expected FENCED in ", c.generation);
   }
@@ -250,7 +268,7 @@ Result Change::operator()(const AlterIsr& c) {
     return Refused("shard ", c.shard, " has primary ", shard.primary, ", expected ", c.primary);
   }
   if (shard.isr_version == c.isr_version + 1 && shard.isr == c.isr) return Outcome::kAlreadySo;
-  if (shard.isr_version != c.isr_version) {
+  if (shard.isr_version != c.isr_version && !mutations_.alter_without_compare) {
     return Refused("shard ", c.shard, " is at isr_version ", shard.isr_version, ", expected ",
                    c.isr_version);
   }
@@ -261,6 +279,7 @@ Result Change::operator()(const AlterIsr& c) {
     return Invalid("the isr wanted for shard ", c.shard, " lacks its primary ", c.primary);
   }
   for (CopyId copy : Difference(c.isr, shard.isr)) {
+    if (mutations_.isr_takes_anyone) continue;
     if (!Contains(shard.learners, copy) || !before_.IsUp(copy)) {
       return Refused("copy ", copy, " of shard ", c.shard, " is not a learner on an UP node");
     }
@@ -299,9 +318,10 @@ Result Change::operator()(const MovePrimary& c) {
                shard.no_wait == c.from && shard.primary != c.from &&
                (c.to == 0 || shard.primary == c.to);
   if (moved && c.from != 0) return Outcome::kAlreadySo;
-  found = FindActive(c.shard, c.epoch);
+  found = FindActive(c.shard, mutations_.move_without_compare ? shard.epoch : c.epoch);
   if (!found.ok()) return found.status();
-  if (shard.primary != c.from || shard.isr_version != c.isr_version) {
+  const bool compares = shard.primary == c.from && shard.isr_version == c.isr_version;
+  if (!compares && !mutations_.move_without_compare) {
     return Refused("shard ", c.shard, " has primary ", shard.primary, " at isr_version ",
                    shard.isr_version, ", expected ", c.from, " at ", c.isr_version);
   }
@@ -405,17 +425,18 @@ Result Change::operator()(const SetConfig& c) {
 
 }  // namespace
 
-absl::StatusOr<Applied> Apply(const ClusterState& state, const Command& command) {
+absl::StatusOr<Applied> Apply(const ClusterState& state, const Command& command,
+                              const MembershipMutations& mutations) {
   if (state.version == 0) return Refused("there is no value yet to apply a command to");
   if (state.format > kClusterFormat) {
     return Refused("the value has format ", state.format, ", this program knows ", kClusterFormat);
   }
   Applied applied{state, false};
-  Change change(state, applied.state);
+  Change change(state, applied.state, mutations);
   Result outcome = std::visit(change, command);
   if (!outcome.ok()) return outcome.status();
   if (*outcome == Outcome::kAlreadySo) return applied;
-  Settle(state, applied.state, change.no_wait());
+  Settle(state, applied.state, change.no_wait(), mutations);
   RaiseMinIsr(applied.state);
   applied.state.version = state.version + 1;
   applied.changed = true;

@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "troupe/membership/membership_mutations.h"
 #include "troupe/runtime/ids.h"
 
 namespace troupe {
@@ -184,7 +185,8 @@ struct Applied {
   ClusterState state;
   bool changed = false;
 };
-absl::StatusOr<Applied> Apply(const ClusterState& state, const Command& command);
+absl::StatusOr<Applied> Apply(const ClusterState& state, const Command& command,
+                              const MembershipMutations& mutations = kNoMembershipMutations);
 
 // The founding value: these nodes, boots 1..n in the order given, version n, all shards spread over
 // them. `founders` must not be empty and its names must differ.

@@ -69,6 +69,11 @@ void Coordinator::StartBatch(absl::Time now, Effects& out) {
                 std::make_move_iterator(queue_.begin() + static_cast<ptrdiff_t>(count)));
   queue_.erase(queue_.begin(), queue_.begin() + static_cast<ptrdiff_t>(count));
   verdicts_.clear();
+  auto reads = [](const Waiting& waiting) { return !waiting.item.command; };
+  if (options_.mutations->read_without_quorum && std::all_of(batch_.begin(), batch_.end(), reads)) {
+    verdicts_.assign(batch_.size(), absl::OkStatus());
+    return EndBatch(proposer_.known(), out);
+  }
   Perform(now,
           proposer_.Start(now, now + options_.patience,
                           [this](const ValuePtr& base) { return Judge(base); }),
@@ -96,9 +101,10 @@ ValuePtr Coordinator::Judge(const ValuePtr& base) {
       verdicts_.push_back(absl::OkStatus());
       continue;
     }
-    absl::StatusOr<Applied> applied = Apply(state, *waiting.item.command);
+    absl::StatusOr<Applied> applied = Apply(state, *waiting.item.command, *options_.mutations);
     verdicts_.push_back(applied.status());
     if (applied.ok() && applied->changed) state = std::move(applied->state);
+    if (options_.mutations->two_voter_changes) continue;
     if (state.voters != start->voters || state.pending != start->pending) break;
   }
   proposed_ = base;

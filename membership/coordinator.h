@@ -23,7 +23,8 @@ struct CoordinatorOptions {
   absl::Duration gather = absl::ZeroDuration();  // At most 10 ms: how long a first command waits.
   absl::Duration patience = absl::Seconds(2);    // For one proposal; then its askers are told.
   size_t batch_max = 64;                         // Commands in one change of the value.
-  size_t queue_max = 4096;                       // Beyond it askers are told ResourceExhausted.
+  const MembershipMutations* mutations = &kNoMembershipMutations;  // In production: none.
+  size_t queue_max = 4096;  // Beyond it askers are told ResourceExhausted.
 };
 
 // One wish of one asker. Without a command: only to have the map confirmed by a quorum (a read).

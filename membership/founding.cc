@@ -193,7 +193,9 @@ void Founding::OnOffered(uint64_t attempt, const std::string& node, const Said& 
   auto& agreed = attempt_->agreed;
   auto at = std::lower_bound(agreed.begin(), agreed.end(), node);
   if (at == agreed.end() || *at != node) agreed.insert(at, node);
-  if (agreed.size() < attempt_->others.size()) return;
+  const bool enough = self_.options.mutations->founding_without_all &&
+                      2 * (agreed.size() + 1) > attempt_->others.size() + 1;
+  if (agreed.size() < attempt_->others.size() && !enough) return;
   attempt_->counts = true;
   Accepted(attempt_->value);
 }

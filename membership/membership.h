@@ -37,7 +37,8 @@ struct MembershipOptions {
   ClusterConfig config;  // Counts when this node founds.
   SwimOptions swim;
   GossipKeys gossip_keys;  // Empty: gossip is neither encrypted nor authenticated.
-  GossipSecrecy gossip_secrecy = GossipSecrecy::kRequired;  // Counts where there are keys.
+  GossipSecrecy gossip_secrecy = GossipSecrecy::kRequired;         // Counts where there are keys.
+  const MembershipMutations* mutations = &kNoMembershipMutations;  // In production: none.
   bool trust_refused = false;  // --trust-refused: strong evidence counts as proof (P5).
 };
 

@@ -10,6 +10,7 @@ RegisterAcceptor::Effects RegisterAcceptor::Step(const VoterRequest& request) {
 
 std::optional<VoterReply> RegisterAcceptor::AnswerIfBehind(const Ballot& ballot,
                                                            uint64_t known) const {
+  if (mutations_->stale_proposer_served) return std::nullopt;
   if (state_.chosen == nullptr || state_.chosen->version <= known) return std::nullopt;
   return SupersededReply{ballot, state_.chosen};
 }
@@ -19,16 +20,17 @@ RegisterAcceptor::Effects RegisterAcceptor::On(const PrepareRequest& prepare) {
     return {Persist::kNothing, answer};
   }
   // Strictly higher: a ballot that was promised once may already name a value.
-  if (prepare.ballot <= state_.promised) {
+  const bool again = mutations_->equal_ballot_promised && prepare.ballot == state_.promised;
+  if (prepare.ballot <= state_.promised && !again) {
     return {Persist::kNothing, RejectedReply{prepare.ballot, state_.promised}};
   }
-  if (mutation_ != AcceptorMutation::kPromiseNotKept) state_.promised = prepare.ballot;
+  if (!mutations_->promise_forgotten) state_.promised = prepare.ballot;
   return {Persist::kBeforeReply, PromisedReply{prepare.ballot, state_.accepted, state_.value}};
 }
 
 RegisterAcceptor::Effects RegisterAcceptor::On(const AcceptRequest& accept) {
   // A repeat: one ballot carries one value, so it is this one, whatever was promised since.
-  if (state_.value != nullptr && accept.ballot == state_.accepted) {
+  if (state_.value != nullptr && accept.ballot == state_.accepted && !mutations_->ballot_reused) {
     return {Persist::kNothing, AcceptedReply{accept.ballot}};
   }
   if (auto answer = AnswerIfBehind(accept.ballot, accept.known)) {

@@ -7,6 +7,7 @@
 
 #include <optional>
 
+#include "troupe/membership/membership_mutations.h"
 #include "troupe/membership/register_types.h"
 
 namespace troupe {
@@ -18,14 +19,11 @@ struct AcceptorState {
   ValuePtr chosen;  // The newest value known as chosen; null: none.
 };
 
-// Mistakes on purpose, so that tests can show that they would find them.
-enum class AcceptorMutation { kNone, kPromiseNotKept };
-
 class RegisterAcceptor {
  public:
   explicit RegisterAcceptor(AcceptorState state = {},
-                            AcceptorMutation mutation = AcceptorMutation::kNone)
-      : state_(std::move(state)), mutation_(mutation) {}
+                            const MembershipMutations& mutations = kNoMembershipMutations)
+      : state_(std::move(state)), mutations_(&mutations) {}
 
   enum class Persist {
     kNothing,
@@ -49,7 +47,7 @@ class RegisterAcceptor {
   std::optional<VoterReply> AnswerIfBehind(const Ballot& ballot, uint64_t known) const;
 
   AcceptorState state_;
-  AcceptorMutation mutation_;
+  const MembershipMutations* mutations_;
 };
 
 }  // namespace troupe

@@ -27,11 +27,11 @@ bool SameSets(const RegisterValue& a, const RegisterValue& b) {
 }  // namespace
 
 RegisterProposer::RegisterProposer(std::string node, Id128 nonce, ValuePtr known, Random random,
-                                   ProposerTimings timings, ProposerMutation mutation)
+                                   ProposerTimings timings, const MembershipMutations& mutations)
     : node_(std::move(node)),
       nonce_(nonce),
       timings_(timings),
-      mutation_(mutation),
+      mutations_(mutations),
       random_(random),
       known_(std::move(known)) {}
 
@@ -39,13 +39,14 @@ Ballot RegisterProposer::NextBallot() { return {++round_, node_, nonce_}; }
 
 bool RegisterProposer::HasQuorum(const RegisterValue& value, const VoterSet& voters) const {
   if (!Majority(value.voters, voters)) return false;
-  if (value.pending.empty() || mutation_ == ProposerMutation::kOneSetOnly) return true;
+  if (value.pending.empty() || mutations_.one_set_only) return true;
   return Majority(value.pending, voters);
 }
 
 // A write needs majorities of the sets of the value it was derived from, and where it changes the
 // sets, of those of the value it writes (P2.4).
 bool RegisterProposer::IsAccepted(const VoterSet& voters) const {
+  if (mutations_.answer_before_quorum) return !voters.empty();
   if (!HasQuorum(*base_, voters)) return false;
   return SameSets(*base_, *writing_) || HasQuorum(*writing_, voters);
 }
@@ -101,9 +102,10 @@ void RegisterProposer::On(absl::Time now, const VoterId& from, const PromisedRep
     found_at_ = reply.accepted;
     round_ = std::max(round_, found_at_.round);
   }
+  if (mutations_.learn_accepted) Learn(reply.value);
   // A majority that is empty throughout entitles nobody to write.
   if (found_ == nullptr) return;
-  if (mutation_ == ProposerMutation::kBuildOnUnchosen) {
+  if (mutations_.build_on_unchosen) {
     if (HasQuorum(*known_, answered_)) OnPrepared(now, out);
     return;
   }
@@ -128,7 +130,7 @@ void RegisterProposer::OnPrepared(absl::Time now, Effects& out) {
   // Older than what is known as chosen: these voters were left behind, or the ballot was.
   if (found_->version < known_->version) return BackOff(now);
   base_ = found_;
-  if (Same(found_, known_) || mutation_ == ProposerMutation::kBuildOnUnchosen) {
+  if (Same(found_, known_) || mutations_.build_on_unchosen) {
     return Propose(now, out);
   }
   SendAccepts(now, Phase::kWritingBack, found_, out);
@@ -143,7 +145,7 @@ void RegisterProposer::SendAccepts(absl::Time now, Phase phase, ValuePtr value, 
   attempt_ends_ = now + timings_.attempt;
   contested_ = false;
   writing_ = std::move(value);
-  next_ = NextBallot();
+  next_ = mutations_.ballot_reused ? ballot_ : NextBallot();
   asked_.clear();
   answered_.clear();
   refused_.clear();
@@ -188,9 +190,9 @@ void RegisterProposer::On(absl::Time now, const VoterId& from, const RejectedRep
   // One's own higher ballot, promised with an accept that overtook this request, is no rival.
   if (reply.promised.node == node_ && reply.promised.nonce == nonce_) return;
   round_ = std::max(round_, reply.promised.round);
-  contested_ = true;
+  contested_ = !mutations_.kept_after_rejection;
   refused_.insert(from);
-  if (phase_ == Phase::kIdle) kept_.reset();
+  if (phase_ == Phase::kIdle && contested_) kept_.reset();
   if (phase_ == Phase::kIdle || phase_ == Phase::kBackingOff) return;
   if (!CanStillSucceed()) BackOff(now);
 }

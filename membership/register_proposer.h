@@ -14,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "troupe/membership/membership_mutations.h"
 #include "troupe/membership/register_types.h"
 #include "troupe/runtime/random.h"
 
@@ -23,13 +24,6 @@ struct ProposerTimings {
   absl::Duration attempt = absl::Milliseconds(100);      // Then a new ballot; above 2 round trips.
   absl::Duration backoff = absl::Milliseconds(5);        // After a lost duel, doubled each time,
   absl::Duration backoff_max = absl::Milliseconds(200);  // up to this; drawn uniformly below it.
-};
-
-// Mistakes on purpose, so that tests can show that they would find them.
-enum class ProposerMutation {
-  kNone,
-  kOneSetOnly,       // A joint change counts `voters` alone.
-  kBuildOnUnchosen,  // What was found is changed without being written back, whoever answered.
 };
 
 class RegisterProposer {
@@ -53,7 +47,8 @@ class RegisterProposer {
 
   // `known` is a value known as chosen: the founding value or a newer map.
   RegisterProposer(std::string node, Id128 nonce, ValuePtr known, Random random,
-                   ProposerTimings timings = {}, ProposerMutation mutation = {});
+                   ProposerTimings timings = {},
+                   const MembershipMutations& mutations = kNoMembershipMutations);
 
   // Only when !busy(). Ends by `deadline` at the latest.
   Effects Start(absl::Time now, absl::Time deadline, Change change);
@@ -97,7 +92,7 @@ class RegisterProposer {
   const std::string node_;
   const Id128 nonce_;
   const ProposerTimings timings_;
-  const ProposerMutation mutation_;
+  const MembershipMutations& mutations_;
   Random random_;
 
   ValuePtr known_;              // The newest value known as chosen.

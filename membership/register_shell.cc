@@ -36,6 +36,7 @@ RegisterShell::RegisterShell(Self& self, ControlLinks& links, MapStore& maps, Ow
       links_(links),
       maps_(maps),
       owner_(owner),
+      acceptor_(MakeAcceptor({})),
       alarm_(self.host, [this] { Wake(); }),
       tasks_(*this) {}
 
@@ -56,7 +57,7 @@ absl::Status RegisterShell::Load() {
     return absl::DataLossError(absl::StrCat("record \"acceptor\" of the data directory: ",
                                             std::string(stored.status().message())));
   }
-  if (stored->voter == self_.voter()) acceptor_ = RegisterAcceptor(std::move(stored->state));
+  if (stored->voter == self_.voter()) acceptor_ = MakeAcceptor(std::move(stored->state));
   return absl::OkStatus();
 }
 
@@ -64,10 +65,11 @@ void RegisterShell::Vote(const VoterRequest& request, Reply reply) {
   if (!votes_) return;
   auto effects = acceptor_.Step(request);
   const bool durable = self_.machine.data_directory() != nullptr;
+  const bool waits = durable && !self_.options.mutations->answer_before_durable;
   if (effects.persist != RegisterAcceptor::Persist::kNothing && durable) dirty_ = true;
   if (effects.reply) {
     auto send = [reply = std::move(reply), answer = *std::move(effects.reply)] { reply(answer); };
-    if (effects.persist == RegisterAcceptor::Persist::kBeforeReply && durable) {
+    if (effects.persist == RegisterAcceptor::Persist::kBeforeReply && waits) {
       if (after_write_.size() < kRepliesMax) after_write_.push_back(std::move(send));
     } else {
       send();
@@ -146,7 +148,7 @@ void RegisterShell::OnNewGeneration() {
 kj::Promise<bool> RegisterShell::ForgetFounding() {
   // Also what was promised with it: no register came of it, and the next founding's ballot is named
   // by another cluster id, which may be the lower one.
-  acceptor_ = RegisterAcceptor();
+  acceptor_ = MakeAcceptor({});
   if (self_.machine.data_directory() == nullptr) return true;
   auto paf = kj::newPromiseAndFulfiller<bool>();
   auto fulfiller = std::make_shared<kj::Own<kj::PromiseFulfiller<bool>>>(kj::mv(paf.fulfiller));
@@ -185,14 +187,28 @@ void RegisterShell::OnNewMap() {
     // The detector's profile says what network this is.
     ProposerTimings timings;
     timings.attempt = std::max(timings.attempt, self_.options.swim.probe_timeout);
-    coordinator_ = std::make_unique<Coordinator>(RegisterProposer(
-        self_.name(), self_.nonce, maps_.value(), self_.host.random().Fork("proposer"), timings));
+    CoordinatorOptions options;
+    options.mutations = self_.options.mutations;
+    coordinator_ = std::make_unique<Coordinator>(
+        RegisterProposer(self_.name(), self_.nonce, maps_.value(),
+                         self_.host.random().Fork("proposer"), timings, *self_.options.mutations),
+        options);
   } else {
     coordinator_->OnMap(*maps_.map());
   }
+  if (self_.options.mutations->removed_voter_forgets) ForgetIfRemoved();
   // So that this voter answers proposers who are behind (P2.3).
   Vote(ChosenNotice{{}, maps_.value()}, [](VoterReply) {});
   ResolveWaiters();
+}
+
+// A mutation (P2.3).
+void RegisterShell::ForgetIfRemoved() {
+  const ClusterState& map = *maps_.map();
+  for (const auto* voters : {&map.voters, &map.pending}) {
+    if (std::binary_search(voters->begin(), voters->end(), self_.voter())) return;
+  }
+  acceptor_ = MakeAcceptor({});
 }
 
 void RegisterShell::Send(const RegisterProposer::Send& send) {

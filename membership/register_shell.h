@@ -48,7 +48,7 @@ class RegisterShell final : private kj::TaskSet::ErrorHandler {
 
   // Takes up the voter's state from the data directory, if it is that of this storage id.
   absl::Status Load();
-  void BecomeNewVoter() { acceptor_ = RegisterAcceptor(); }  // The storage id is another now.
+  void BecomeNewVoter() { acceptor_ = MakeAcceptor({}); }  // The storage id is another now.
   const AcceptorState& acceptor() const { return acceptor_.state(); }
   // The founding value is accepted outside of a proposal; false: this voter is bound otherwise, or
   // its disk failed.
@@ -87,6 +87,10 @@ class RegisterShell final : private kj::TaskSet::ErrorHandler {
   };
 
   void taskFailed(kj::Exception&& exception) override;
+  RegisterAcceptor MakeAcceptor(AcceptorState state) const {
+    return RegisterAcceptor(std::move(state), *self_.options.mutations);
+  }
+  void ForgetIfRemoved();
   void Vote(const VoterRequest& request, Reply reply);
   void Persist();
   kj::Promise<void> WriteUntilDone();

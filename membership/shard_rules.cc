@@ -32,7 +32,8 @@ void Wait(ShardEntry& shard) {
   shard.learners.clear();
 }
 
-void SettlePrimary(ShardId id, ShardEntry& shard, const Copies& copies, Boot no_wait) {
+void SettlePrimary(ShardId id, ShardEntry& shard, const Copies& copies, Boot no_wait,
+                   const MembershipMutations& mutations) {
   CopySet alive = Alive(shard.isr, copies);
   if (!alive.empty()) {
     shard.isr = std::move(alive);
@@ -41,7 +42,9 @@ void SettlePrimary(ShardId id, ShardEntry& shard, const Copies& copies, Boot no_
     }
     return;
   }
+  if (mutations.fence_removes_last && shard.isr.size() == 1) shard.isr.clear();
   CopyId heir = copies.Elect(id, shard.elr);
+  if (mutations.fence_removes_last && heir == 0) heir = copies.Elect(id, shard.learners);
   if (heir == 0) return Wait(shard);
   shard.elr = Union(shard.isr, shard.elr);
   shard.isr = {heir};
@@ -49,24 +52,28 @@ void SettlePrimary(ShardId id, ShardEntry& shard, const Copies& copies, Boot no_
 }
 
 void SettleShard(ShardId id, const ShardEntry& before, ShardEntry& shard, const Copies& copies,
-                 uint32_t min_isr, Boot no_wait) {
+                 uint32_t min_isr, Boot no_wait, const MembershipMutations& mutations) {
   if (shard.state == ShardState::kLost) return;
   KeepExisting(shard.isr, copies);
   KeepExisting(shard.elr, copies);
   std::erase_if(shard.learners, [&](CopyId copy) { return !copies.IsAlive(copy); });
 
-  SettlePrimary(id, shard, copies, no_wait);
+  SettlePrimary(id, shard, copies, no_wait, mutations);
+  if (mutations.epoch_stays && before.epoch > 1) shard.epoch = before.epoch;
 
   if (shard.isr.size() < min_isr) {
-    shard.elr = Union(shard.elr, Difference(before.isr, shard.isr));
+    if (!mutations.elr_never_filled)
+      shard.elr = Union(shard.elr, Difference(before.isr, shard.isr));
     KeepExisting(shard.elr, copies);
-  } else if (shard.primary != 0) {
+  } else if (shard.primary != 0 && !mutations.elr_never_emptied) {
     shard.elr.clear();
   }
   shard.elr = Difference(shard.elr, shard.isr);
   shard.learners = Difference(shard.learners, shard.isr);
   if (shard.isr != before.isr || shard.epoch != before.epoch) {
-    shard.isr_version = before.isr_version + 1;
+    if (!mutations.isr_version_stays || shard.isr.size() > before.isr.size()) {
+      shard.isr_version = before.isr_version + 1;
+    }
   }
 }
 
@@ -79,10 +86,12 @@ void Elect(ShardEntry& shard, CopyId copy, Boot no_wait) {
   shard.state = ShardState::kActive;
 }
 
-void Settle(const ClusterState& before, ClusterState& after, Boot no_wait) {
+void Settle(const ClusterState& before, ClusterState& after, Boot no_wait,
+            const MembershipMutations& mutations) {
   Copies copies(after);
   for (ShardId id = 0; id < after.shards.size(); ++id) {
-    SettleShard(id, before.shards[id], after.shards[id], copies, after.config.min_isr, no_wait);
+    SettleShard(id, before.shards[id], after.shards[id], copies, after.config.min_isr, no_wait,
+                mutations);
   }
 }
 

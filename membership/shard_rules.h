@@ -24,7 +24,8 @@ void Elect(ShardEntry& shard, CopyId copy, Boot no_wait);
 // - Members that leave the ISR enter ELR while the ISR is smaller than min_isr; a primary with an
 //   ISR of min_isr empties it.
 // - isr_version rises with every change of the ISR and every election.
-void Settle(const ClusterState& before, ClusterState& after, Boot no_wait);
+void Settle(const ClusterState& before, ClusterState& after, Boot no_wait,
+            const MembershipMutations& mutations = kNoMembershipMutations);
 
 // min_isr as the rule wants it for this many nodes (P3.12), and the two moments it may change.
 uint32_t WantedMinIsr(const ClusterState& state);

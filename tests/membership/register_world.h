@@ -78,6 +78,22 @@ class RegisterWorld {
   bool EveryQuorumLives() const;
 
   const WorldPlan plan_;
+  const MembershipMutations& Mutations() const {
+    static constexpr MembershipMutations kPromise{.promise_forgotten = true};
+    static constexpr MembershipMutations kOneSet{.one_set_only = true};
+    static constexpr MembershipMutations kUnchosen{.build_on_unchosen = true};
+    switch (mutation_) {
+      case WorldMutation::kPromiseNotKept:
+        return kPromise;
+      case WorldMutation::kOneSetOnly:
+        return kOneSet;
+      case WorldMutation::kBuildOnUnchosen:
+        return kUnchosen;
+      default:
+        return kNoMembershipMutations;
+    }
+  }
+
   const WorldMutation mutation_;
   Random random_;
   absl::Time now_ = absl::UnixEpoch();
@@ -169,8 +185,7 @@ inline RegisterWorld::Want RegisterWorld::DrawWant() {
 }
 
 inline void RegisterWorld::AddVoter() {
-  auto mutation = mutation_ == WorldMutation::kPromiseNotKept ? AcceptorMutation::kPromiseNotKept
-                                                              : AcceptorMutation::kNone;
+  const auto& mutation = Mutations();
   size_t i = voters_.size();
   voters_.push_back(
       {{"v" + std::to_string(i), Id128{0, i + 1}}, true, RegisterAcceptor({}, mutation), {}});
@@ -178,10 +193,7 @@ inline void RegisterWorld::AddVoter() {
 
 // A process that knows no more than the founding value.
 inline void RegisterWorld::MakeProposer(size_t i) {
-  auto mutation = mutation_ == WorldMutation::kOneSetOnly ? ProposerMutation::kOneSetOnly
-                  : mutation_ == WorldMutation::kBuildOnUnchosen
-                      ? ProposerMutation::kBuildOnUnchosen
-                      : ProposerMutation::kNone;
+  const auto& mutation = Mutations();
   ++processes_;
   proposers_[i] = std::make_unique<RegisterProposer>("p" + std::to_string(i), Id128{1, processes_},
                                                      values_[0].value, Random(random_.Next()),
@@ -284,8 +296,7 @@ inline void RegisterWorld::Crash(size_t i) {
   }
   voters_[i].up = !voters_[i].up;
   if (!voters_[i].up) return;
-  auto mutation = mutation_ == WorldMutation::kPromiseNotKept ? AcceptorMutation::kPromiseNotKept
-                                                              : AcceptorMutation::kNone;
+  const auto& mutation = Mutations();
   voters_[i].acceptor = RegisterAcceptor(voters_[i].disk, mutation);
 }
 

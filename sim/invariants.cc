@@ -1,0 +1,171 @@
+#include "troupe/sim/invariants.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "troupe/actors/actor_store.h"
+
+namespace troupe::sim {
+
+void Invariants::Step() {
+  bool news = false;
+  for (const auto& name : cluster_.names()) {
+    if (!cluster_.has(name)) continue;
+    const Node& node = cluster_.node(name);
+    if (auto map = cluster_.node(name).membership().map()) news = TakeMap(name, map) || news;
+    node.ForEachReplica([&](const ShardReplica& replica) { LookAt(name, replica); });
+  }
+  if (ledgers_ == nullptr || maps_.empty()) return;
+  if (!news && ledgers_->answered() == answered_) return;
+  answered_ = ledgers_->answered();
+  CompareCopies(news ? All::kYes : All::kNo);
+}
+
+// ---- Maps
+
+bool Invariants::TakeMap(const std::string& node, const SharedMap& map) {
+  SharedMap& last = seen_[{node, cluster_.node(node).membership().boot()}];
+  if (last == map) return false;
+  if (last && map->version < last->version) {
+    problem_("map falls",
+             absl::StrCat(node, " goes from map ", last->version, " back to ", map->version));
+  }
+  last = map;
+  auto [it, fresh] = maps_.try_emplace(map->version, map);
+  if (!fresh) {
+    if (!(*it->second == *map)) {
+      problem_("one chain", absl::StrCat("map ", map->version, " of ", node,
+                                         " is another one than others have"));
+    }
+    return true;
+  }
+  if (it != maps_.begin()) CompareMaps(*std::prev(it)->second, *map);
+  if (auto next = std::next(it); next != maps_.end()) CompareMaps(*map, *next->second);
+  return true;
+}
+
+void Invariants::CompareMaps(const ClusterState& older, const ClusterState& newer) {
+  const auto wrong = [&](const auto&... words) {
+    problem_("one chain", absl::StrCat("map ", newer.version, " does not follow from ",
+                                       older.version, ": ", words...));
+  };
+  if (older.cluster != newer.cluster || older.generation > newer.generation) {
+    return wrong("another cluster or generation");
+  }
+  for (const NodeEntry& before : older.nodes) {
+    const NodeEntry* after = newer.FindNode(before.name);
+    if (after == nullptr) continue;  // Forgotten, long after it left.
+    if (after->boot < before.boot) return wrong("the boot of ", before.name, " falls");
+    if (after->boot != before.boot) continue;
+    if (after->generation < before.generation) {
+      return wrong("the generation of ", before.name, " falls");
+    }
+    if (after->nonce != before.nonce) return wrong("a boot of ", before.name, " has two nonces");
+  }
+  for (const NodeEntry& after : newer.nodes) {
+    const NodeEntry* before = older.FindNode(after.name);
+    const bool fresh = before == nullptr || before->boot != after.boot;
+    if (fresh && after.boot <= older.version) {
+      return wrong("node ", after.name, " appears with the boot of an older version");
+    }
+  }
+  const size_t shards = std::min(older.shards.size(), newer.shards.size());
+  for (ShardId id = 0; id < shards; ++id) CompareShards(id, older, newer);
+}
+
+void Invariants::CompareShards(ShardId id, const ClusterState& older, const ClusterState& newer) {
+  const auto wrong = [&](const char* what) {
+    problem_("epochs", absl::StrCat("shard ", id, ", map ", older.version, " to ", newer.version,
+                                    ": ", what));
+  };
+  const ShardEntry &before = older.shards[id], &after = newer.shards[id];
+  if (after.state == ShardState::kLost && before.state != ShardState::kLost) {
+    CheckLoss(id, older);
+  }
+  if (after.lineage < before.lineage) return wrong("the lineage falls");
+  if (after.epoch < before.epoch) return wrong("the epoch falls");
+  if (after.isr_version < before.isr_version) return wrong("the isr_version falls");
+  const bool led = before.primary != 0 && after.primary != 0;
+  if (after.epoch == before.epoch && led && after.primary != before.primary) {
+    return wrong("one epoch has two primaries");
+  }
+  if (after.isr_version == before.isr_version && after.isr != before.isr) {
+    return wrong("the isr changes under one isr_version");
+  }
+}
+
+// Only the end of their processes takes the last copies.
+void Invariants::CheckLoss(ShardId id, const ClusterState& older) {
+  lost_ = true;
+  for (const auto* set : {&older.shards[id].isr, &older.shards[id].elr}) {
+    for (CopyId copy : *set) {
+      const NodeEntry* node = older.FindBoot(copy);
+      if (node == nullptr || !cluster_.has(node->name)) continue;
+      if (cluster_.node(node->name).membership().boot() != copy) continue;
+      problem_("lost copies", absl::StrCat("shard ", id, " is lost after map ", older.version,
+                                           ", but its copy on ", node->name, " lives"));
+    }
+  }
+}
+
+// ---- Copies
+
+void Invariants::LookAt(const std::string& node, const ShardReplica& replica) {
+  Copy& copy = copies_[{replica.shard(), replica.self()}];
+  const auto wrong = [&](const char* what) {
+    problem_("epochs", absl::StrCat("shard ", replica.shard(), " on ", node, ": ", what));
+  };
+  if (replica.promised() < copy.promised) wrong("its promise falls");
+  if (replica.position() < copy.position && replica.position() != Version()) {
+    wrong("its position falls");
+  }
+  copy = {replica.promised(), replica.position()};
+  if (!replica.serving()) return;
+  auto [it, fresh] = served_.try_emplace({replica.shard(), replica.epoch()}, replica.self());
+  if (it->second == replica.self()) return;
+  problem_("one primary",
+           absl::StrCat("shard ", replica.shard(), ", epoch ", replica.epoch(), ": copies ",
+                        it->second, " and ", replica.self(), " serve it"));
+}
+
+void Invariants::CompareCopies(All all) {
+  if (ledgers_ == nullptr || maps_.empty()) return;
+  if (all == All::kYes) compared_.clear();
+  const SharedMap newest = maps_.rbegin()->second;
+  for (const auto& name : cluster_.names()) {
+    if (!cluster_.has(name)) continue;
+    const Node& node = cluster_.node(name);
+    node.ForEachReplica([&](const ShardReplica& replica) { CheckCopy(name, replica, *newest); });
+  }
+  for (const auto& [key, book] : ledgers_->books()) compared_[key] = book.newest;
+}
+
+void Invariants::CheckCopy(const std::string& node, const ShardReplica& replica,
+                           const ClusterState& newest) {
+  const ShardEntry& entry = newest.shards[replica.shard()];
+  if (entry.lineage != 1) return;  // Began anew: what was answered before is lost, and said so.
+  const auto in = [&](const auto& set) {
+    return std::find(set.begin(), set.end(), replica.self()) != set.end();
+  };
+  if (!in(entry.isr) && !in(entry.elr)) return;
+  for (const auto& [key, book] : ledgers_->books()) {
+    const auto before = compared_.find(key);
+    if (before != compared_.end() && before->second == book.newest) continue;
+    const ActorId id = Ledgers::IdOf(key);
+    if (ShardOf(id, newest.config.shards) != replica.shard()) continue;
+    const StoredActor* stored = replica.store().Find(id);
+    ledgers_->CheckState(
+        absl::StrCat("copy ", replica.self(), " of shard ", replica.shard(), " on ", node), key,
+        stored == nullptr ? nullptr : stored->state.get());
+  }
+}
+
+bool Invariants::Healed(absl::Duration limit) {
+  if (cluster_.Settle(limit)) return true;
+  problem_("healing", absl::StrCat("not whole ", absl::FormatDuration(limit),
+                                   " after healing: ", cluster_.Describe()));
+  return false;
+}
+
+}  // namespace troupe::sim

@@ -1,0 +1,323 @@
+#include "troupe/sim/prefixes.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace troupe::sim {
+namespace {
+
+constexpr auto kMoment = absl::Milliseconds(40);
+constexpr auto kDetection = absl::Seconds(6);
+
+bool Leads(Cluster& cluster, const std::string& name) {
+  auto map = cluster.NewestMap();
+  const Boot boot = cluster.has(name) ? cluster.node(name).membership().boot() : 0;
+  return map && std::any_of(map->shards.begin(), map->shards.end(),
+                            [&](const ShardEntry& shard) { return shard.primary == boot; });
+}
+
+// Leases are granted; the primary is cut off with a client that goes on reading; another leads,
+// and, perhaps, is struck before it serves for long.
+void Isolate(Stage& s, bool twice) {
+  const std::string primary = s.AnyPrimary();
+  if (primary.empty()) return;
+  s.CutOff(primary, {s.AnyClient()});
+  if (!s.Until([&] { return !Leads(s.cluster, primary); }, kDetection)) return;
+  s.Run(absl::Milliseconds(300));
+  if (!twice) return s.Run(absl::Seconds(2));
+  const std::string second = s.AnyPrimary();
+  if (second.empty() || second == primary) return;
+  if (s.random.Chance(0.5)) {
+    s.Kill(second, s.AnyDisk());
+    if (s.random.Chance(0.7)) s.StartAll();
+  } else {
+    s.CutOff(second, s.random.Chance(0.5) ? std::vector<std::string>{}
+                                          : std::vector<std::string>{s.AnyClient()});
+  }
+  s.Until([&] { return !Leads(s.cluster, second); }, kDetection);
+  s.Run(absl::Seconds(2));
+}
+void IsolateOnce(Stage& s) { Isolate(s, false); }
+void IsolateTwice(Stage& s) { Isolate(s, true); }
+
+// The primary is stopped while its leases hold, and wakes up amid another's reign.
+void SleepingPrimary(Stage& s) {
+  const std::string primary = s.AnyPrimary();
+  if (primary.empty()) return;
+  s.cluster.Pause(primary, s.random.Chance(0.5) ? SimPause::kProcess : SimPause::kComputer);
+  if (s.random.Chance(0.3)) {
+    s.Run(absl::Milliseconds(600));
+  } else {
+    s.Until([&] { return !Leads(s.cluster, primary); }, kDetection);
+    s.Run(absl::Milliseconds(400));
+  }
+  s.cluster.Resume(primary);
+  s.Run(absl::Seconds(1));
+}
+
+// A copy that catches up is added; as soon as it counts, those who had all are struck.
+void LearnerNear(Stage& s) {
+  const std::string victim = s.Anyone();
+  s.Kill(victim, SimDiskAfter::kErase);
+  if (s.cluster.has(victim)) return;
+  if (s.random.Chance(0.7)) s.Run(absl::Seconds(2));
+  s.cluster.Restart(victim);
+  const auto joins = [&] {
+    const Boot boot = s.cluster.node(victim).membership().boot();
+    auto map = s.cluster.NewestMap();
+    return boot != 0 && map &&
+           std::any_of(map->shards.begin(), map->shards.end(), [&](const ShardEntry& shard) {
+             return std::count(shard.isr.begin(), shard.isr.end(), boot) > 0;
+           });
+  };
+  const auto learns = [&] {
+    const Boot boot = s.cluster.node(victim).membership().boot();
+    auto map = s.cluster.NewestMap();
+    return boot != 0 && map &&
+           std::any_of(map->shards.begin(), map->shards.end(), [&](const ShardEntry& shard) {
+             return std::count(shard.learners.begin(), shard.learners.end(), boot) > 0;
+           });
+  };
+  if (s.random.Chance(0.5)) {
+    if (!s.Until(learns, kDetection)) return;
+    const std::string primary = s.AnyPrimary();
+    if (!primary.empty() && primary != victim && s.random.Chance(0.5)) {
+      s.cluster.world().CutOneWay(primary, victim);
+      s.Run(absl::Milliseconds(200));
+      s.cluster.Heal();
+    }
+  }
+  if (!s.Until(joins, kDetection)) return;
+  s.Run(kMoment);
+  for (int i = 0; i < 2; ++i) {
+    for (const auto& other : s.Others(victim)) {
+      if (s.random.Chance(0.6)) s.Kill(other, s.AnyDisk());
+    }
+    s.Run(absl::Seconds(2));
+  }
+}
+
+// A handoff is under way when its parties are struck or cannot hear each other.
+void Handoff(Stage& s) {
+  std::string primary = s.AnyPrimary();
+  if (primary.empty()) return;
+  if (s.random.Chance(0.5)) {
+    // Who comes back gets primaries handed over.
+    s.Kill(primary, s.AnyDisk());
+    s.Run(absl::Seconds(1));
+    s.StartAll();
+    if (!s.Until([&] { return Leads(s.cluster, primary); }, kDetection)) return;
+    s.Run(kMoment);
+    primary = s.AnyPrimary();
+  } else if (s.cluster.names().size() > 3 && !s.cluster.leaving(primary)) {
+    s.cluster.Leave(primary, absl::Seconds(3));
+    s.Run(kMoment);
+  }
+  if (primary.empty() || !s.cluster.has(primary)) return;
+  switch (s.random.Below(4)) {
+    case 0:
+      s.CutOff(primary, {s.AnyClient()});
+      break;
+    case 1:
+      for (const auto& other : s.Others(primary)) s.cluster.world().CutOneWay(other, primary);
+      break;
+    case 2:
+      s.cluster.Pause(primary);
+      break;
+    case 3:
+      s.Kill(primary, s.AnyDisk());
+      break;
+  }
+  s.Run(absl::Seconds(2));
+}
+
+// One backup hears nothing for a while and the other gets further; then the primary is gone.
+void BatchesAhead(Stage& s) {
+  const std::string primary = s.AnyPrimary();
+  if (primary.empty()) return;
+  auto others = s.Others(primary);
+  s.cluster.world().CutOneWay(primary, others[0]);
+  if (s.random.Chance(0.3)) s.cluster.world().CutOneWay(others[0], primary);
+  s.Run(absl::Milliseconds(350));
+  if (s.random.Chance(0.5)) {
+    s.Kill(primary, s.AnyDisk());
+  } else {
+    s.CutOff(primary, {s.AnyClient()});
+  }
+  s.Run(kMoment);
+  s.cluster.world().Heal(primary, others[0]);
+  s.Until([&] { return !Leads(s.cluster, primary); }, kDetection);
+  s.Run(absl::Milliseconds(300));
+  if (s.random.Chance(0.5)) {
+    const std::string second = s.AnyPrimary();
+    s.cluster.Heal();
+    s.StartAll();
+    s.Run(absl::Seconds(1));
+    if (!second.empty()) s.Kill(second, s.AnyDisk());
+  }
+  s.Run(absl::Seconds(1));
+}
+
+// The in-sync set shrinks to the primary and grows again, with deaths in between.
+void Shrink(Stage& s) {
+  const std::string primary = s.AnyPrimary();
+  if (primary.empty()) return;
+  auto others = s.Others(primary);
+  for (const auto& other : others) {
+    // Its register goes on by whoever is left over; batches are lost first.
+    if (s.random.Chance(0.8)) s.cluster.world().CutOneWay(primary, other);
+    if (s.random.Chance(0.3)) s.cluster.Pause(other);
+  }
+  const auto shrunk = [&] {
+    auto map = s.cluster.NewestMap();
+    return map && std::any_of(map->shards.begin(), map->shards.end(), [](const ShardEntry& e) {
+             return e.isr.size() < 2 || !e.elr.empty();
+           });
+  };
+  s.Until(shrunk, absl::Seconds(3));
+  s.Run(kMoment);
+  if (s.random.Chance(0.5)) s.Kill(primary, s.AnyDisk());
+  if (s.random.Chance(0.5)) s.CutOff(primary, {s.AnyClient()});
+  for (const auto& other : others) {
+    if (s.cluster.paused(other)) s.cluster.Resume(other);
+    if (s.random.Chance(0.7)) s.cluster.world().Heal(primary, other);
+  }
+  s.Run(absl::Seconds(2));
+}
+
+// Back before anybody has noticed, empty.
+void FastRestart(Stage& s) {
+  for (int i = 0; i < 3; ++i) {
+    const std::string victim = s.random.Chance(0.6) ? s.AnyPrimary() : s.Anyone();
+    if (victim.empty() || !s.cluster.has(victim)) continue;
+    s.Kill(victim, s.AnyDisk());
+    s.Run(kMoment);
+    s.StartAll();
+    s.Run(absl::Milliseconds(900));
+  }
+}
+
+// Fenced though alive, and back, again and again.
+void WrongVerdicts(Stage& s) {
+  const std::string victim = s.random.Chance(0.6) ? s.AnyPrimary() : s.Anyone();
+  if (victim.empty()) return;
+  for (int i = 0; i < 3 && !s.over(); ++i) {
+    s.CutOff(victim, s.random.Chance(0.5) ? std::vector<std::string>{s.AnyClient()}
+                                          : std::vector<std::string>{});
+    s.Run(absl::Seconds(4));
+    s.cluster.Heal();
+    s.Run(absl::Seconds(3));
+  }
+}
+
+// Voters change, die, and come back with their disks, while the network falls in two.
+void Voters(Stage& s) {
+  const auto pending = [&] {
+    auto map = s.cluster.NewestMap();
+    return map && !map->pending.empty();
+  };
+  if (s.random.Chance(0.5) && s.cluster.names().size() < 6) {
+    for (int i = 0; i < 2; ++i) {
+      const std::string name = absl::StrCat("x", s.cluster.names().size());
+      if (!s.cluster.has(name)) s.cluster.Add(name);
+    }
+  } else {
+    s.Kill(s.Anyone(), SimDiskAfter::kErase);
+    if (s.random.Chance(0.5)) s.StartAll();
+  }
+  for (int i = 0; i < 4 && !s.over(); ++i) {
+    s.Until(pending, absl::Seconds(3));
+    s.Run(absl::Milliseconds(15));
+    auto nodes = s.cluster.names();
+    s.random.Shuffle(nodes);
+    const size_t half = 1 + s.random.Below(nodes.size() - 1);
+    for (size_t a = 0; a < half; ++a) {
+      for (size_t b = half; b < nodes.size(); ++b) {
+        if (s.random.Chance(0.8)) s.cluster.world().Cut(nodes[a], nodes[b]);
+      }
+    }
+    if (s.random.Chance(0.5)) s.Kill(nodes[0], SimDiskAfter::kKeep);
+    s.Run(absl::Milliseconds(1500));
+    s.StartAll();
+    s.cluster.Heal();
+    s.Run(absl::Milliseconds(500));
+  }
+}
+
+// Most voters lose power while the map changes; the rest does not hear them when they are back.
+void PowerLoss(Stage& s) {
+  const auto version = [&] {
+    auto map = s.cluster.NewestMap();
+    return map ? map->version : 0;
+  };
+  const std::string survivor = s.Anyone();
+  for (int i = 0; i < 3 && !s.over(); ++i) {
+    const uint64_t before = version();
+    const std::string victim = s.Others(survivor)[0];
+    if (s.random.Chance(0.5)) s.cluster.Pause(victim);
+    s.Until([&] { return version() > before; }, absl::Seconds(3));
+    s.Run(absl::Milliseconds(4));
+    for (const auto& other : s.Others(survivor)) s.Kill(other, SimDiskAfter::kKeep);
+    s.CutOff(survivor, {s.AnyClient()});
+    s.StartAll();
+    s.Run(absl::Seconds(4));
+    s.cluster.Heal();
+    for (const auto& name : s.cluster.names()) {
+      if (s.cluster.paused(name)) s.cluster.Resume(name);
+    }
+    s.Run(absl::Seconds(1));
+  }
+}
+
+// Everyone calls everywhere at once, and what the calls met is struck.
+void Rush(Stage& s) {
+  for (int i = 0; i < 3 && !s.over(); ++i) {
+    s.ledgers.Everyone();
+    s.Run(absl::Milliseconds(4));
+    const std::string primary = s.AnyPrimary();
+    if (primary.empty()) continue;
+    switch (s.random.Below(3)) {
+      case 0:
+        s.Kill(primary, s.AnyDisk());
+        break;
+      case 1:
+        for (const auto& client : s.clients) s.cluster.world().ResetConnections(client, primary);
+        for (const auto& other : s.Others(primary)) {
+          s.cluster.world().ResetConnections(other, primary);
+        }
+        break;
+      case 2:
+        for (const auto& client : s.clients) s.cluster.world().CutOneWay(primary, client);
+        s.Run(absl::Milliseconds(50));
+        s.Kill(primary, s.AnyDisk());
+        break;
+    }
+    s.ledgers.Everyone();
+    s.Run(absl::Milliseconds(1500));
+    s.HealAll();
+    s.Run(absl::Milliseconds(500));
+  }
+}
+
+}  // namespace
+
+const std::vector<Prefix>& AllPrefixes() {
+  static const std::vector<Prefix> prefixes = {
+      {"isolate", IsolateOnce},
+      {"isolate-twice", IsolateTwice},
+      {"sleeping-primary", SleepingPrimary},
+      {"learner-near", LearnerNear},
+      {"handoff", Handoff},
+      {"batches-ahead", BatchesAhead},
+      {"shrink", Shrink},
+      {"fast-restart", FastRestart},
+      {"wrong-verdicts", WrongVerdicts},
+      {"voters", Voters},
+      {"power-loss", PowerLoss},
+      {"rush", Rush},
+  };
+  return prefixes;
+}
+
+}  // namespace troupe::sim

@@ -1,0 +1,56 @@
+// Prefix: a short script that brings a simulated cluster close to where rules matter.
+//
+// Random walks find faults of leases and elections too rarely; so a third of the seeds begin with
+// one of these. Each draws its victims and moments from the seed, lets time pass, and leaves its
+// faults in force: what comes after heals them.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "troupe/runtime/random.h"
+#include "troupe/sim/cluster.h"
+#include "troupe/sim/ledger.h"
+
+namespace troupe::sim {
+
+struct Stage {
+  Cluster& cluster;
+  Ledgers& ledgers;
+  Random random;
+  std::vector<std::string> clients;
+  std::string reader;
+  std::function<bool()> over = [] { return false; };  // A problem was found.
+  std::set<std::string> kept = {};                    // Dead, or were, with their disks.
+
+  void Run(absl::Duration most);  // Up to that.
+  bool Until(std::function<bool()> done, absl::Duration limit);
+  std::string Anyone();
+  std::string AnyPrimary();  // Of the shard of some ledger; empty: none now.
+  // Mostly the one that only reads: see LedgerOptions.
+  std::string AnyClient() {
+    return random.Chance(0.6) ? reader : clients[random.Below(clients.size())];
+  }
+  std::vector<std::string> Others(const std::string& name);
+  // `name` and `with` see each other, and nobody else.
+  void CutOff(const std::string& name, const std::vector<std::string>& with);
+  void Kill(const std::string& name, SimDiskAfter disk);
+  void StartAll();  // Those that are dead.
+  bool MayLose(const std::string& name) const;
+  bool Remembers(const ClusterState& map, const VoterId& voter) const;
+  SimDiskAfter AnyDisk() { return random.Chance(0.5) ? SimDiskAfter::kKeep : SimDiskAfter::kErase; }
+  // One random fault, left in force.
+  void Strike();
+  void HealAll();
+};
+
+struct Prefix {
+  std::string_view name;
+  void (*play)(Stage& stage);
+};
+const std::vector<Prefix>& AllPrefixes();
+
+}  // namespace troupe::sim

@@ -1,0 +1,130 @@
+// Mutations: all deliberately broken variants of the protocol, by name, each with its rule.
+//
+// A program cannot reach them: they are set in the options of a trial, which only tests make.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "troupe/sim/trial.h"
+
+namespace troupe::sim {
+
+// What finds it within 2,000 seeds.
+enum class FoundBy {
+  kTrial,  // Whole clusters.
+  kModel,  // Only the walks over a model, or tests of the class; named in `second`.
+};
+
+struct Mutation {
+  std::string_view name;
+  std::string_view rule;  // Of docs/protocol.md.
+  void (*set)(TrialOptions& options);
+  FoundBy found_by = FoundBy::kTrial;
+  std::string_view second = "";
+};
+
+inline std::vector<Mutation> AllMutations() {
+#define MAP_RULE(name, rule, ...)                                                              \
+  {                                                                                            \
+#name, rule, [](TrialOptions & options) { options.membership.name = true; }, ##__VA_ARGS__ \
+  }
+#define COPY_RULE(name, rule, ...)                                                          \
+  {                                                                                         \
+#name, rule, [](TrialOptions & options) { options.replica.name = true; }, ##__VA_ARGS__ \
+  }
+  return {
+      MAP_RULE(promise_forgotten, "P2.1"),
+      MAP_RULE(ballot_reused, "P2.1"),
+      // Margins: what a voter promised refuses such a ballot, and no proposer uses one twice.
+      MAP_RULE(kept_after_rejection, "P2.1", FoundBy::kModel, "nothing: a margin"),
+      MAP_RULE(equal_ballot_promised, "P2.1", FoundBy::kModel, "nothing: a margin"),
+      MAP_RULE(answer_before_durable, "P2.2"),
+      MAP_RULE(removed_voter_forgets, "P2.3", FoundBy::kModel,
+               "RegisterSim.FindsAVoterThatForgets"),
+      MAP_RULE(stale_proposer_served, "P2.3", FoundBy::kModel,
+               "RegisterProposer.ThatIsBehindLearnsFromAVoterThatLeft"),
+      MAP_RULE(build_on_unchosen, "P2.4", FoundBy::kModel,
+               "RegisterSim.FindsAChangeBuiltOnWhatWasNeverChosen"),
+      MAP_RULE(one_set_only, "P2.4", FoundBy::kModel,
+               "RegisterSim.FindsAJointChangeThatCountsOneSet"),
+      MAP_RULE(two_voter_changes, "P2.4"),
+      MAP_RULE(answer_before_quorum, "P2.5"),
+      MAP_RULE(learn_accepted, "P2.5"),
+      MAP_RULE(read_without_quorum, "P2.5"),
+      MAP_RULE(founding_without_all, "P2.11"),
+      MAP_RULE(replaces_any_boot, "P1.2"),
+      MAP_RULE(entry_by_node, "P1.3"),
+      MAP_RULE(fence_removes_last, "P1.3"),
+      MAP_RULE(fence_any_generation, "P1.4"),
+      MAP_RULE(alter_without_compare, "P3.15"),
+      MAP_RULE(move_without_compare, "P3.15"),
+      MAP_RULE(elr_never_filled, "P3.7"),
+      MAP_RULE(elr_never_emptied, "P3.7"),
+      MAP_RULE(isr_takes_anyone, "P3.7"),
+      MAP_RULE(isr_version_stays, "P3.15"),
+      MAP_RULE(epoch_stays, "P3.2"),
+      MAP_RULE(min_isr_falls, "P3.12"),
+      MAP_RULE(no_wait_on_suspicion, "P4.3"),
+      COPY_RULE(accept_old_epochs, "P3.2"),
+      COPY_RULE(rejected_goes_on, "P3.2"),
+      COPY_RULE(any_target, "P3.2"),
+      COPY_RULE(gap_accepted, "P3.3"),
+      COPY_RULE(no_base_check, "P3.3"),
+      COPY_RULE(mark_ahead, "P3.4"),
+      COPY_RULE(answer_early, "P3.5"),
+      COPY_RULE(released_by_shrink, "P3.5"),
+      COPY_RULE(min_isr_at_admission, "P3.5"),
+      COPY_RULE(no_union, "P3.6"),
+      COPY_RULE(pending_times_out, "P3.6"),
+      COPY_RULE(grow_before_tail, "P3.8"),
+      COPY_RULE(no_restamp, "P3.8"),
+      COPY_RULE(answer_before_reconciled, "P3.9"),
+      COPY_RULE(grow_in_lease_wait, "P3.9"),
+      COPY_RULE(same_epoch_goes_on, "P3.9"),
+      COPY_RULE(no_collection, "P3.9"),
+      COPY_RULE(part_of_batch, "P3.9"),
+      COPY_RULE(move_while_serving, "P3.14"),
+      COPY_RULE(lease_from_receipt, "P4.1"),
+      COPY_RULE(lease_on_old_map, "P4.1"),
+      COPY_RULE(lease_forever, "P4.1"),
+      COPY_RULE(pending_not_electable, "P4.2"),
+      COPY_RULE(leased_by_one, "P4.2"),
+      COPY_RULE(reads_without_lease, "P4.2"),
+      COPY_RULE(confirmation_shared, "P4.2"),
+      COPY_RULE(no_lease_wait, "P4.3"),
+      COPY_RULE(wait_voided_by_any, "P4.3"),
+      COPY_RULE(wait_for_last_only, "P4.3"),
+      COPY_RULE(early_for_own_map, "P4.4"),
+      COPY_RULE(record_outside_batch, "P6.2"),
+      COPY_RULE(records_forgotten, "P6.2"),
+      COPY_RULE(repeat_runs_again, "P6.3"),
+      COPY_RULE(repeat_answered_early, "P6.3"),
+      COPY_RULE(floor_forgotten, "P6.4"),
+      COPY_RULE(floor_too_high, "P6.4"),
+      COPY_RULE(caller_mark_ahead, "P6.5"),
+      COPY_RULE(lower_caller_epoch, "P6.5"),
+      COPY_RULE(ordinal_forgotten, "P6.5"),
+      COPY_RULE(outgoing_early, "P6.6"),
+      COPY_RULE(cancel_ends_turn, "P6.7"),
+      COPY_RULE(failure_keeps_state, "P6.7"),
+      COPY_RULE(open_turn_saved, "P6.8"),
+      COPY_RULE(overtaking, "P6.9"),
+      COPY_RULE(reads_inside_turns, "P6.9"),
+  };
+#undef MAP_RULE
+#undef COPY_RULE
+}
+
+// Seeds until something is found, or 0 after `seeds_max` without.
+inline uint64_t SeedsUntilFound(const Mutation& mutation, uint64_t seeds_max, TrialResult& found) {
+  TrialOptions options;
+  mutation.set(options);
+  for (uint64_t seed = 1; seed <= seeds_max; ++seed) {
+    found = RunTrial(seed, options);
+    if (!found.checker.empty()) return seed;
+  }
+  return 0;
+}
+
+}  // namespace troupe::sim

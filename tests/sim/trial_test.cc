@@ -1,0 +1,66 @@
+// Trial: whole clusters under faults keep every promise, and what breaks one is seen at once.
+//
+// TROUPE_SEEDS=A..B runs others than the few that every build runs; a failure prints its seed.
+#include "troupe/sim/trial.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "mutations.h"
+
+namespace troupe::sim {
+namespace {
+
+std::pair<uint64_t, uint64_t> Seeds() {
+  uint64_t first = 1, last = 40;
+  if (const char* range = std::getenv("TROUPE_SEEDS")) {
+    char* rest = nullptr;
+    first = last = std::strtoull(range, &rest, 10);
+    if (rest[0] == '.' && rest[1] == '.') last = std::strtoull(rest + 2, nullptr, 10);
+  }
+  return {first, last};
+}
+
+TEST(Trial, FindsNothingWrong) {
+  const auto [first, last] = Seeds();
+  uint64_t answered = 0;
+  absl::Duration time;
+  for (uint64_t seed = first; seed <= last; ++seed) {
+    const auto result = RunTrial(seed);
+    if (std::getenv("TROUPE_VERBOSE")) {
+      std::printf("seed %lu %s %s: %lu answers, %s\n", seed, result.prefix.c_str(),
+                  result.checker.c_str(), result.answered,
+                  absl::FormatDuration(result.virtual_time).c_str());
+      std::fflush(stdout);
+    }
+    EXPECT_EQ(result.checker, "") << "seed " << seed << ", prefix " << result.prefix << ": "
+                                  << result.problem;
+    answered += result.answered;
+    time += result.virtual_time;
+  }
+  RecordProperty("answered", static_cast<int>(answered));
+  std::printf("seeds %lu..%lu: %lu answers in %s of virtual time\n", first, last, answered,
+              absl::FormatDuration(time).c_str());
+}
+
+TEST(Trial, OfOneSeedIsTheSameTwice) {
+  for (uint64_t seed : {3, 7}) {
+    EXPECT_EQ(RunTrial(seed).trace_hash, RunTrial(seed).trace_hash) << seed;
+  }
+}
+
+// A few of mutation_test.cc that show themselves quickly.
+TEST(Trial, FindsMutationsOfEachLayer) {
+  for (const Mutation& mutation : AllMutations()) {
+    for (std::string_view quick : {"entry_by_node", "answer_early", "reads_without_lease",
+                                   "records_forgotten", "answer_before_quorum"}) {
+      if (mutation.name != quick) continue;
+      TrialResult found;
+      EXPECT_NE(SeedsUntilFound(mutation, 40, found), 0u) << mutation.name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace troupe::sim
