@@ -112,8 +112,11 @@ void Activation::Stop() {
 // ---- Calls in
 
 Activation::CallKey Activation::KeyOf(const CallId& id) {
-  if (const auto* client = std::get_if<ClientCall>(&id)) return {client->client, client->sequence};
-  return {std::get<ActorCall>(id).id, ~uint64_t{0}};
+  if (const auto* client = std::get_if<ClientCall>(&id)) {
+    return {ActorId{}, client->client, client->sequence};
+  }
+  const auto& call = std::get<ActorCall>(id);
+  return {call.caller, call.id, ~uint64_t{0}};
 }
 
 const MethodInfo& Activation::InfoOf(const InboundCall& call) const {

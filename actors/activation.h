@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -96,7 +97,8 @@ class Activation final : private ActorContext, private ResumeContext {
   class TurnOrigin;
   class BackgroundOrigin;
   struct Turn;
-  using CallKey = std::pair<Id128, uint64_t>;
+  // Who called, under which id: an actor may choose ids that others choose too.
+  using CallKey = std::tuple<ActorId, Id128, uint64_t>;
 
   static CallKey KeyOf(const CallId& id);
   const MethodInfo& InfoOf(const InboundCall& call) const;

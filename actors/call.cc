@@ -119,9 +119,15 @@ Id128 DerivedId(const Id128& inbound, const ActorId& callee, uint64_t interface_
 }
 
 Id128 InboundId(const CallId& id) {
-  if (const auto* call = std::get_if<ActorCall>(&id)) return call->id;
-  const auto& client = std::get<ClientCall>(id);
   std::string text;
+  // Two actors may call under the same id of their own choice: what follows from them must differ.
+  if (const auto* call = std::get_if<ActorCall>(&id)) {
+    Put(text, call->caller);
+    Put(text, call->id.hi);
+    Put(text, call->id.lo);
+    return HashId(text);
+  }
+  const auto& client = std::get<ClientCall>(id);
   Put(text, client.client.hi);
   Put(text, client.client.lo);
   Put(text, client.sequence);

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <functional>
 #include <utility>
+#include <vector>
 
 #include "account.h"
 #include "troupe/rpc/status.h"
@@ -94,6 +95,28 @@ TEST_P(BankTest, TransfersAreWholeThoughNodesAndTheAskingClientDie) {
   const Sums sums = ReadWhenDone(cluster, teller);
   EXPECT_EQ(sums.pending, 0u) << "seed " << GetParam();
   EXPECT_EQ(sums.balance, kAccounts * kMoney) << "seed " << GetParam();
+}
+
+// Each payer numbers its transfers from 1 on. When two of them paid the same amount to the same
+// payee under the same number at the same time, the payee took the second call for the first one.
+TEST_P(BankTest, PayersWhoUseTheSameNumberAreAllHeard) {
+  sim::Cluster cluster({.seed = GetParam()}, registry_);
+  auto& teller = cluster.AddClient("teller");
+  ASSERT_TRUE(cluster.Settle()) << cluster.Describe();
+  std::vector<kj::Promise<void>> asked;
+  for (uint64_t i = 1; i < kAccounts; ++i) {
+    auto deposit = teller.Get<Account>(Name(i)).depositRequest();
+    deposit.setAmount(13);
+    auto transfer = teller.Get<Account>(Name(i)).transferRequest();
+    transfer.setTo(Name(0));
+    transfer.setAmount(13);
+    asked.push_back(deposit.send().ignoreResult());
+    asked.push_back(transfer.send().ignoreResult());
+  }
+  for (auto& promise : asked) cluster.Await(promise.then([] { return 0; }));
+  const Sums sums = ReadWhenDone(cluster, teller);
+  EXPECT_EQ(sums.pending, 0u);
+  EXPECT_EQ(sums.balance, (kAccounts - 1) * 13u);
 }
 
 // One transfer after another, while faults of all kinds come and go. Some end with an error: then
