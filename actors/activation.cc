@@ -168,6 +168,7 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
 void Activation::RunReady() {
   if (shard_.mutations().reads_inside_turns) ReadInsideTurn();
   while (!stopped_ && turn_ == nullptr && (!internal_turns_.empty() || !mailbox_.empty())) {
+    if (PauseAtEndOfSlice()) return;
     if (!internal_turns_.empty()) {
       if (readers_ > 0) return;
       RunInternalTurn();
@@ -202,6 +203,16 @@ void Activation::ReadInsideTurn() {
     mailbox_.pop_front();
     StartRead(kj::mv(call));
   }
+}
+
+bool Activation::PauseAtEndOfSlice() {
+  if (pausing_ || !shard_.slice().over()) return pausing_;
+  pausing_ = true;
+  tasks_.add(shard_.slice().NextLook().then([this] {
+    pausing_ = false;
+    RunReady();
+  }));
+  return true;
 }
 
 // P6.4, P6.5: a call that ran meanwhile may have raised the floor past this one, or the epoch.

@@ -23,6 +23,7 @@
 #include "troupe/actors/registry.h"
 #include "troupe/actors/router.h"
 #include "troupe/actors/shard_replica.h"
+#include "troupe/actors/turn_slice.h"
 #include "troupe/runtime/host.h"
 
 namespace troupe {
@@ -57,6 +58,7 @@ class Activation final : private ActorContext, private ResumeContext {
     // Ids for the calls of turns that leave no record.
     virtual ClientSequence& own_calls() = 0;
     virtual const ReplicaMutations& mutations() const = 0;
+    virtual TurnSlice& slice() = 0;
 
    protected:
     ~Shard() = default;
@@ -108,6 +110,7 @@ class Activation final : private ActorContext, private ResumeContext {
   void AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& record);
   void RunReady();
   void ReadInsideTurn();
+  bool PauseAtEndOfSlice();
   bool OutdatedWhileWaiting(const InboundCall& call) const;
   void StartRead(kj::Own<InboundCall> call);
   void StartMutating(kj::Own<InboundCall> call);
@@ -185,6 +188,7 @@ class Activation final : private ActorContext, private ResumeContext {
   kj::Maybe<kj::Promise<void>> resuming_;
   absl::Duration resume_pause_ = absl::ZeroDuration();
   bool stopped_ = false;
+  bool pausing_ = false;  // Until the loop has looked at its sockets.
 
   struct Called {
     uint64_t turn;  // The last that called it.

@@ -31,6 +31,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
     virtual void Touch(ShardId shard) = 0;
     virtual Router& router() = 0;
     virtual ClientSequence& own_calls() = 0;
+    virtual TurnSlice& slice() = 0;
     virtual uint64_t map_version() const = 0;
 
    protected:
@@ -74,6 +75,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   Router& router() override { return worker_.router(); }
   ClientSequence& own_calls() override { return worker_.own_calls(); }
   const ReplicaMutations& mutations() const override { return mutations_; }
+  TurnSlice& slice() override { return worker_.slice(); }
 
   void Perform(ReplicaEffects& effects);
   bool InOrder(const CallLane& lane);

@@ -53,6 +53,7 @@ Worker::Worker(Host& host, const Registry& registry, WorkerControl& control, Wor
       control_(control),
       options_(options),
       introduction_(std::move(introduction)),
+      slice_(host),
       links_(
           host, Lane::kData, static_cast<uint16_t>(options.index), [this] { return introduction_; },
           *this),
@@ -194,7 +195,8 @@ void Worker::Answer(uint64_t session, uint64_t number, CallOutcome&& outcome) {
   auto& stream = it->second.link->stream();
   if (const auto* results = std::get_if<Payload>(&outcome)) {
     answer.setResults();
-    return stream.Send(wire::KIND_ANSWER, message, results->words());
+    stream.Send(wire::KIND_ANSWER, message, results->words());
+    return EndIfUnread(session, it->second);
   }
   if (const auto* error = std::get_if<kj::Exception>(&outcome)) {
     EncodeFailure(*error, answer.initFailure());
@@ -205,6 +207,21 @@ void Worker::Answer(uint64_t session, uint64_t number, CallOutcome&& outcome) {
     out.setText(kj::StringPtr(moved.text.c_str(), moved.text.size()));
   }
   stream.Send(wire::KIND_ANSWER, message);
+}
+
+// Calls that have been taken are answered, read or not; what is retried later has its record.
+void Worker::EndIfUnread(uint64_t id, Session& session) {
+  const size_t unread = session.link->stream().backlog();
+  if (session.ending || unread <= options_.limits.session_unread_bytes ||
+      session.link->peer().role != Role::kClient) {
+    return;
+  }
+  session.ending = true;
+  host_.log().Warning("link ended: its client does not read its answers",
+                      {{"peer", session.link->peer().node}, {"bytes", unread}});
+  tasks_.add(kj::evalLater([this, id] {
+    if (auto it = sessions_.find(id); it != sessions_.end()) Close(it);
+  }));
 }
 
 void Worker::DispatchHere(kj::Own<InboundCall> call) {

@@ -57,7 +57,9 @@ struct WorkerLimits {
   size_t gateway_connections = 16384;  // Of other Cap'n Proto clients.
   size_t hellos = 1024;                // Connections that have not said hello; more are closed.
   size_t session_calls = 1 << 16;      // Unanswered on one link: as many as one Router sends.
-  size_t status_pulls = 16;            // Unanswered on one link; more end it.
+  size_t session_unread_bytes = 128
+                                << 20;  // Answers that a client has not read; more end its link.
+  size_t status_pulls = 16;             // Unanswered on one link; more end it.
 };
 
 struct WorkerOptions {
@@ -107,6 +109,7 @@ class Worker final : public WorkerBody,
     bool wants_map = false;
     size_t calls = 0;         // Unanswered.
     size_t status_pulls = 0;  // The same.
+    bool ending = false;      // Too much is unread.
   };
   struct Peer {
     CopyId copy = 0;
@@ -130,6 +133,7 @@ class Worker final : public WorkerBody,
   void Touch(ShardId shard) override;
   Router& router() override { return router_; }
   ClientSequence& own_calls() override { return own_calls_; }
+  TurnSlice& slice() override { return slice_; }
   uint64_t map_version() const override { return map_ ? map_->version : 0; }
   // Router::Surroundings
   void DispatchHere(kj::Own<InboundCall> call) override;
@@ -144,6 +148,7 @@ class Worker final : public WorkerBody,
   void HandleMessages(Frame& frame, CopyId from, std::vector<ReplicaMessage>* replies);
   void OnReplicaFrame(Link& link, CopyId from, Frame& frame, bool answer);
   void Answer(uint64_t session, uint64_t number, CallOutcome&& outcome);
+  void EndIfUnread(uint64_t id, Session& session);
   void SendMap(Session& session);
   ShardHost* HostOf(ShardId shard);
   void EndTurn();
@@ -164,6 +169,7 @@ class Worker final : public WorkerBody,
   SharedMap map_;
   Payload encoded_map_;  // Of map_, once a client has asked.
   uint64_t encoded_version_ = 0;
+  TurnSlice slice_;
 
   LinkPool links_;
   Router router_;

@@ -9,6 +9,7 @@ namespace {
 constexpr size_t kChunkBytes = 64 << 10;
 constexpr size_t kPrefixBytes = 16;
 constexpr size_t kWord = sizeof(capnp::word);
+constexpr int kFramesAtOnce = 16;  // Handled before the loop has a look at what else there is.
 constexpr double kClockDrift =
     500e-6;  // Of two clocks against each other; quartz has a tenth of it.
 
@@ -196,14 +197,17 @@ kj::Promise<kj::Own<Frame>> FrameStream::ReadOne(size_t bytes_max) {
 }
 
 kj::Promise<void> FrameStream::ReadLoop(FrameSink& sink) {
-  for (;;) {
+  // A peer that does not read its answers is not read from either; of what has been read, a few
+  // frames at a time, as the answers to many small ones can be large.
+  for (int taken = 0; taken < kFramesAtOnce && backlog() <= kBacklogPause; ++taken) {
     auto frame = NextFrame(kFrameBytesMax);
-    if (frame.get() == nullptr) break;
+    if (frame.get() == nullptr) {
+      return ReadMore().then([this, &sink] { return ReadLoop(sink); });
+    }
     sink.OnFrame(kj::mv(frame));
   }
-  // A peer that does not read its answers is not read from either.
-  auto ready = backlog() > kBacklogPause ? Flushed() : kj::Promise<void>(kj::READY_NOW);
-  return ready.then([this] { return ReadMore(); }).then([this, &sink] { return ReadLoop(sink); });
+  auto ready = backlog() > kBacklogPause ? Flushed() : kj::evalLater([] {});
+  return ready.then([this, &sink] { return ReadLoop(sink); });
 }
 
 kj::Promise<void> FrameStream::Run(FrameSink& sink) {
