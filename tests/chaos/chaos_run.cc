@@ -29,7 +29,8 @@ ChaosRun::ChaosRun(Host& host, Ground& ground, ChaosOptions options)
       began_(host.clock().Now()),
       cluster_(host, ground, options_.binary),
       workload_(host, {.nodes = cluster_.addresses(), .seed = options_.seed}),
-      deck_(cluster_, options_.kinds, options_.at_once, Random(options_.seed).Fork("faults")),
+      deck_(cluster_, options_.kinds, options_.at_once, options_.soak ? 1 : 0,
+            Random(options_.seed).Fork("faults")),
       random_(Random(options_.seed).Fork("run")) {}
 
 Task<void> ChaosRun::Run() {
@@ -104,6 +105,7 @@ Task<void> ChaosRun::Check() {
     co_await read;
   }
   LookForTroubles();
+  if (options_.soak) JudgeGrowth();
   JudgeHistory();
   if (findings_.healthy) CompareCounters();
   for (const auto& [words, times] : workload_.wrong()) {
@@ -136,6 +138,29 @@ void ChaosRun::LookForTroubles() {
                              options_.memory_max >> 20, " at most"));
     }
     findings_.memory_bytes = std::max(findings_.memory_bytes, bytes);
+  }
+  if (options_.soak) spared_memory_.push_back(cluster_.MemoryOf(0));
+}
+
+// What is warm after a third of the time is to hold, but for what allocators and large calls need.
+void ChaosRun::JudgeGrowth() {
+  constexpr size_t kSlack = 48u << 20;
+  auto median = [this](size_t begin, size_t end) {
+    std::vector<size_t> part(spared_memory_.begin() + static_cast<ptrdiff_t>(begin),
+                             spared_memory_.begin() + static_cast<ptrdiff_t>(end));
+    std::nth_element(part.begin(), part.begin() + static_cast<ptrdiff_t>(part.size() / 2),
+                     part.end());
+    return part[part.size() / 2];
+  };
+  const size_t all = spared_memory_.size();
+  if (all < 12) return;
+  const size_t warm = median(all / 3, all / 2), last = median(all - all / 6, all);
+  findings_.growth = static_cast<double>(last) / static_cast<double>(warm);
+  Say(absl::StrFormat("memory of %s, which was never killed: %d MiB when warm, %d MiB at the end",
+                      cluster_.name(0), warm >> 20, last >> 20));
+  if (last > warm + warm / 5 + kSlack) {
+    Violation(absl::StrCat("the memory of ", cluster_.name(0), " grew from ", warm >> 20, " to ",
+                           last >> 20, " MiB"));
   }
 }
 

@@ -25,6 +25,8 @@ struct ChaosOptions {
   size_t at_once = 1;              // Nodes harmed at a time.
   std::vector<std::string> kinds;  // Of faults.
   std::string binary;
+  // One node is never killed, and its memory is not to grow once it is warm.
+  bool soak = false;
   size_t memory_max = 512u << 20;  // Of each node, resident bytes.
   absl::Duration health_limit = absl::Seconds(90);
 };
@@ -45,6 +47,7 @@ struct ChaosFindings {
   uint64_t lost = 0;        // Of counters: answered and not there.
   uint64_t doubled = 0;     // There and never asked for.
   size_t memory_bytes = 0;  // The most that any node had.
+  double growth = 0;        // Of the spared node: its last memory to that when warm.
   double seconds = 0;
 };
 
@@ -66,6 +69,7 @@ class ChaosRun {
   Task<void> Sleep(absl::Duration duration);
   void LookForTroubles();
   void JudgeHistory();
+  void JudgeGrowth();
   void CompareCounters();
   void Say(const std::string& text) const;
   void Violation(const std::string& text);
@@ -80,6 +84,7 @@ class ChaosRun {
   FaultDeck deck_;
   Random random_;
   ChaosFindings findings_;
+  std::vector<size_t> spared_memory_;  // Of the node that is never killed, each second.
 };
 
 }  // namespace troupe::chaos

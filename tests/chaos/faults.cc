@@ -97,8 +97,12 @@ absl::StatusOr<std::vector<std::string>> FaultDeck::Kinds(const std::vector<std:
 }
 
 FaultDeck::FaultDeck(ChaosCluster& cluster, std::vector<std::string> kinds, size_t at_once,
-                     Random random)
-    : cluster_(cluster), kinds_(std::move(kinds)), at_once_(at_once), random_(random) {}
+                     size_t spared, Random random)
+    : cluster_(cluster),
+      kinds_(std::move(kinds)),
+      at_once_(at_once),
+      spared_(spared),
+      random_(random) {}
 
 bool FaultDeck::Has(const char* kind) const {
   return std::find(kinds_.begin(), kinds_.end(), kind) != kinds_.end();
@@ -115,7 +119,8 @@ std::string FaultDeck::Draw() {
 }
 
 std::vector<Fault> FaultDeck::Next() {
-  const Nodes nodes = ShuffledNodes();
+  Nodes nodes = ShuffledNodes();
+  std::erase_if(nodes, [this](size_t node) { return node < spared_; });
   const std::string first = Draw();
   const Harm harm = Find(first)->harm;
   std::vector<Fault> out;

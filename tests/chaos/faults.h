@@ -40,8 +40,9 @@ class FaultDeck {
  public:
   // `cluster` outlives it and the faults. Errors: InvalidArgument: an unknown name.
   static absl::StatusOr<std::vector<std::string>> Kinds(const std::vector<std::string>& wanted);
-  // `at_once`: how many nodes may be harmed at a time.
-  FaultDeck(ChaosCluster& cluster, std::vector<std::string> kinds, size_t at_once, Random random);
+  // `at_once`: how many nodes may be harmed at a time. `spared`: so many, the first, never are.
+  FaultDeck(ChaosCluster& cluster, std::vector<std::string> kinds, size_t at_once, size_t spared,
+            Random random);
 
   // What happens together next: one fault; now and then a mild one of another sort beside it; up to
   // `at_once` of those that harm a node.
@@ -72,6 +73,7 @@ class FaultDeck {
   ChaosCluster& cluster_;
   const std::vector<std::string> kinds_;
   const size_t at_once_;
+  const size_t spared_;
   Random random_;
   std::vector<std::string> deck_;
 };

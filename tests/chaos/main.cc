@@ -26,6 +26,7 @@ constexpr char kUsage[] = R"(usage: ./dev chaos [OPTION...]
   --nodes N        node processes, 3 to 9 [5]
   --faults LIST    of these, separated by commas [all]
   --at-once N      nodes harmed at a time [1]; beyond 1 answered writes may be lost
+  --soak           the first node is never harmed itself, and its memory is not to grow
   --loopback       no namespaces, but a proxy on 127.0.0.0/8
   --history FILE   every call and what became of it, as JSON lines
   --json           a last line with the findings
@@ -86,6 +87,9 @@ Command Parse(const std::vector<std::string>& arguments) {
       kinds = absl::StrSplit(value(), ',');
     } else if (flag == "--history") {
       out.history_file = value();
+    } else if (flag == "--soak") {
+      out.options.soak = true;
+      out.options.memory_max = 1536u << 20;  // A sanitizer may be with it.
     } else if (flag == "--loopback") {
       out.ground = GroundKind::kLoopback;
     } else if (flag == "--json") {
@@ -130,10 +134,10 @@ std::string Json(const Command& command, const Ground& ground, const ChaosRun& r
           "\",\"seconds\":", static_cast<int64_t>(found.seconds),
           ",\"operations\":", workload.history().size(), ",\"answered\":", workload.answered(),
           ",\"refused\":", workload.refused(), ",\"unknown\":", workload.unknown()),
-      absl::StrCat(",\"faults\":[", absl::StrJoin(faults, ","),
-                   "],\"linearizable\":", word(found.linearizable),
-                   ",\"healthy\":", word(found.healthy), ",\"lost\":", found.lost,
-                   ",\"doubled\":", found.doubled, ",\"memory_mib\":", found.memory_bytes >> 20,
+      absl::StrCat(",\"faults\":[", absl::StrJoin(faults, ","), "],\"linearizable\":",
+                   word(found.linearizable), ",\"healthy\":", word(found.healthy),
+                   ",\"lost\":", found.lost, ",\"doubled\":", found.doubled,
+                   ",\"memory_mib\":", found.memory_bytes >> 20, ",\"growth\":", found.growth,
                    ",\"violations\":[", absl::StrJoin(violations, ","), "]}"));
 }
 
