@@ -1,6 +1,6 @@
 // Real nodes under more than they can serve: bounded memory, clear refusals, nobody lost.
 //
-// Sizes are small by default; with TROUPE_LOAD=full they are those that docs and limits speak of.
+// Sizes are small by default; with LOAD_SIZE=full they are those that docs and limits speak of.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -26,7 +26,7 @@ constexpr absl::Duration kLimit = absl::Seconds(60);
 constexpr size_t kMiB = 1 << 20;
 
 bool Full() {
-  const char* size = getenv("TROUPE_LOAD");
+  const char* size = getenv("LOAD_SIZE");
   return size != nullptr && std::string(size) == "full";
 }
 
