@@ -5,9 +5,9 @@
 
 #include "kj/debug.h"
 #include "troupe/runtime/fd_watcher.h"
-#include "troupe/runtime/kj_time.h"
 #include "troupe/runtime/internal/uv_sockets.h"
 #include "troupe/runtime/internal/uv_stream.h"
+#include "troupe/runtime/kj_time.h"
 
 namespace troupe {
 
