@@ -25,9 +25,11 @@ void Invariants::Step() {
 // ---- Maps
 
 bool Invariants::TakeMap(const std::string& node, const SharedMap& map) {
-  SharedMap& last = seen_[{node, cluster_.node(node).membership().boot()}];
+  const Boot boot = cluster_.node(node).membership().boot();
+  SharedMap& last = seen_[{node, boot}];
   if (last == map) return false;
-  if (last && map->version < last->version) {
+  // Runs that are not registered yet are not told apart: each begins with what its disk has.
+  if (boot != 0 && last && map->version < last->version) {
     problem_("map falls",
              absl::StrCat(node, " goes from map ", last->version, " back to ", map->version));
   }

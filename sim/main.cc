@@ -21,6 +21,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "troupe/sim/prefixes.h"
 #include "troupe/sim/run.h"
 
 namespace troupe::sim {
@@ -40,13 +41,16 @@ struct Arguments {
 
 void Usage(std::ostream& out) {
   out << "usage: troupe-sim [--seeds A..B] [--nodes N | A..B] [--minutes M] [--nemesis LIST]\n"
-         "                  [--budget within|beyond] [--jobs N] [--trace] [--hash] [--json]\n\n"
+         "                  [--budget within|beyond] [--prefix NAME] [--jobs N] [--trace] [--hash] "
+         "[--json]\n\n"
          "  --seeds    1..20\n"
          "  --nodes    3 to 9; by seed\n"
          "  --minutes  of virtual time with faults, for each seed; by seed, up to 25 s\n"
          "  --nemesis  kinds of faults, separated by commas, or all or none; by seed, each with\n"
          "             p = 0.5\n"
          "  --budget   whether all copies of a shard may die; by seed\n"
+         "  --prefix   directed trials that begin with it, or none; by seed: every third, unless\n"
+         "             something above is given, which trials take no notice of\n"
          "  --jobs     processes; 0: this one\n"
          "  --trace    the logs of the nodes go to standard error\n"
          "  --hash     prints the trace hash of each seed\n"
@@ -55,6 +59,8 @@ void Usage(std::ostream& out) {
     out << absl::StrCat("  ", std::string(nemesis.name), std::string(16 - nemesis.name.size(), ' '),
                         std::string(nemesis.what), "\n");
   }
+  out << "\nprefixes:\n";
+  for (const Prefix& prefix : AllPrefixes()) out << "  " << prefix.name << "\n";
 }
 
 template <typename Number>
@@ -80,6 +86,13 @@ bool ParseNemeses(const std::string& text, RunOptions& run) {
   return true;
 }
 
+bool ParsePrefix(const std::string& text, RunOptions& run) {
+  run.prefix = text;
+  const auto& all = AllPrefixes();
+  return text == "none" || std::any_of(all.begin(), all.end(),
+                                       [&](const Prefix& prefix) { return prefix.name == text; });
+}
+
 bool TakeValue(Arguments& to, const std::string& flag, const std::string& value) {
   if (flag == "--seeds") return ParseRange(value, to.first, to.last);
   if (flag == "--jobs") return absl::SimpleAtoi(value, &to.jobs) && to.jobs <= 64;
@@ -90,6 +103,7 @@ bool TakeValue(Arguments& to, const std::string& flag, const std::string& value)
   }
   if (flag == "--minutes") return absl::SimpleAtod(value, &to.minutes) && to.minutes > 0;
   if (flag == "--nemesis") return ParseNemeses(value, to.run);
+  if (flag == "--prefix") return ParsePrefix(value, to.run);
   if (flag != "--budget") return false;
   to.run.budget = value == "beyond" ? BudgetChoice::kBeyond : BudgetChoice::kWithin;
   return value == "beyond" || value == "within";
@@ -133,12 +147,16 @@ RunOptions OptionsOf(const Arguments& arguments, uint64_t seed) {
 }
 
 std::string Report(const Arguments& arguments, const RunResult& result) {
-  std::string text =
-      absl::StrCat("seed ", result.seed, " FAILED: ", result.nodes, " nodes, ",
-                   absl::FormatDuration(result.virtual_time), " virtual, ",
-                   result.budget == FaultBudget::kWithin ? "within" : "beyond",
-                   " the fault budget\n  nemeses: ", absl::StrJoin(result.nemeses, ","),
-                   "\n  at last: ", absl::StrJoin(result.said, "; "), "\n");
+  std::string text = absl::StrCat("seed ", result.seed, " FAILED: ", result.nodes, " nodes, ",
+                                  absl::FormatDuration(result.virtual_time), " virtual, ",
+                                  result.budget == FaultBudget::kWithin ? "within" : "beyond",
+                                  " the fault budget\n");
+  if (result.prefix.empty()) {
+    absl::StrAppend(&text, "  nemeses: ", absl::StrJoin(result.nemeses, ","),
+                    "\n  at last: ", absl::StrJoin(result.said, "; "), "\n");
+  } else {
+    absl::StrAppend(&text, "  a directed trial: ", result.prefix, "\n");
+  }
   for (const auto& problem : result.problems) absl::StrAppend(&text, "  ", problem, "\n");
   absl::StrAppend(&text, "  to see it again: ./dev sim --seeds ", result.seed, arguments.replay,
                   " --trace\n");

@@ -1,12 +1,15 @@
 #include "troupe/sim/run.h"
 
 #include <algorithm>
+#include <memory>
 #include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "kj/debug.h"
 #include "troupe/rpc/status.h"
+#include "troupe/sim/invariants.h"
+#include "troupe/sim/ledger.h"
 #include "troupe/sim/linearizability.h"
 #include "troupe/sim/workload.h"
 
@@ -19,6 +22,8 @@ constexpr absl::Duration kSettleLimit = absl::Seconds(120);
 constexpr absl::Duration kIdleLimit = absl::Seconds(60);
 constexpr absl::Duration kCalm = absl::Seconds(1);  // With calls, after healing.
 constexpr absl::Duration kLookEvery = absl::Milliseconds(5);
+constexpr absl::Duration kLedgerPause = absl::Milliseconds(60);
+constexpr absl::Duration kCheckEvery = absl::Milliseconds(1);
 constexpr size_t kLogLines = 25;  // Told of a cluster that is stuck.
 constexpr LinearizabilityLimits kJudgeLimits{2'000'000, 500'000};
 
@@ -44,6 +49,8 @@ ClusterOptions DrawCluster(const RunOptions& options, Random& random) {
     cluster.world.link.latency_min = absl::Milliseconds(5);
     cluster.world.link.latency_max = absl::Milliseconds(20);
   }
+  cluster.node.replica.mutations = &options.replica;
+  cluster.node.membership.mutations = &options.membership;
   if (options.adjust) options.adjust(cluster);
   return cluster;
 }
@@ -62,33 +69,73 @@ class Runner {
                                                                     : FaultBudget::kWithin);
     for (const auto* nemesis : nemeses_) result_.nemeses.emplace_back(nemesis->name);
     Workload::Register(registry_);
+    Ledgers::Register(registry_, witness_);
   }
 
   void Run() {
     Cluster cluster(DrawCluster(options_, random_), registry_);
     result_.nodes = cluster.names().size();
-    Watch(cluster);
+    std::unique_ptr<Ledgers> ledgers = MakeLedgers(cluster);
+    Invariants invariants(cluster, ledgers.get(), Speaker(cluster));
+    Watch(cluster, invariants);
     try {
-      Play(cluster);
+      Play(cluster, ledgers.get());
+      if (result_.problems.empty()) invariants.CheckCopies();
     } catch (const kj::Exception& e) {
-      Problem(absl::StrCat("thrown: ", kj::str(e).cStr()));
+      Problem("exception", absl::StrCat("thrown: ", kj::str(e).cStr()));
     }
+    cluster.OnStep([] {});
+    *witness_ = nullptr;
     result_.virtual_time = cluster.world().Now() - absl::UnixEpoch();
     result_.trace_hash = cluster.world().trace_hash();
   }
 
-  void Problem(std::string text) {
+  void Problem(const std::string& checker, std::string text) {
+    if (result_.checker.empty()) result_.checker = checker;
     if (result_.problems.size() < kProblemsMax) result_.problems.push_back(std::move(text));
   }
 
  private:
-  void Watch(Cluster& cluster) {
-    kj::Function<void()> look = [this, &cluster, next = cluster.world().Now(),
+  // Each checker is heard once: what is wrong goes on being wrong.
+  Ledgers::Problem Speaker(Cluster& cluster) {
+    return [this, &cluster, heard = std::make_shared<std::set<std::string>>()](
+               const std::string& checker, const std::string& what) {
+      if (!heard->insert(checker).second) return;
+      Problem(checker, absl::StrCat(checker, ", at ",
+                                    absl::FormatDuration(cluster.world().Now() - absl::UnixEpoch()),
+                                    ": ", what));
+    };
+  }
+
+  // Ledgers know nothing of state that is lost and begun anew: only within the budget.
+  std::unique_ptr<Ledgers> MakeLedgers(Cluster& cluster) {
+    if (result_.budget == FaultBudget::kBeyond) return nullptr;
+    LedgerOptions options;
+    options.ledgers = 3;
+    options.entries_max = 80;
+    options.clients = {"book1", "book2"};
+    options.pause = kLedgerPause;
+    auto ledgers =
+        std::make_unique<Ledgers>(cluster, random_.Fork("ledgers"), options, Speaker(cluster));
+    *witness_ = [at = ledgers.get()](const std::string& key, uint64_t length, uint64_t hash) {
+      at->OnWitness(key, length, hash);
+    };
+    return ledgers;
+  }
+
+  void Watch(Cluster& cluster, Invariants& invariants) {
+    kj::Function<void()> look = [this, &cluster, &invariants, next = cluster.world().Now(),
+                                 check = cluster.world().Now(),
                                  watch = std::function<void()>()]() mutable {
       if (options_.watch && !watch) {
-        watch = options_.watch(cluster, [this](std::string text) { Problem(std::move(text)); });
+        watch = options_.watch(cluster,
+                               [this](std::string text) { Problem("watcher", std::move(text)); });
       }
       if (watch) watch();
+      if (cluster.world().Now() >= check) {
+        check = cluster.world().Now() + kCheckEvery;
+        invariants.Step();
+      }
       if (cluster.world().Now() < next) return;
       next = cluster.world().Now() + kLookEvery;
       NoteLost(cluster);
@@ -115,34 +162,38 @@ class Runner {
     seen_ = map;
   }
 
-  void Play(Cluster& cluster) {
+  void Play(Cluster& cluster, Ledgers* ledgers) {
     if (!cluster.Settle(kFoundLimit))
       return Stuck(cluster, "the nodes found no cluster", kFoundLimit);
     Workload workload(cluster, random_.Fork("workload"), {},
-                      [this](std::string text) { Problem(std::move(text)); });
+                      [this](std::string text) { Problem("workload", std::move(text)); });
     Arena arena(cluster, random_.Fork("arena"), result_.budget);
     Storm storm(arena, nemeses_);
     workload.Start();
+    if (ledgers != nullptr) ledgers->Start();
     const auto drawn = absl::Seconds(5 + random_.Below(20));
     storm.Rage(options_.duration == absl::ZeroDuration() ? drawn : options_.duration);
     storm.Heal();
-    Finish(cluster, workload);
+    Finish(cluster, workload, ledgers);
     result_.said = storm.said();
-    result_.answered = workload.answered();
+    result_.answered = workload.answered() + (ledgers == nullptr ? 0 : ledgers->answered());
     result_.unknown = workload.unknown();
   }
 
-  void Finish(Cluster& cluster, Workload& workload) {
+  void Finish(Cluster& cluster, Workload& workload, Ledgers* ledgers) {
     if (!cluster.Settle(kSettleLimit)) {
       Stuck(cluster, absl::StrCat("the cluster does not serve again\n", workload.DescribeOpen()),
             kSettleLimit);
       return;
     }
+    if (ledgers != nullptr) ledgers->Stop();
     if (!Calm(cluster, workload)) return;
+    if (ledgers != nullptr && !ReadLedgers(cluster, *ledgers)) return;
     if (auto lost = LostShards(cluster); !lost.empty() && !Recover(cluster, workload, lost)) return;
     workload.Check();
     Judge(workload);
-    if (cluster.world().log().Contains("task failed")) Problem("a node's task failed: see its log");
+    if (cluster.world().log().Contains("task failed"))
+      Problem("exception", "a node's task failed: see its log");
   }
 
   // Calls for a while, then none.
@@ -151,6 +202,15 @@ class Runner {
     workload.Stop();
     if (cluster.RunUntil([&] { return workload.idle(); }, kIdleLimit)) return true;
     Stuck(cluster, workload.DescribeOpen(), kIdleLimit);
+    return false;
+  }
+
+  bool ReadLedgers(Cluster& cluster, Ledgers& ledgers) {
+    const auto idle = [&] { return ledgers.idle(); };
+    const bool ended = cluster.RunUntil(idle, kIdleLimit);
+    if (ended) ledgers.ReadAll();
+    if (ended && cluster.RunUntil(idle, kIdleLimit)) return true;
+    Stuck(cluster, "calls of ledgers are open", kIdleLimit);
     return false;
   }
 
@@ -168,6 +228,7 @@ class Runner {
     result_.lost_shards = lost.size();
     if (result_.budget == FaultBudget::kWithin) {
       Problem(
+          "lost copies",
           absl::StrCat(lost.size(), " shards are lost, within the fault budget; ", first_loss_));
     }
     auto& node = cluster.node(cluster.names().front());
@@ -192,7 +253,8 @@ class Runner {
       const auto judgement =
           sim::Judge(is_register ? Model::kRegister : Model::kCounter, operations, kJudgeLimits);
       if (judgement.verdict == Verdict::kViolation) {
-        Problem(absl::StrCat(object, " is not linearizable: ", judgement.explanation));
+        Problem("linearizability",
+                absl::StrCat(object, " is not linearizable: ", judgement.explanation));
       }
     }
   }
@@ -204,7 +266,7 @@ class Runner {
     for (size_t i = lines.size() - std::min(lines.size(), kLogLines); i < lines.size(); ++i) {
       absl::StrAppend(&text, "\n  ", lines[i]);
     }
-    Problem(std::move(text));
+    Problem("healing", std::move(text));
   }
 
   const RunOptions& options_;
@@ -212,20 +274,46 @@ class Runner {
   Random random_;
   std::vector<const Nemesis*> nemeses_;
   Registry registry_;
+  const std::shared_ptr<Ledgers::Witness> witness_ = std::make_shared<Ledgers::Witness>();
   SharedMap seen_;
   std::string first_loss_;
 };
 
+bool IsTrial(const RunOptions& options) {
+  if (!options.prefix.empty()) return options.prefix != "none";
+  return options.seed % 3 == 0 && options.choice == RunOptions::Choice::kBySeed &&
+         options.budget == BudgetChoice::kBySeed && options.nodes == 0 &&
+         options.duration == absl::ZeroDuration() && !options.adjust && !options.watch;
+}
+
+RunResult RunAsTrial(const RunOptions& options) {
+  TrialOptions trial{options.membership, options.replica, options.prefix};
+  const TrialResult found = RunTrial(options.seed, trial);
+  RunResult result;
+  result.seed = options.seed;
+  result.checker = found.checker;
+  result.prefix = found.prefix;
+  if (!found.checker.empty()) {
+    result.problems.push_back(absl::StrCat(found.checker, ", ", found.problem));
+  }
+  result.nodes = found.nodes;
+  result.virtual_time = found.virtual_time;
+  result.trace_hash = found.trace_hash;
+  result.answered = found.answered;
+  return result;
+}
+
 }  // namespace
 
 RunResult RunSeed(const RunOptions& options) {
+  if (IsTrial(options)) return RunAsTrial(options);
   RunResult result;
   result.seed = options.seed;
   Runner runner(options, result);
   try {
     runner.Run();
   } catch (const kj::Exception& e) {
-    runner.Problem(absl::StrCat("thrown: ", kj::str(e).cStr()));
+    runner.Problem("exception", absl::StrCat("thrown: ", kj::str(e).cStr()));
   }
   return result;
 }

@@ -1,6 +1,9 @@
 // Run: one seed of the simulator: a cluster, a workload, a storm of faults, healing, and the
 // checks.
 //
+// Every third seed is a directed trial instead (trial.h). The others have Invariants and, within
+// the fault budget, Ledgers beside the workload. `./dev sim` runs all of this.
+//
 // Everything follows from the options, the seed first of all: equal options give equal results,
 // with equal trace hashes, in any build. What must not be is a problem in words: a wrong answer, an
 // invariant that does not hold, a history that is not linearizable, a cluster that does not serve
@@ -17,6 +20,7 @@
 #include "absl/time/time.h"
 #include "troupe/sim/cluster.h"
 #include "troupe/sim/nemesis.h"
+#include "troupe/sim/trial.h"
 
 namespace troupe::sim {
 
@@ -29,7 +33,12 @@ struct RunOptions {
   std::vector<const Nemesis*> nemeses = {};
   enum class Choice : uint8_t { kBySeed, kThese } choice = Choice::kBySeed;
   BudgetChoice budget = BudgetChoice::kBySeed;
+  // A directed trial with that prefix; "none": no trial; empty: by seed, unless nodes, duration,
+  // nemeses or budget are given.
+  std::string prefix = {};
   std::function<void(ClusterOptions&)> adjust = nullptr;  // Has the last word on the cluster.
+  MembershipMutations membership = {};                    // Only tests set them.
+  ReplicaMutations replica = {};
 
   // Looks at the cluster after every event; tells `problem` what must not be.
   using Problem = std::function<void(std::string)>;
@@ -39,6 +48,8 @@ struct RunOptions {
 struct RunResult {
   uint64_t seed = 0;
   std::vector<std::string> problems;  // Empty: all is well. At most 10.
+  std::string checker;                // That told the first one.
+  std::string prefix;                 // Empty: no directed trial.
   std::vector<std::string> nemeses;
   std::vector<std::string> said;  // What the storm did at last.
   size_t nodes = 0;

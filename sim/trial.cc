@@ -86,6 +86,7 @@ class Trial {
         result_.problem = Words(e);
       }
     }
+    result_.nodes = cluster_->names().size();
     result_.answered = ledgers_->answered();
     result_.virtual_time = cluster_->world().Now() - absl::UnixEpoch();
     result_.trace_hash = cluster_->world().trace_hash();

@@ -28,6 +28,7 @@ struct TrialResult {
   std::string checker;  // Empty: nothing was found.
   std::string problem;
   std::string prefix;  // Empty: random faults only.
+  size_t nodes = 0;
   uint64_t answered = 0;
   absl::Duration virtual_time;
   uint64_t trace_hash = 0;

@@ -20,12 +20,12 @@ class MutationTest : public ::testing::TestWithParam<Mutation> {};
 
 TEST_P(MutationTest, IsFoundOut) {
   const Mutation mutation = GetParam();
-  TrialResult found;
+  RunResult found;
   const uint64_t seeds = SeedsUntilFound(mutation, SeedsMax(), found);
   std::printf("| %s | %s | %s | %s | %s |\n", mutation.name.data(), mutation.rule.data(),
               seeds == 0 ? "-" : std::to_string(seeds).c_str(), found.checker.c_str(),
               found.prefix.c_str());
-  std::printf("%s\n", found.problem.substr(0, 300).c_str());
+  std::printf("%s\n", found.problems.empty() ? "" : found.problems.front().substr(0, 300).c_str());
   if (mutation.found_by == FoundBy::kModel) return;
   EXPECT_NE(seeds, 0u) << mutation.name << ", rule " << mutation.rule << ", was not found";
 }

@@ -1,12 +1,12 @@
 // Mutations: all deliberately broken variants of the protocol, by name, each with its rule.
 //
-// A program cannot reach them: they are set in the options of a trial, which only tests make.
+// A program cannot reach them: they are set in the options of a run, which only tests set.
 #pragma once
 
 #include <string_view>
 #include <vector>
 
-#include "troupe/sim/trial.h"
+#include "troupe/sim/run.h"
 
 namespace troupe::sim {
 
@@ -19,19 +19,19 @@ enum class FoundBy {
 struct Mutation {
   std::string_view name;
   std::string_view rule;  // Of docs/protocol.md.
-  void (*set)(TrialOptions& options);
+  void (*set)(RunOptions& options);
   FoundBy found_by = FoundBy::kTrial;
   std::string_view second = "";
 };
 
 inline std::vector<Mutation> AllMutations() {
-#define MAP_RULE(name, rule, ...)                                                              \
-  {                                                                                            \
-#name, rule, [](TrialOptions & options) { options.membership.name = true; }, ##__VA_ARGS__ \
+#define MAP_RULE(name, rule, ...)                                                            \
+  {                                                                                          \
+#name, rule, [](RunOptions & options) { options.membership.name = true; }, ##__VA_ARGS__ \
   }
-#define COPY_RULE(name, rule, ...)                                                          \
-  {                                                                                         \
-#name, rule, [](TrialOptions & options) { options.replica.name = true; }, ##__VA_ARGS__ \
+#define COPY_RULE(name, rule, ...)                                                        \
+  {                                                                                       \
+#name, rule, [](RunOptions & options) { options.replica.name = true; }, ##__VA_ARGS__ \
   }
   return {
       MAP_RULE(promise_forgotten, "P2.1"),
@@ -116,13 +116,14 @@ inline std::vector<Mutation> AllMutations() {
 #undef COPY_RULE
 }
 
-// Seeds until something is found, or 0 after `seeds_max` without.
-inline uint64_t SeedsUntilFound(const Mutation& mutation, uint64_t seeds_max, TrialResult& found) {
-  TrialOptions options;
+// Seeds until something is found, as `./dev sim --seeds 1..N` runs them, or 0 after `seeds_max`
+// without.
+inline uint64_t SeedsUntilFound(const Mutation& mutation, uint64_t seeds_max, RunResult& found) {
+  RunOptions options;
   mutation.set(options);
-  for (uint64_t seed = 1; seed <= seeds_max; ++seed) {
-    found = RunTrial(seed, options);
-    if (!found.checker.empty()) return seed;
+  for (options.seed = 1; options.seed <= seeds_max; ++options.seed) {
+    found = RunSeed(options);
+    if (!found.problems.empty()) return options.seed;
   }
   return 0;
 }

@@ -56,7 +56,7 @@ TEST(Trial, FindsMutationsOfEachLayer) {
     for (std::string_view quick : {"entry_by_node", "answer_early", "reads_without_lease",
                                    "records_forgotten", "answer_before_quorum"}) {
       if (mutation.name != quick) continue;
-      TrialResult found;
+      RunResult found;
       EXPECT_NE(SeedsUntilFound(mutation, 40, found), 0u) << mutation.name;
     }
   }
