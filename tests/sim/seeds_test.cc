@@ -30,7 +30,7 @@ TEST_P(SeedsTest, NothingAnsweredIsLostAndTheClusterServesAgain) {
 }
 
 std::vector<uint64_t> Seeds() {
-  uint64_t first = 1001, last = 1012;
+  uint64_t first = 1, last = 12;
   if (const char* range = std::getenv("TROUPE_SEEDS")) {
     char* rest = nullptr;
     first = last = std::strtoull(range, &rest, 10);
