@@ -173,7 +173,14 @@ void EvidenceShell::OnRefused(const std::string& node, Boot boot) {
   Report(node, boot, Sighting::kRefused);
 }
 
-// The verdict may be another's, and that one cut off: whoever still answers us is not dead.
+bool EvidenceShell::IsAbsent(const std::string& node, const Id128& nonce) const {
+  auto member = gossip_.swim().Find(node);
+  return !member || member->id.nonce != nonce || !member->IsHere();
+}
+
+// The verdict may be another's, and that one cut off: whoever still answers us is not dead. Nor is
+// who refutes it while we ask: that comes once, so a report after it would stand for ever, and a
+// coordinator that counts a living voter as gone does nothing more.
 void EvidenceShell::OnDied(const std::string& node, Boot boot) {
   if (Current(node, boot) == 0) return;
   const Id128 nonce = maps_.map()->FindNode(node)->nonce;
@@ -187,8 +194,9 @@ void EvidenceShell::OnDied(const std::string& node, Boot boot) {
                    return codec::ReadId(answer.getNonce()) == nonce;
                  })
                  .catch_([](kj::Exception&&) { return false; })
-                 .then([this, node, boot](bool lives) {
-                   if (!lives && Current(node, boot) != 0) Report(node, boot, Sighting::kDead);
+                 .then([this, node, boot, nonce](bool lives) {
+                   if (lives || Current(node, boot) == 0 || !IsAbsent(node, nonce)) return;
+                   Report(node, boot, Sighting::kDead);
                  }));
 }
 
@@ -333,9 +341,7 @@ void EvidenceShell::LookForAbsent() {
       2 * swim.suspicion_mult * swim.suspicion_max_mult * swim.probe_interval;
   if (self_.boot == 0 || !owner_.Coordinates()) return absent_since_.clear();
   for (const NodeEntry& node : maps_.map()->nodes) {
-    auto member = gossip_.swim().Find(node.name);
-    const bool here = member && member->id.nonce == node.nonce && member->IsHere();
-    if (here || Current(node.name, node.boot) == 0) {
+    if (!IsAbsent(node.name, node.nonce) || Current(node.name, node.boot) == 0) {
       absent_since_.erase(node.name);
       continue;
     }

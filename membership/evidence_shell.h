@@ -61,6 +61,8 @@ class EvidenceShell final : private kj::TaskSet::ErrorHandler {
   void taskFailed(kj::Exception&& exception) override;
   // The boot of that process, if it is current and alive in the map; 0: not.
   Boot Current(const std::string& node, Boot boot) const;
+  // Whether gossip has that process neither as alive nor as suspected.
+  bool IsAbsent(const std::string& node, const Id128& nonce) const;
   void Report(const std::string& node, Boot boot, Sighting kind);
   void Tell(const std::string& node, Boot boot, Sighting kind);
   void DialAgain(const NodeEntry& node);

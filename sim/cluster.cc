@@ -161,7 +161,11 @@ std::string Cluster::Describe() {
   for (const auto& [name, node] : nodes_) {
     auto seen = node->membership().map();
     absl::StrAppend(&out, "; ", name, paused(name) ? " paused" : "", " ready ", node->ready(),
-                    " map ", seen ? seen->version : 0);
+                    " map ", seen ? seen->version : 0, " coordinator ",
+                    node->membership().coordinator(), " sees");
+    for (const auto& member : node->membership().members()) {
+      absl::StrAppend(&out, " ", member.name, "=", member.state);
+    }
   }
   for (size_t i = 0; i < map->shards.size(); ++i) {
     const auto& shard = map->shards[i];
