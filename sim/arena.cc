@@ -62,7 +62,6 @@ bool Arena::MayLose(const std::string& name, SimDiskAfter disk) {
   auto remembers = [&](const VoterId& voter) {
     if (gone.contains(voter)) return false;
     if (voter.node == name) return KeepsDisk(name, disk);
-    if (bad_disks.contains(voter.node)) return false;  // Votes no more while its process lives.
     if (erased.contains(voter.node)) return false;
     return runs(voter.node) || std::find(cluster.names().begin(), cluster.names().end(),
                                          voter.node) != cluster.names().end();
@@ -85,16 +84,6 @@ bool Arena::MayLose(const std::string& name, SimDiskAfter disk) {
     // A shrink that leaves out a sound copy may be under way, so min_isr is all there is.
     return shard.state == ShardState::kLost || (left > 0 && lost < map->config.min_isr);
   });
-}
-
-bool Arena::MayStopVoting(const std::string& name) {
-  auto map = Map();
-  if (!map) return false;
-  auto votes = [&](const VoterId& voter) {
-    return voter.node != name && !bad_disks.contains(voter.node) && !gone.contains(voter);
-  };
-  const auto left = std::count_if(map->voters.begin(), map->voters.end(), votes);
-  return static_cast<size_t>(left) * 2 > map->voters.size();
 }
 
 bool Arena::KeepsDisk(const std::string& name, SimDiskAfter disk) const {
@@ -135,13 +124,19 @@ void Arena::PowerOff(const std::string& name, SimDiskAfter disk) {
 
 void Arena::Start(const std::string& name) {
   if (cluster.has(name)) return;
-  auto& disk = cluster.world().disk(name);
-  disk.Clear(SimDiskFault::kFail);  // A node does not join on a disk that it cannot write.
-  disk.Clear(SimDiskFault::kFull);
-  bad_disks.erase(name);
-  if (cluster.TryRestart(name).ok()) return;
-  disk.Erase();
+  unreadable.erase(name);
+  auto started = cluster.TryRestart(name);
+  if (started.ok()) return;
+  if (absl::IsUnavailable(started)) {
+    unreadable.insert(name);
+    return;
+  }
+  cluster.world().disk(name).Erase();
   cluster.Restart(name);
+}
+
+void Arena::DiskIsBack(const std::string& name) {
+  if (unreadable.contains(name)) Start(name);
 }
 
 // ---- Storm
@@ -189,11 +184,6 @@ void Storm::Heal() {
       world.disk(name).Clear(fault);
     }
     if (cluster.paused(name)) cluster.Resume(name);
-    // Who has lost its disk for a while votes no more: the operator starts it again, one by one.
-    if (cluster.has(name) && arena_.bad_disks.contains(name) && !cluster.leaving(name)) {
-      cluster.Settle(absl::Seconds(20));
-      if (arena_.MayLose(name, SimDiskAfter::kKeep)) arena_.Kill(name, SimDiskAfter::kKeep);
-    }
     if (!cluster.leaving(name)) arena_.Start(name);
   }
   cluster.RunUntil(

@@ -258,12 +258,11 @@ Nemesis::End Drift(Arena& arena) {
 Nemesis::End BadDisk(Arena& arena, SimDiskFault fault) {
   const auto name = arena.OneOf(arena.Living());
   if (name.empty()) return {};
-  if (fault == SimDiskFault::kFail || fault == SimDiskFault::kFull) {
-    if (!arena.MayStopVoting(name)) return {};
-    arena.bad_disks.insert(name);
-  }
   arena.cluster.world().disk(name).Set(fault);
-  return [&arena, name, fault] { arena.cluster.world().disk(name).Clear(fault); };
+  return [&arena, name, fault] {
+    arena.cluster.world().disk(name).Clear(fault);
+    arena.DiskIsBack(name);
+  };
 }
 Nemesis::End DiskError(Arena& arena) { return BadDisk(arena, SimDiskFault::kFail); }
 Nemesis::End DiskFull(Arena& arena) { return BadDisk(arena, SimDiskFault::kFull); }

@@ -32,7 +32,7 @@ struct Arena {
   Random random;
   FaultBudget budget;
   SimLink link = {};                      // The default link, as the nemeses in force have it.
-  std::set<std::string> bad_disks = {};   // Had an error since their process started.
+  std::set<std::string> unreadable = {};  // Down until their disk can be read.
   std::set<std::string> torn_disks = {};  // A crash may damage what they hold.
   std::set<VoterId> gone = {};            // Voters of which nothing is left.
   std::set<std::string> erased = {};      // Nodes that lost all and are not registered anew.
@@ -45,15 +45,13 @@ struct Arena {
   // A living node whose process may end, its disk kept or not, or empty.
   std::string Victim(SimDiskAfter disk);
   bool MayLose(const std::string& name, SimDiskAfter disk);
-  // Whether most voters have sound disks without this one: one that failed votes no more until its
-  // node is started again.
-  bool MayStopVoting(const std::string& name);
   void Kill(const std::string& name, SimDiskAfter disk);
   void Leave(const std::string& name);
   void PowerOff(const std::string& name, SimDiskAfter disk);
-  // Starts a node that is down, as an operator would: on a disk that can be written, an empty one
-  // if what it held is damaged.
+  // Starts a node that is down, whatever the state of its disk: one that is damaged is emptied
+  // first, as an operator must; on one that cannot be read the node waits for DiskIsBack.
   void Start(const std::string& name);
+  void DiskIsBack(const std::string& name);
   absl::Duration Within(absl::Duration most);
   SharedMap Map();  // Null before the first.
 
