@@ -23,6 +23,7 @@ struct UvMachine::Starting {
   size_t outstanding;
   kj::Own<kj::PromiseFulfiller<void>> result;
   kj::Maybe<kj::Exception> failure;
+  uint64_t number;  // Of this start: what the workers of a stopped one still say is not about it.
 };
 
 struct UvMachine::Worker {
@@ -71,7 +72,7 @@ kj::Promise<void> UvMachine::StartWorkers(
   workers_.clear();
   auto paf = kj::newPromiseAndFulfiller<void>();
   starting_ = std::unique_ptr<Starting>(
-      new Starting{{}, kj::mv(make), count, kj::mv(paf.fulfiller), nullptr});
+      new Starting{{}, kj::mv(make), count, kj::mv(paf.fulfiller), nullptr, ++starts_});
   if (count == 0) starting_->result->fulfill();
   // All hosts exist before the first body does, because bodies post to each other.
   for (size_t i = 0; i < count; ++i) {
@@ -91,11 +92,13 @@ void UvMachine::RunWorker(size_t index) {
     auto stop = kj::newPromiseAndFulfiller<void>();
     self.stop = kj::mv(stop.fulfiller);
     kj::Own<WorkerBody> body;
+    const uint64_t start = starting_->number;
     kj::Maybe<kj::Exception> failure = kj::runCatchingExceptions([&]() {
       std::lock_guard lock(starting_->mutex);
       body = starting_->make(index, self.host);
     });
-    control_->PostControl([this, failure = kj::mv(failure)]() { WorkerStarted(failure); });
+    control_->PostControl(
+        [this, start, failure = kj::mv(failure)]() { WorkerStarted(start, failure); });
     stop.promise.wait(self.host.wait_scope());
     KJ_IF_MAYBE (e, kj::runCatchingExceptions([&]() { body = nullptr; })) {
       self.host.log().Error("worker body failed while it was destroyed",
@@ -106,7 +109,8 @@ void UvMachine::RunWorker(size_t index) {
   self.host.Leave();
 }
 
-void UvMachine::WorkerStarted(const kj::Maybe<kj::Exception>& failure) {
+void UvMachine::WorkerStarted(uint64_t start, const kj::Maybe<kj::Exception>& failure) {
+  if (start != starting_->number) return;
   if (starting_->failure == nullptr) {
     KJ_IF_MAYBE (e, failure) {
       starting_->failure = kj::cp(*e);

@@ -56,12 +56,13 @@ class UvMachine final : public Machine {
   struct Starting;
   struct Worker;
   void RunWorker(size_t index);
-  void WorkerStarted(const kj::Maybe<kj::Exception>& failure);
+  void WorkerStarted(uint64_t start, const kj::Maybe<kj::Exception>& failure);
 
   const UvMachineOptions options_;
   std::unique_ptr<UvHost> control_;
   kj::Own<DataDirectory> data_directory_;
   std::unique_ptr<Starting> starting_;
+  uint64_t starts_ = 0;
   std::vector<std::unique_ptr<Worker>> former_workers_;
   std::vector<std::unique_ptr<Worker>> workers_;  // Stay, stopped, until the end: others may post.
 };

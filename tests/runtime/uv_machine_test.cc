@@ -62,6 +62,50 @@ TEST(UvMachine, StartsAndStopsWorkersAgainAndAgain) {
   }
 }
 
+// A node that joins anew in one process stops its workers and starts others.
+TEST(UvMachine, StartsNewWorkersInPlaceOfStoppedOnes) {
+  std::atomic<int> alive{0};
+  auto machine = MakeMachine();
+  auto make = [&](size_t, Host&) -> kj::Own<WorkerBody> { return kj::heap<Body>(alive); };
+  for (size_t round = 0; round < 20; ++round) {
+    const size_t count = 1 + round % 3;
+    machine->StartWorkers(count, make).wait(machine->wait_scope());
+    ASSERT_EQ(alive, static_cast<int>(count));
+    ASSERT_EQ(machine->worker_count(), count);
+    EXPECT_THROW(machine->StartWorkers(1, make).wait(machine->wait_scope()), kj::Exception);
+    Host& former = machine->worker(0);
+    auto answered = kj::newPromiseAndFulfiller<void>();
+    ASSERT_TRUE(former.Post(
+        [&] { machine->control().PostControl([&] { answered.fulfiller->fulfill(); }); }));
+    answered.promise.wait(machine->wait_scope());
+    machine->StopWorkers();
+    ASSERT_EQ(alive, 0);
+    EXPECT_FALSE(former.Post([] {}));  // Whoever still knows it may ask, also later.
+  }
+}
+
+// The first ones had started, but had not been heard, when they were stopped: what they said was
+// taken for word of the second ones, of whom none lived yet.
+TEST(UvMachine, WorkersThatWereStoppedWhileTheyStartedDoNotSpeakForTheNext) {
+  std::atomic<int> alive{0};
+  for (int round = 0; round < 30; ++round) {
+    auto machine = MakeMachine();
+    auto first = machine->StartWorkers(
+        3, [&](size_t, Host&) -> kj::Own<WorkerBody> { return kj::heap<Body>(alive); });
+    machine->StopWorkers();
+    ASSERT_EQ(alive, 0);
+    machine
+        ->StartWorkers(3,
+                       [&](size_t, Host&) -> kj::Own<WorkerBody> {
+                         std::this_thread::yield();
+                         return kj::heap<Body>(alive);
+                       })
+        .wait(machine->wait_scope());
+    ASSERT_EQ(alive, 3);
+    machine->StopWorkers();
+  }
+}
+
 TEST(UvMachine, MayBeDroppedWhileWorkersStart) {
   std::atomic<int> alive{0};
   for (int round = 0; round < 30; ++round) {
