@@ -350,9 +350,7 @@ void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
   shard_.Dirty(id_);
   auto repeats = std::move(open_.at(KeyOf(id)).repeats);
   open_.erase(KeyOf(id));
-  for (auto& repeat : repeats) {
-    AnswerRecorded(kj::mv(repeat), *records_.Lookup(id, hash).record);
-  }
+  for (auto& repeat : repeats) AnswerRepeat(kj::mv(repeat), hash);
   shard_.Hold(id_, HoldKind::kAnswer, {},
               [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
                 if (ok) call->Finish(std::move(outcome));

@@ -108,6 +108,7 @@ class Activation final : private ActorContext, private ResumeContext {
 
   bool AnswerFromRecords(kj::Own<InboundCall>& call, uint64_t argument_hash);
   void AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& record);
+  void AnswerRepeat(kj::Own<InboundCall> repeat, uint64_t argument_hash);
   void RunReady();
   void ReadInsideTurn();
   bool PauseAtEndOfSlice();

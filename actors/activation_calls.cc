@@ -126,7 +126,9 @@ void Activation::NoteCall(const ActorId& callee, uint64_t turn) {
 }
 
 void Activation::SettleCalls(absl::Time now) {
-  if (called_.empty() || now < next_settling_ || stopped_ || resume_) return;
+  // A turn that has called Resume() off may yet fail.
+  const bool resumes = resume_ || (turn_ != nullptr && turn_->resume_before);
+  if (called_.empty() || now < next_settling_ || stopped_ || resumes) return;
   next_settling_ = now + kSettleAfter;
   const uint64_t mark = turn_ != nullptr ? turn_->number : next_turn_;
   for (auto& [callee, called] : called_) {

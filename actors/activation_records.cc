@@ -86,6 +86,14 @@ void Activation::AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& rec
               });
 }
 
+// Its call has ended. Without a record when the caller settled it meanwhile; a caller that has gone
+// on to a newer epoch has it by that alone.
+void Activation::AnswerRepeat(kj::Own<InboundCall> repeat, uint64_t argument_hash) {
+  const auto found = records_.Lookup(repeat->header().id, argument_hash, shard_.mutations());
+  if (found.record != nullptr) return AnswerRecorded(kj::mv(repeat), *found.record);
+  repeat->Finish(Failed(absl::StrCat("Stale: the caller of ", Describe(*repeat), " has moved on")));
+}
+
 void Activation::FinishWaiters(const CallKey& key, const CallOutcome& outcome) {
   auto open = open_.find(key);
   if (open == open_.end()) return;

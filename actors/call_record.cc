@@ -208,8 +208,15 @@ void RecordTable::Add(absl::Time now, const CallId& call, uint64_t argument_hash
   }
   const auto& a = std::get<ActorCall>(call);
   Caller& caller = Touch(now, a.caller);
-  if (a.lineage == caller.lineage && a.turn < caller.mark) return;
-  record.turn = a.turn;
+  if (a.epoch < caller.epoch || a.lineage < caller.lineage) {
+    // It began under an earlier epoch of its caller: what AdvanceFloor() has done to the records
+    // that were there holds for this one.
+    const uint64_t turn = a.lineage == caller.lineage ? a.turn : std::max(a.turn, caller.mark);
+    record.turn = turn | kPerhapsUndone;
+  } else {
+    if (a.lineage == caller.lineage && a.turn < caller.mark) return;
+    record.turn = a.turn;
+  }
   Put(caller.records, a.id, std::move(record));
   moved_callers_[a.caller].insert(a.id);
   BoundResults(caller.records.at(a.id));

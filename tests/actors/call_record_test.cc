@@ -233,6 +233,29 @@ TEST(RecordTable, KeepsWhatATurnDidThatAFailoverUndid) {
   EXPECT_EQ(Meets(table, Caller(7, 1, 7, 4)), Kind::kUnknown);
 }
 
+TEST(RecordTable, KeepsWhatStillRanWhenAFailoverUndidItsTurn) {
+  RecordTable table;
+  const ActorCall running = Caller(7, 1, 7);
+  table.AdvanceFloor(kStart, running);
+  // Turn 7 of the next epoch is another one, and is settled before the call has ended.
+  ASSERT_TRUE(table.Settle(kStart, Caller(8, 0, 8, 4)));
+  table.Add(kStart, running, kHash, RecordStatus::kOk, "r");
+  EXPECT_EQ(Meets(table, Caller(9, 1, 9, 4)), Kind::kKnown) << "the undone turn comes again";
+  table.AdvanceFloor(kStart, Caller(9, 2, 9, 4));
+  EXPECT_EQ(Meets(table, Caller(9, 1, 9, 4)), Kind::kKnown);
+  table.Age(kStart + kRecordAge);
+  EXPECT_EQ(table.record_count(), 0u);
+}
+
+TEST(RecordTable, KeepsWhatStillRanWhenItsCallersShardWasLost) {
+  RecordTable table;
+  const ActorCall running = Caller(7, 1, 7);
+  table.AdvanceFloor(kStart, running);
+  table.AdvanceFloor(kStart, Caller(1, 2, 1, 4, 2));
+  table.Add(kStart, running, kHash, RecordStatus::kOk, "r");
+  EXPECT_EQ(Meets(table, Caller(2, 1, 2, 4, 2)), Kind::kKnown);
+}
+
 TEST(RecordTable, KeepsWhatIsUnsettledThroughAFailoverHoweverOld) {
   RecordTable table;
   Answer(table, Caller(5, 1, 5, 3));

@@ -249,6 +249,43 @@ TEST_F(WorkerTest, AnActorTellsItsMarkToWhomItHasCalled) {
   EXPECT_THAT(control_.settled, ElementsAre(2)) << "once";
 }
 
+TEST_F(WorkerTest, AnswersWhoAsksAgainForACallThatIsSettledWhileItRuns) {
+  GiveMap();
+  world_.RunFor(absl::Seconds(1));
+  const ActorId callee = CounterId(KeyIn(0));
+  auto deliver = [&](uint64_t interface_id, uint16_t method, ActorCall id, std::string& outcome) {
+    capnp::MallocMessageBuilder message;
+    auto params = message.initRoot<Counter::AddToParams>();
+    params.setOther(KeyIn(1).c_str());
+    params.setBy(5);
+    CallHeader header{callee, interface_id, method, id, {}, {9, 1, 1}};
+    worker_->Deliver(
+        kj::heap<InboundCall>(header, Payload::Of(message), host_.clock().Now() + absl::Seconds(10),
+                              [&outcome](CallOutcome&& got) {
+                                outcome = std::holds_alternative<Payload>(got) ? "results"
+                                          : std::holds_alternative<kj::Exception>(got)
+                                              ? Words(std::get<kj::Exception>(got))
+                                              : "moved";
+                              }));
+    world_.RunFor(absl::Milliseconds(100));
+  };
+  const ActorId caller{CounterId("x").type, "caller"};
+  std::string first, again, settled, later;
+  deliver(capnp::typeId<Counter>(), 3, {caller, 1, 1, 7, 7, {1, 1}}, first);
+  deliver(capnp::typeId<Counter>(), 3, {caller, 1, 1, 7, 7, {1, 1}}, again);
+  deliver(kSettleInterface, 0, {caller, 1, 2, 8, 8, {0, 8}}, settled);
+  ASSERT_THAT(control_.forwarded, ElementsAre(5));
+  control_.AnswerAll();
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(first, "results");
+  EXPECT_EQ(settled, "results");
+  EXPECT_THAT(again, ::testing::HasSubstr("Stale"));
+  // The turn that made the call was undone; the next epoch of the caller makes it again.
+  deliver(capnp::typeId<Counter>(), 3, {caller, 1, 2, 9, 9, {1, 1}}, later);
+  EXPECT_EQ(later, "results");
+  EXPECT_THAT(control_.forwarded, ElementsAre(5)) << "it ran once";
+}
+
 TEST_F(WorkerTest, DropsACopyThatTheMapHasTakenAway) {
   GiveMap();
   world_.RunFor(absl::Seconds(1));
