@@ -70,7 +70,10 @@ void SettleShard(ShardId id, const ShardEntry& before, ShardEntry& shard, const 
   }
   shard.elr = Difference(shard.elr, shard.isr);
   shard.learners = Difference(shard.learners, shard.isr);
-  if (shard.isr != before.isr || shard.epoch != before.epoch) {
+  // A learner that goes may come back empty; an AlterIsr that was to add it must fail for ever.
+  const bool learner_left =
+      !Difference(Difference(before.learners, shard.learners), shard.isr).empty();
+  if (shard.isr != before.isr || shard.epoch != before.epoch || learner_left) {
     if (!mutations.isr_version_stays || shard.isr.size() > before.isr.size()) {
       shard.isr_version = before.isr_version + 1;
     }

@@ -195,7 +195,17 @@ TEST(Fence, RemovesLearners) {
   EXPECT_THAT(state.shards[0].learners, ElementsAre(4));
   Do(state, FenceOf(state, "d"));
   EXPECT_THAT(state.shards[0].learners, IsEmpty());
-  EXPECT_EQ(state.shards[0].isr_version, 1u);
+}
+
+TEST(AlterIsr, ThatWasToAddALearnerFailsForEverWhenTheLearnerHasGone) {
+  ClusterState state = OneShard(1, 4);
+  Do(state, AddLearner{0, 1, 4});
+  AlterIsr delayed = AlterOf(state, 0, {1, 2, 3, 4});
+  Do(state, FenceOf(state, "d"));
+  Do(state, UnfenceOf(state, "d"));
+  Do(state, AddLearner{0, 1, 4});
+  EXPECT_EQ(CodeOf(state, delayed), kRefused) << "the copy may have been dropped meanwhile";
+  EXPECT_TRUE(Do(state, AlterOf(state, 0, {1, 2, 3, 4})));
 }
 
 TEST(Unfence, ElectsWaitingCopiesAtOnce) {
