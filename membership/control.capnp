@@ -163,6 +163,7 @@ struct SurveyAnswer {
   nonce @2 :Wire.Id128;      # Of the process that answers.
   map @3 :Data;              # Its newest; empty: none.
   acceptor @4 :Data;         # register.capnp's AcceptorState.
+  tried @5 :UInt64;          # The highest generation that it knows somebody tried to found; 0: none.
 }
 
 # ---- Kept in the data directory.

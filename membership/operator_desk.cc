@@ -205,12 +205,20 @@ kj::Promise<OperatorReply> OperatorDesk::FoundGeneration() {
       .attach(kj::defer([this] { founding_ = false; }));
 }
 
-bool OperatorDesk::TakePart(const std::string& founder) {
+bool OperatorDesk::TakePart(const std::string& founder, uint64_t generation) {
   const bool other = takes_part_with_ != founder && self_.Now() < takes_part_until_;
   if (other) return false;
   takes_part_with_ = founder;
   takes_part_until_ = self_.Now() + kTakesPart;
+  tried_ = std::max(tried_, generation);
   return true;
+}
+
+uint64_t OperatorDesk::Tried() const {
+  const ValuePtr& accepted = shell_.acceptor().value;
+  if (accepted == nullptr) return tried_;
+  const auto state = StateOf(*accepted);
+  return state.ok() ? std::max(tried_, state->generation) : tried_;
 }
 
 Remains OperatorDesk::OwnRemains() const {
@@ -219,35 +227,40 @@ Remains OperatorDesk::OwnRemains() const {
 
 // Whoever seems alive must say what it knows: who does not is put out, with its copies.
 kj::Promise<OperatorReply> OperatorDesk::Survey() {
-  if (!TakePart(self_.name())) {
+  const uint64_t generation = std::max(maps_.map()->generation, Tried()) + 1;
+  if (!TakePart(self_.name(), generation)) {
     return Refusal(
         absl::StrCat("node ", takes_part_with_, " founds a new generation: ask that one"));
   }
   kj::Vector<kj::Promise<absl::StatusOr<Remains>>> answers;
   for (const Member& member : owner_.Seen()) {
     if (member.state != MemberState::kAlive || member.id.name == self_.name()) continue;
-    answers.add(AskSurvivor(member.id.name));
+    answers.add(AskSurvivor(member.id.name, generation));
   }
   return kj::joinPromises(answers.releaseAsArray())
-      .then([this](kj::Array<absl::StatusOr<Remains>>&& answers) -> kj::Promise<OperatorReply> {
+      .then([this, generation](
+                kj::Array<absl::StatusOr<Remains>>&& answers) -> kj::Promise<OperatorReply> {
         std::vector<Remains> survivors = {OwnRemains()};
         for (auto& answer : answers) {
           if (!answer.ok()) return Refusal(answer.status());
           survivors.push_back(*std::move(answer));
         }
-        return FoundFrom(std::move(survivors));
+        return FoundFrom(std::move(survivors), generation);
       });
 }
 
-kj::Promise<absl::StatusOr<Remains>> OperatorDesk::AskSurvivor(std::string node) {
+kj::Promise<absl::StatusOr<Remains>> OperatorDesk::AskSurvivor(std::string node,
+                                                               uint64_t generation) {
   capnp::MallocMessageBuilder message;
   auto out = message.initRoot<control::Survey>();
   const uint64_t number = links_.NextNumber();
   out.setNumber(number);
-  out.setGeneration(maps_.map()->generation + 1);
+  out.setGeneration(generation);
   return links_.Call(node, control::KIND_SURVEY, number, message, kSurveyLimit)
-      .then([node](kj::Own<Frame> frame) {
-        return ReadRemains(node, frame->header<control::SurveyAnswer>());
+      .then([this, node](kj::Own<Frame> frame) {
+        auto in = frame->header<control::SurveyAnswer>();
+        tried_ = std::max(tried_, in.getTried());  // The next request is for one above it.
+        return ReadRemains(node, in);
       })
       .catch_([node](kj::Exception&& e) -> absl::StatusOr<Remains> {
         return absl::UnavailableError(
@@ -264,7 +277,10 @@ void OperatorDesk::OnSurvey(LinkNumber from, const Introduction& peer, Frame& fr
   const uint64_t generation = maps_.map() == nullptr ? 0 : maps_.map()->generation;
   if (in.getGeneration() <= generation) {
     out.setRefused(absl::StrCat("the register is at generation ", generation, " here").c_str());
-  } else if (!TakePart(peer.node)) {
+  } else if (in.getGeneration() <= Tried()) {
+    out.setTried(Tried());
+    out.setRefused(absl::StrCat("generation ", Tried(), " was tried before: ask again").c_str());
+  } else if (!TakePart(peer.node, in.getGeneration())) {
     out.setRefused(absl::StrCat("it takes part in what ", takes_part_with_, " founds").c_str());
   } else {
     codec::WriteId(self_.nonce, out.initNonce());
@@ -274,10 +290,11 @@ void OperatorDesk::OnSurvey(LinkNumber from, const Introduction& peer, Frame& fr
   links_.Answer(from, control::KIND_SURVEY_ANSWER, message);
 }
 
-kj::Promise<OperatorReply> OperatorDesk::FoundFrom(std::vector<Remains> survivors) {
+kj::Promise<OperatorReply> OperatorDesk::FoundFrom(std::vector<Remains> survivors,
+                                                   uint64_t generation) {
   auto newest = NewestOf(survivors);
   if (!newest.ok()) return Refusal(newest.status());
-  auto next = NextGeneration(*newest, self_.Entry(), survivors);
+  auto next = NextGeneration(*newest, generation, self_.Entry(), survivors);
   if (!next.ok()) return Refusal(next.status());
   std::vector<ShardId> lost;
   for (ShardId id = 0; id < next->shards.size(); ++id) {

@@ -47,12 +47,15 @@ class OperatorDesk final : private kj::TaskSet::ErrorHandler {
   kj::Promise<OperatorReply> Execute(std::vector<Command> commands, std::vector<ShardId> shards);
   kj::Promise<OperatorReply> FoundGeneration();
   kj::Promise<OperatorReply> Survey();
-  kj::Promise<absl::StatusOr<Remains>> AskSurvivor(std::string node);
-  kj::Promise<OperatorReply> FoundFrom(std::vector<Remains> survivors);
+  kj::Promise<absl::StatusOr<Remains>> AskSurvivor(std::string node, uint64_t generation);
+  kj::Promise<OperatorReply> FoundFrom(std::vector<Remains> survivors, uint64_t generation);
   OperatorReply Done(std::vector<ShardId> shards) const;
   Remains OwnRemains() const;
-  // False: another founds that generation.
-  bool TakePart(const std::string& founder);
+  // False: another founds a generation.
+  bool TakePart(const std::string& founder, uint64_t generation);
+  // The highest generation that was tried to found, as far as is known here. Whoever tried may be
+  // dead and have founded it: then it comes back with that number, and must not pass for another.
+  uint64_t Tried() const;
 
   Self& self_;
   ControlLinks& links_;
@@ -61,6 +64,7 @@ class OperatorDesk final : private kj::TaskSet::ErrorHandler {
   Owner& owner_;
   size_t under_way_ = 0;
   bool founding_ = false;
+  uint64_t tried_ = 0;
   std::string takes_part_with_;
   absl::Time takes_part_until_ = absl::InfinitePast();
   kj::TaskSet tasks_;

@@ -47,11 +47,16 @@ absl::StatusOr<ClusterState> NewestOf(std::span<const Remains> remains) {
   return *newest;
 }
 
-absl::StatusOr<ClusterState> NextGeneration(const ClusterState& newest, const NodeEntry& founder,
+absl::StatusOr<ClusterState> NextGeneration(const ClusterState& newest, uint64_t generation,
+                                            const NodeEntry& founder,
                                             std::span<const Remains> survivors) {
+  if (generation <= newest.generation) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("a survivor is at generation ", newest.generation, " already: ask it"));
+  }
   ClusterState next = newest;
-  next.generation += 1;
-  next.version = std::max(newest.version + 1, newest.generation << kGenerationShift);
+  next.generation = generation;
+  next.version = std::max(newest.version + 1, (generation - 1) << kGenerationShift);
   for (NodeEntry& node : next.nodes) {
     const bool survives = std::any_of(survivors.begin(), survivors.end(), [&](const Remains& one) {
       return one.node == node.name && one.nonce == node.nonce;

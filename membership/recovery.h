@@ -26,8 +26,10 @@ struct Remains {
 // FailedPrecondition when they are of more than one cluster.
 absl::StatusOr<ClusterState> NewestOf(std::span<const Remains> remains);
 
-// `founder` is the process that will be the only voter; it becomes a member if it is none.
-absl::StatusOr<ClusterState> NextGeneration(const ClusterState& newest, const NodeEntry& founder,
+// `founder` is the process that will be the only voter; it becomes a member if it is none. It must
+// be the only one that ever founds `generation`: two first values of one would be taken for one.
+absl::StatusOr<ClusterState> NextGeneration(const ClusterState& newest, uint64_t generation,
+                                            const NodeEntry& founder,
                                             std::span<const Remains> survivors);
 
 // Higher than all that these voters have promised.

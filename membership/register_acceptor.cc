@@ -29,9 +29,10 @@ RegisterAcceptor::Effects RegisterAcceptor::On(const PrepareRequest& prepare) {
 }
 
 RegisterAcceptor::Effects RegisterAcceptor::On(const AcceptRequest& accept) {
-  // A repeat: one ballot carries one value, so it is this one, whatever was promised since.
+  // A repeat: one ballot carries one value, so it is this one, whatever was promised since. What it
+  // repeats may still be on its way to the disk.
   if (state_.value != nullptr && accept.ballot == state_.accepted && !mutations_->ballot_reused) {
-    return {Persist::kNothing, AcceptedReply{accept.ballot}};
+    return {Persist::kBeforeReply, AcceptedReply{accept.ballot}};
   }
   if (auto answer = AnswerIfBehind(accept.ballot, accept.known)) {
     return {Persist::kNothing, answer};

@@ -19,7 +19,7 @@ Remains RemainsOf(const ClusterState& map, const std::string& node) {
 TEST(NextGeneration, KeepsTheSurvivorsCopiesAndOneVoter) {
   const ClusterState before = MakeCluster(3);
   const std::vector<Remains> survivors = {RemainsOf(before, "b")};
-  auto next = NextGeneration(before, *before.FindNode("b"), survivors);
+  auto next = NextGeneration(before, 2, *before.FindNode("b"), survivors);
   ASSERT_TRUE(next.ok()) << next.status();
   EXPECT_EQ(next->generation, 2u);
   EXPECT_GT(next->version, before.version + (uint64_t{1} << 31)) << "no older one comes so far";
@@ -35,7 +35,7 @@ TEST(NextGeneration, KeepsTheSurvivorsCopiesAndOneVoter) {
 
 TEST(NextGeneration, LosesWhatNoSurvivorHolds) {
   const ClusterState before = MakeCluster(3, 12, 1);
-  auto next = NextGeneration(before, *before.FindNode("a"), {{RemainsOf(before, "a")}});
+  auto next = NextGeneration(before, 2, *before.FindNode("a"), {{RemainsOf(before, "a")}});
   ASSERT_TRUE(next.ok()) << next.status();
   for (ShardId id = 0; id < 12; ++id) {
     const bool held = before.shards[id].primary == 1;
@@ -49,7 +49,7 @@ TEST(NextGeneration, MakesAFounderThatWasRestartedAMemberAnew) {
   founder.nonce = Id128{9, 9};
   Remains own = RemainsOf(before, "c");
   own.nonce = founder.nonce;
-  auto next = NextGeneration(before, founder, {{own}});
+  auto next = NextGeneration(before, 2, founder, {{own}});
   ASSERT_TRUE(next.ok()) << next.status();
   EXPECT_EQ(next->FindNode("c")->nonce, founder.nonce);
   EXPECT_EQ(next->FindNode("c")->boot, next->version);
