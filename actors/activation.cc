@@ -389,11 +389,12 @@ std::optional<ActorChange> Activation::Encode() {
 
 ActorChange Activation::TakeChange() {
   ActorChange change;
+  bool whole_table = whole_records_;
   if (const absl::Time now = host_.clock().Now(); now >= next_aging_) {
-    records_.Age(now);
+    whole_table |= records_.Age(now);
     next_aging_ = now + kAgingInterval;
   }
-  change.records = whole_records_ ? records_.TakeWhole() : records_.TakeChanges();
+  change.records = whole_table ? records_.TakeWhole() : records_.TakeChanges();
   if (state_moved_ || whole_records_) change.state = last_saved_;
   whole_records_ = false;
   state_moved_ = false;

@@ -222,7 +222,8 @@ void RecordTable::Add(absl::Time now, const CallId& call, uint64_t argument_hash
   BoundResults(caller.records.at(a.id));
 }
 
-void RecordTable::Age(absl::Time now) {
+bool RecordTable::Age(absl::Time now) {
+  bool single = false;
   for (auto it = clients_.begin(); it != clients_.end();) {
     auto& [id, client] = *it;
     uint64_t floor = client.floor;
@@ -242,14 +243,16 @@ void RecordTable::Age(absl::Time now) {
   }
   for (auto it = callers_.begin(); it != callers_.end();) {
     auto& [id, caller] = *it;
-    std::erase_if(caller.records, [this, &caller = caller, now](const auto& entry) {
-      const CallRecord& record = entry.second;
-      const bool over = (record.turn & kPerhapsUndone) &&
-                        (record.turn & ~kPerhapsUndone) < caller.mark &&
-                        record.answered + kRecordAge <= now;
-      if (over) Uncount(record);
-      return over;
-    });
+    const size_t gone =
+        std::erase_if(caller.records, [this, &caller = caller, now](const auto& entry) {
+          const CallRecord& record = entry.second;
+          const bool over = (record.turn & kPerhapsUndone) &&
+                            (record.turn & ~kPerhapsUndone) < caller.mark &&
+                            record.answered + kRecordAge <= now;
+          if (over) Uncount(record);
+          return over;
+        });
+    single |= gone > 0;
     if (caller.records.empty() && caller.moved + kRecordAge <= now) {
       moved_callers_[id].clear();
       key_bytes_ -= id.key.size();
@@ -258,6 +261,7 @@ void RecordTable::Age(absl::Time now) {
       ++it;
     }
   }
+  return single;
 }
 
 absl::Time RecordTable::NextAging() const {

@@ -144,8 +144,9 @@ class RecordTable {
   // Drops client records answered kRecordAge ago, those of earlier epochs of calling actors after
   // the same time, and clients and callers silent as long of whom no record is left (P6.4: whatever
   // they sent before has passed its deadline). A dropped record raises the floor past it: whatever
-  // a client asked before has passed its deadline too.
-  void Age(absl::Time now);
+  // a client asked before has passed its deadline too. True: single records of calling actors went,
+  // which only TakeWhole() tells.
+  bool Age(absl::Time now);
 
   // The whole table; and what changed since the last TakeWhole or TakeChanges, which is then
   // forgotten. Both empty the list of changes.

@@ -247,6 +247,20 @@ TEST(RecordTable, KeepsWhatStillRanWhenAFailoverUndidItsTurn) {
   EXPECT_EQ(table.record_count(), 0u);
 }
 
+TEST(RecordTable, SaysWhenOnlyTheWholeOfItTellsWhatAgeingDropped) {
+  RecordTable table, replica;
+  Answer(table, Caller(7, 1, 7));
+  Answer(table, Caller(7, 2, 7, 4));
+  replica.Replay(table.TakeWhole());
+  const absl::Time later = kStart + kRecordAge;
+  Answer(table, Caller(8, 3, 8, 4), later);
+  EXPECT_TRUE(table.Age(later));
+  EXPECT_FALSE(table.Age(later));
+  replica.Replay(table.TakeWhole());
+  EXPECT_EQ(Print(replica), Print(table));
+  EXPECT_EQ(replica.record_count(), 1u);
+}
+
 TEST(RecordTable, KeepsWhatStillRanWhenItsCallersShardWasLost) {
   RecordTable table;
   const ActorCall running = Caller(7, 1, 7);
