@@ -55,6 +55,15 @@ void Invariants::CompareMaps(const ClusterState& older, const ClusterState& newe
   if (older.cluster != newer.cluster || older.generation > newer.generation) {
     return wrong("another cluster or generation");
   }
+  const bool as_set = older.config.min_isr_setting == newer.config.min_isr_setting;
+  const auto left = [](const ClusterState& map) {
+    return std::count_if(map.nodes.begin(), map.nodes.end(),
+                         [](const NodeEntry& node) { return node.state == NodeState::kLeft; });
+  };
+  if (newer.version == older.version + 1 && newer.config.min_isr < older.config.min_isr && as_set &&
+      older.generation == newer.generation && left(newer) == left(older)) {
+    return wrong("min_isr falls though nobody left");
+  }
   for (const NodeEntry& before : older.nodes) {
     const NodeEntry* after = newer.FindNode(before.name);
     if (after == nullptr) continue;  // Forgotten, long after it left.
@@ -94,6 +103,34 @@ void Invariants::CompareShards(ShardId id, const ClusterState& older, const Clus
   }
   if (after.isr_version == before.isr_version && after.isr != before.isr) {
     return wrong("the isr changes under one isr_version");
+  }
+  if (newer.version == older.version + 1) CompareSets(id, older, newer);
+}
+
+// P3.7, between two versions with at most one change of the shard's sets.
+void Invariants::CompareSets(ShardId id, const ClusterState& older, const ClusterState& newer) {
+  const auto wrong = [&](const char* what) {
+    problem_("copy sets", absl::StrCat("shard ", id, ", map ", older.version, " to ", newer.version,
+                                       ": ", what));
+  };
+  const auto in = [](const CopySet& set, CopyId copy) {
+    return std::find(set.begin(), set.end(), copy) != set.end();
+  };
+  const ShardEntry &before = older.shards[id], &after = newer.shards[id];
+  const bool enough = after.isr.size() >= newer.config.min_isr;
+  if (after.state == ShardState::kLost || before.lineage != after.lineage) return;
+  if (after.primary != 0 && enough && !after.elr.empty()) wrong("elr though isr is large enough");
+  if (after.isr_version > before.isr_version + 1) return;
+  for (CopyId copy : before.isr) {
+    if (enough || in(after.isr, copy) || in(after.elr, copy)) continue;
+    const NodeEntry* node = newer.FindBoot(copy);
+    if (node != nullptr && node->state != NodeState::kLeft) {
+      wrong("who left a small isr is not in elr");
+    }
+  }
+  for (CopyId copy : after.isr) {
+    if (in(before.isr, copy) || in(before.elr, copy) || in(before.learners, copy)) continue;
+    wrong("who joins the isr was no learner");
   }
 }
 

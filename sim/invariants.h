@@ -6,6 +6,7 @@
 // - One history of the map: a version that two nodes have is the same bytes; of two versions the
 //   higher one is a descendant: boots, generations, epochs and isr_versions never fall, and what
 //   they name does not change under them.
+// - Who leaves an in-sync set smaller than min_isr is in ELR; who joins one was a learner.
 // - No node's map and no copy's promise falls, and no copy's position.
 // - At most one copy serves an epoch of a shard.
 // - Every copy that could be elected (ISR and ELR of the newest map) and every primary that serves
@@ -51,6 +52,7 @@ class Invariants {
   bool TakeMap(const std::string& node, const SharedMap& map);
   void CompareMaps(const ClusterState& older, const ClusterState& newer);
   void CompareShards(ShardId id, const ClusterState& older, const ClusterState& newer);
+  void CompareSets(ShardId id, const ClusterState& older, const ClusterState& newer);
   void CheckLoss(ShardId id, const ClusterState& older);
   void LookAt(const std::string& node, const ShardReplica& replica);
   void CompareCopies(All all);

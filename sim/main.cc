@@ -49,7 +49,7 @@ void Usage(std::ostream& out) {
          "  --nemesis  kinds of faults, separated by commas, or all or none; by seed, each with\n"
          "             p = 0.5\n"
          "  --budget   whether all copies of a shard may die; by seed\n"
-         "  --prefix   directed trials that begin with it, or none; by seed: every third, unless\n"
+         "  --prefix   directed trials that begin with it, or none; by seed: every second, unless\n"
          "             something above is given, which trials take no notice of\n"
          "  --jobs     processes; 0: this one\n"
          "  --trace    the logs of the nodes go to standard error\n"

@@ -17,29 +17,146 @@ bool Leads(Cluster& cluster, const std::string& name) {
                             [&](const ShardEntry& shard) { return shard.primary == boot; });
 }
 
-// Leases are granted; the primary is cut off with a client that goes on reading; another leads,
-// and, perhaps, is struck before it serves for long.
-void Isolate(Stage& s, bool twice) {
-  const std::string primary = s.AnyPrimary();
-  if (primary.empty()) return;
-  s.CutOff(primary, {s.AnyClient()});
-  if (!s.Until([&] { return !Leads(s.cluster, primary); }, kDetection)) return;
-  s.Run(absl::Milliseconds(300));
-  if (!twice) return s.Run(absl::Seconds(2));
-  const std::string second = s.AnyPrimary();
-  if (second.empty() || second == primary) return;
+// Who leads that ledger's shard now.
+std::string LeaderOf(Stage& s, const std::string& ledger) {
+  return s.cluster.PrimaryOf(Ledgers::IdOf(ledger));
+}
+
+// A box resets what is connected to it and refuses dials, so that it is fenced at once, while its
+// leases hold; then it reaches only `with`.
+void StrikeOut(Stage& s, const std::string& name, const std::vector<std::string>& with) {
+  auto& world = s.cluster.world();
   if (s.random.Chance(0.5)) {
-    s.Kill(second, s.AnyDisk());
-    if (s.random.Chance(0.7)) s.StartAll();
-  } else {
-    s.CutOff(second, s.random.Chance(0.5) ? std::vector<std::string>{}
-                                          : std::vector<std::string>{s.AnyClient()});
+    for (const auto& other : s.Others(name)) {
+      world.Refuse(other, name);
+      world.ResetConnections(other, name);
+    }
+    s.Run(absl::Milliseconds(12));
+    for (const auto& other : s.Others(name)) world.Allow(other, name);
   }
-  s.Until([&] { return !Leads(s.cluster, second); }, kDetection);
-  s.Run(absl::Seconds(2));
+  s.CutOff(name, with);
+}
+
+// Leases are granted; the primary is cut off with a client that goes on reading, and sometimes with
+// another node; another leads, and, perhaps, is struck before it serves for long.
+void Isolate(Stage& s, bool twice) {
+  const std::string ledger = s.AnyLedger();
+  const std::string primary = LeaderOf(s, ledger);
+  if (primary.empty()) return;
+  const auto others = s.Others(primary);
+  if (s.random.Chance(0.3)) {
+    const auto slow = absl::Milliseconds(20 + 60 * s.random.Unit());
+    for (const auto& other : others) s.cluster.world().SetLink(primary, other, {slow, slow * 1.5});
+    s.cluster.Run(absl::Seconds(1));
+  }
+  std::vector<std::string> with = {s.AnyClient()};
+  if (others.size() > 2 && s.random.Chance(0.4)) with.push_back(others[0]);
+  StrikeOut(s, primary, with);
+  for (const auto& other : others) s.cluster.world().ClearLink(primary, other);
+  const auto another = [&](const std::string& than) {
+    const auto leader = LeaderOf(s, ledger);
+    return !leader.empty() && leader != than;
+  };
+  if (!s.Until([&] { return another(primary); }, kDetection)) return;
+  s.Run(absl::Milliseconds(300));
+  if (!twice) return s.Run(absl::Seconds(3));
+  const std::string second = LeaderOf(s, ledger);
+  if (second.empty() || second == primary) return;
+  if (s.random.Chance(0.6)) {
+    // Its next run is proof that it is dead, and of that alone.
+    s.Kill(second, s.random.Chance(0.7) ? SimDiskAfter::kKeep : SimDiskAfter::kErase);
+    if (s.random.Chance(0.85)) s.StartAll();
+  } else {
+    if (s.random.Chance(0.6)) {
+      s.cluster.Heal();
+      s.Run(absl::Seconds(3));
+    }
+    StrikeOut(s, second,
+              s.random.Chance(0.3) ? std::vector<std::string>{}
+                                   : std::vector<std::string>{s.AnyClient()});
+  }
+  s.Until([&] { return another(second); }, kDetection);
+  s.Run(absl::Seconds(3));
 }
 void IsolateOnce(Stage& s) { Isolate(s, false); }
 void IsolateTwice(Stage& s) { Isolate(s, true); }
+
+// The others come back empty, and the primary, which alone has all, is cut off before they have
+// caught up.
+void LastCopy(Stage& s) {
+  const std::string primary = s.AnyPrimary();
+  if (primary.empty()) return;
+  const auto others = s.Others(primary);
+  const bool slow = s.random.Chance(0.5);
+  for (const auto& other : others) {
+    if (slow)
+      s.cluster.world().SetLink(primary, other, {absl::Milliseconds(20), absl::Seconds(0.1)});
+  }
+  for (const auto& other : others) s.Kill(other, SimDiskAfter::kKeep);
+  if (s.random.Chance(0.5)) s.Run(absl::Seconds(1));
+  s.StartAll();
+  const auto alone = [&] {
+    auto map = s.cluster.NewestMap();
+    return map && std::any_of(map->shards.begin(), map->shards.end(),
+                              [](const ShardEntry& e) { return e.isr.size() == 1; });
+  };
+  s.Until(alone, kDetection);
+  if (s.random.Chance(0.5)) s.Run(absl::Milliseconds(200));
+  StrikeOut(s, primary, {s.AnyClient()});
+  for (const auto& other : others) s.cluster.world().ClearLink(primary, other);
+  s.Until([&] { return !Leads(s.cluster, primary); }, kDetection);
+  s.Run(absl::Seconds(2));
+}
+
+// Connections break in mid-stream, again and again, under many writes: what follows a lost frame
+// comes before it.
+void TornStreams(Stage& s) {
+  auto& world = s.cluster.world();
+  const auto slow = absl::Milliseconds(2 + 30 * s.random.Unit());
+  for (const auto& a : s.cluster.names()) {
+    for (const auto& b : s.cluster.names()) {
+      if (a < b) world.SetLink(a, b, {slow * 0.2, slow});
+    }
+  }
+  for (int i = 0; i < 8 && !s.over(); ++i) {
+    s.ledgers.Everyone();
+    s.Run(slow * 2);
+    const std::string primary = s.AnyPrimary();
+    if (primary.empty()) continue;
+    for (const auto& other : s.Others(primary)) {
+      if (s.random.Chance(0.6)) world.ResetConnections(primary, other);
+    }
+    s.ledgers.Everyone();
+    s.Run(absl::Milliseconds(200));
+  }
+  const std::string primary = s.AnyPrimary();
+  if (!primary.empty() && s.random.Chance(0.5)) s.Kill(primary, s.AnyDisk());
+  for (const auto& a : s.cluster.names()) {
+    for (const auto& b : s.cluster.names()) {
+      if (a < b) world.ClearLink(a, b);
+    }
+  }
+  s.Run(absl::Seconds(1));
+}
+
+// Primaries are handed over while who hands over hears of it late.
+void SlowHandoff(Stage& s) {
+  auto& world = s.cluster.world();
+  const std::string back = s.AnyPrimary();
+  if (back.empty()) return;
+  s.Kill(back, s.AnyDisk());
+  if (!s.Until([&] { return !Leads(s.cluster, back); }, kDetection)) return;
+  s.StartAll();
+  const std::string primary = s.AnyPrimary();
+  if (primary.empty() || primary == back) return;
+  const auto slow = absl::Milliseconds(10 + 60 * s.random.Unit());
+  for (const auto& other : s.Others(primary)) world.SetLink(primary, other, {slow, slow * 1.2});
+  const std::string client = s.AnyClient();
+  for (const auto& other : s.Others(primary)) world.Cut(client, other);
+  s.Until([&] { return Leads(s.cluster, back); }, kDetection * 2);
+  s.Run(absl::Seconds(3));
+  for (const auto& other : s.Others(primary)) world.ClearLink(primary, other);
+}
 
 // The primary is stopped while its leases hold, and wakes up amid another's reign.
 void SleepingPrimary(Stage& s) {
@@ -307,8 +424,11 @@ const std::vector<Prefix>& AllPrefixes() {
       {"isolate", IsolateOnce},
       {"isolate-twice", IsolateTwice},
       {"sleeping-primary", SleepingPrimary},
+      {"last-copy", LastCopy},
       {"learner-near", LearnerNear},
       {"handoff", Handoff},
+      {"slow-handoff", SlowHandoff},
+      {"torn-streams", TornStreams},
       {"batches-ahead", BatchesAhead},
       {"shrink", Shrink},
       {"fast-restart", FastRestart},

@@ -1,6 +1,6 @@
 // Prefix: a short script that brings a simulated cluster close to where rules matter.
 //
-// Random walks find faults of leases and elections too rarely; so a third of the seeds begin with
+// Random walks find faults of leases and elections too rarely; so half of the seeds begin with
 // one of these. Each draws its victims and moments from the seed, lets time pass, and leaves its
 // faults in force: what comes after heals them.
 #pragma once
@@ -29,6 +29,7 @@ struct Stage {
   void Run(absl::Duration most);  // Up to that.
   bool Until(std::function<bool()> done, absl::Duration limit);
   std::string Anyone();
+  std::string AnyLedger();
   std::string AnyPrimary();  // Of the shard of some ledger; empty: none now.
   // Mostly the one that only reads: see LedgerOptions.
   std::string AnyClient() {

@@ -281,7 +281,7 @@ class Runner {
 
 bool IsTrial(const RunOptions& options) {
   if (!options.prefix.empty()) return options.prefix != "none";
-  return options.seed % 3 == 0 && options.choice == RunOptions::Choice::kBySeed &&
+  return options.seed % 2 == 0 && options.choice == RunOptions::Choice::kBySeed &&
          options.budget == BudgetChoice::kBySeed && options.nodes == 0 &&
          options.duration == absl::ZeroDuration() && !options.adjust && !options.watch;
 }

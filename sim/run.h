@@ -1,7 +1,7 @@
 // Run: one seed of the simulator: a cluster, a workload, a storm of faults, healing, and the
 // checks.
 //
-// Every third seed is a directed trial instead (trial.h). The others have Invariants and, within
+// Every second seed is a directed trial instead (trial.h). The others have Invariants and, within
 // the fault budget, Ledgers beside the workload. `./dev sim` runs all of this.
 //
 // Everything follows from the options, the seed first of all: equal options give equal results,

@@ -18,12 +18,14 @@ bool Stage::Until(std::function<bool()> done, absl::Duration limit) {
 
 std::string Stage::Anyone() { return cluster.names()[random.Below(cluster.names().size())]; }
 
-std::string Stage::AnyPrimary() {
+std::string Stage::AnyLedger() {
   const auto& books = ledgers.books();
   auto at = books.begin();
   std::advance(at, static_cast<std::ptrdiff_t>(random.Below(books.size())));
-  return cluster.PrimaryOf(Ledgers::IdOf(at->first));
+  return at->first;
 }
+
+std::string Stage::AnyPrimary() { return cluster.PrimaryOf(Ledgers::IdOf(AnyLedger())); }
 
 std::vector<std::string> Stage::Others(const std::string& name) {
   std::vector<std::string> out;

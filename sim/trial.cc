@@ -35,6 +35,10 @@ ClusterOptions Draw(Random& random, uint64_t seed, const TrialOptions& trial) {
     link.duplicate = 0.05;
     link.reorder = 0.05;
   }
+  // A long lease is held still when an old primary is found dead and another leads.
+  if (random.Chance(0.5)) out.node.replica.lease = absl::Seconds(1 + random.Below(8));
+  if (random.Chance(0.3)) out.node.replica.resend_after *= 0.2 + 2 * random.Unit();
+  if (random.Chance(0.3)) out.node.replica.silence_min *= 0.5 + 3 * random.Unit();
   out.node.replica.mutations = &trial.replica;
   out.node.membership.mutations = &trial.membership;
   return out;
@@ -54,6 +58,8 @@ class Trial {
     };
     LedgerOptions ledger_options;
     ledger_options.ledgers = static_cast<int>(2 + random_.Below(3));
+    // Actors begin all the time.
+    if (random_.Chance(0.4)) ledger_options.entries_max = 5 + random_.Below(20);
     ledgers_ =
         std::make_unique<Ledgers>(*cluster_, random_.Fork("ledgers"), ledger_options, problem);
     *witness_ = [this](const std::string& key, uint64_t length, uint64_t hash) {
@@ -103,7 +109,7 @@ class Trial {
     stage_->Run(absl::Milliseconds(400));
     const auto& prefixes = AllPrefixes();
     for (const Prefix& prefix : prefixes) {
-      const bool drawn = seed % 3 == 0 && &prefix == &prefixes[(seed / 3) % prefixes.size()];
+      const bool drawn = seed % 2 == 0 && &prefix == &prefixes[(seed / 2) % prefixes.size()];
       if (over() || !(options_.prefix.empty() ? drawn : prefix.name == options_.prefix)) continue;
       result_.prefix = std::string(prefix.name);
       prefix.play(*stage_);

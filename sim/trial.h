@@ -1,7 +1,7 @@
 // Trial: one seed of a whole cluster under faults, judged by all checkers.
 //
 // Small clusters with few shards and extreme links, disks, clocks and time limits: what goes wrong
-// rarely in a large cluster goes wrong often in these. A third of the seeds begin with a directed
+// rarely in a large cluster goes wrong often in these. Half of the seeds begin with a directed
 // prefix (prefixes.h) that brings about what random faults reach too rarely; all go on with random
 // ones, are healed and read. The first problem ends the trial.
 //
