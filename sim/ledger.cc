@@ -15,6 +15,9 @@ namespace {
 
 constexpr uint64_t kRelayed = uint64_t{1} << 62;  // Of the entry that a relay leaves at its target.
 constexpr int kBurst = 5;
+constexpr size_t kOpenMax = 300;
+constexpr size_t kOpenAtOneMax =
+    6;  // Of one client, at a ledger that nobody leads or it cannot reach.
 
 kj::Duration ToKj(absl::Duration d) { return absl::ToInt64Nanoseconds(d) * kj::NANOSECONDS; }
 
@@ -152,7 +155,7 @@ void Ledgers::Loop(const std::string& client) {
   auto& timer = cluster_.world().machine(client).control().timer();
   tasks_.add(timer.afterDelay(ToKj(pause)).then([this, client] {
     if (stopped_) return;
-    if (open_ < 60) Next(client);  // Of calls that wait for a shard without a primary.
+    if (open_ < kOpenMax) Next(client);
     Loop(client);
   }));
 }
@@ -160,6 +163,7 @@ void Ledgers::Loop(const std::string& client) {
 // From ledgers of lower numbers to higher ones, so that no two wait for each other.
 void Ledgers::Next(const std::string& client) {
   const std::string key = AnyKey(), other = AnyKey();
+  if (open_at_[{client, key}] >= kOpenAtOneMax) return;
   if (client == options_.reader || random_.Chance(options_.reads)) return Read(client, key);
   if (key != other && random_.Chance(options_.relays)) {
     return Relay(client, std::min(key, other), std::max(key, other));
@@ -205,13 +209,14 @@ Ledgers::Call Ledgers::Begin(const std::string& client, const std::string& key, 
   call.number = history_.Invoke(cluster_.world().Now(), client, key, entry == 0 ? "get" : "add",
                                 std::move(arguments));
   ++open_;
+  ++open_at_[{client, key}];
   return call;
 }
 
 void Ledgers::Watch(const Call& call, kj::Promise<void> promise) {
   tasks_.add(promise.then([] {},
                           [this, call](kj::Exception&& e) {
-                            --open_;
+                            Close(call);
                             Ended(call, e);
                           }));
 }
@@ -259,7 +264,7 @@ void Ledgers::Fail(const std::string& client, const std::string& key) {
   auto request = Get(client, key).failRequest();
   request.setEntry(call.entry);
   Watch(call, request.send().then([this, call](auto&&) {
-    --open_;
+    Close(call);
     problem_("failed turn", absl::StrCat(call.key, ": a call that fails was answered"));
   }));
 }
@@ -278,8 +283,13 @@ void Ledgers::Ended(const Call& call, const kj::Exception& exception) {
            absl::StrCat(call.client, " at ", call.key, ", entry ", call.entry, ": ", words));
 }
 
-void Ledgers::Returned(const Call& call, Page::Reader page) {
+void Ledgers::Close(const Call& call) {
   --open_;
+  --open_at_[{call.client, call.key}];
+}
+
+void Ledgers::Returned(const Call& call, Page::Reader page) {
+  Close(call);
   history_.Return(cluster_.world().Now(), call.number, absl::StrCat(page.getLength()));
   const std::string what = absl::StrCat(call.client, call.entry == 0 ? " read " : " append ",
                                         call.entry, " at ", call.key);

@@ -97,6 +97,7 @@ class Ledgers {
   void Relay(const std::string& client, const std::string& key, const std::string& to);
   void Linger(const std::string& client, const std::string& key);
   void Fail(const std::string& client, const std::string& key);
+  void Close(const Call& call);
   void Returned(const Call& call, Page::Reader page);
   void Shown(const std::string& what, const std::string& key, Page::Reader page);
   void Fact(const std::string& what, const std::string& key, uint64_t length, uint64_t hash);
@@ -119,6 +120,7 @@ class Ledgers {
   uint64_t next_order_ = 1;
   uint64_t answered_ = 0;
   size_t open_ = 0;
+  std::map<std::pair<std::string, std::string>, size_t> open_at_;  // By client and key.
   bool stopped_ = false;
   struct Errors final : kj::TaskSet::ErrorHandler {
     explicit Errors(Ledgers& l) : ledgers(l) {}

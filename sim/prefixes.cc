@@ -44,12 +44,12 @@ void Isolate(Stage& s, bool twice) {
   const std::string primary = LeaderOf(s, ledger);
   if (primary.empty()) return;
   const auto others = s.Others(primary);
-  if (s.random.Chance(0.3)) {
+  if (s.random.Chance(0.2)) {
     const auto slow = absl::Milliseconds(20 + 60 * s.random.Unit());
     for (const auto& other : others) s.cluster.world().SetLink(primary, other, {slow, slow * 1.5});
     s.cluster.Run(absl::Seconds(1));
   }
-  std::vector<std::string> with = {s.AnyClient()};
+  std::vector<std::string> with = {s.random.Chance(0.7) ? s.reader : s.AnyClient()};
   if (others.size() > 2 && s.random.Chance(0.4)) with.push_back(others[0]);
   StrikeOut(s, primary, with);
   for (const auto& other : others) s.cluster.world().ClearLink(primary, other);

@@ -36,7 +36,7 @@ ClusterOptions Draw(Random& random, uint64_t seed, const TrialOptions& trial) {
     link.reorder = 0.05;
   }
   // A long lease is held still when an old primary is found dead and another leads.
-  if (random.Chance(0.5)) out.node.replica.lease = absl::Seconds(1 + random.Below(8));
+  if (random.Chance(0.6)) out.node.replica.lease = absl::Seconds(2 + random.Below(7));
   if (random.Chance(0.3)) out.node.replica.resend_after *= 0.2 + 2 * random.Unit();
   if (random.Chance(0.3)) out.node.replica.silence_min *= 0.5 + 3 * random.Unit();
   out.node.replica.mutations = &trial.replica;

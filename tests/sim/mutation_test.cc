@@ -1,6 +1,7 @@
 // Mutations: each rule of the protocol, switched off, is found out by trials of whole clusters.
 //
-// Prints a line for each: rule, seeds it took, which checker. TROUPE_SEEDS=N: at most so many.
+// Prints a line for each: rule, seeds it took, which checker. TROUPE_SEEDS=N: at most so many;
+// TROUPE_PREFIX=NAME: only trials that begin so.
 #include "mutations.h"
 
 #include <gtest/gtest.h>

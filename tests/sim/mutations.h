@@ -3,6 +3,7 @@
 // A program cannot reach them: they are set in the options of a run, which only tests set.
 #pragma once
 
+#include <cstdlib>
 #include <string_view>
 #include <vector>
 
@@ -121,6 +122,7 @@ inline std::vector<Mutation> AllMutations() {
 inline uint64_t SeedsUntilFound(const Mutation& mutation, uint64_t seeds_max, RunResult& found) {
   RunOptions options;
   mutation.set(options);
+  if (const char* prefix = std::getenv("TROUPE_PREFIX")) options.prefix = prefix;
   for (options.seed = 1; options.seed <= seeds_max; ++options.seed) {
     found = RunSeed(options);
     if (!found.problems.empty()) return options.seed;
