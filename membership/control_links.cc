@@ -60,6 +60,28 @@ void ControlLinks::Accept(kj::Own<Link> link) {
   watcher_.OnPeer(started.peer());
 }
 
+void ControlLinks::VoidReplaced(const ClusterState& before, const ClusterState& map) {
+  for (auto it = accepted_.begin(); it != accepted_.end();) {
+    const auto at = it++;
+    const Introduction& peer = at->second->peer();
+    const NodeEntry* node = map.FindNode(peer.node);
+    if (node == nullptr || node->nonce == peer.nonce) continue;
+    const NodeEntry* old = before.FindNode(peer.node);
+    const bool was = old != nullptr && old->nonce == peer.nonce;
+    if (!was && (peer.boot == 0 || peer.boot >= node->boot)) continue;
+    const LinkNumber number = at->first;
+    Retire(kj::mv(at->second));
+    accepted_.erase(at);
+    watcher_.OnAskerGone(number);
+  }
+}
+
+// A map may have come over the very link that it ends.
+void ControlLinks::Retire(kj::Own<Link> link) {
+  retired_.push_back(kj::mv(link));
+  sweep_ = kj::evalLater([this] { retired_.clear(); }).eagerlyEvaluate(nullptr);
+}
+
 LinkNumber ControlLinks::NumberOf(const Link& link) const {
   for (const auto& [number, accepted] : accepted_) {
     if (accepted.get() == &link) return number;

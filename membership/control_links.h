@@ -83,6 +83,9 @@ class ControlLinks final : private LinkPool::Watcher, private Link::Receiver {
                                  kj::Own<capnp::MallocMessageBuilder> header, absl::Duration limit,
                                  Introduction as);
 
+  // Ends the links dialed by processes that `map` has others in place of, with what is unread on
+  // them (P1.6). Who dialed before it was registered is known by its nonce in the map before.
+  void VoidReplaced(const ClusterState& before, const ClusterState& map);
   void Close();  // All links, before a farewell.
 
  private:
@@ -100,6 +103,7 @@ class ControlLinks final : private LinkPool::Watcher, private Link::Receiver {
   void OnFrame(Link& link, kj::Own<Frame> frame) override;
   void OnEnd(Link& link, LinkEnd end, std::string detail) override;
 
+  void Retire(kj::Own<Link> link);
   LinkNumber NumberOf(const Link& link) const;
   void Replaced(const std::string& node);
   void EndCallsTo(const std::string& node);
@@ -112,6 +116,8 @@ class ControlLinks final : private LinkPool::Watcher, private Link::Receiver {
   uint64_t last_number_ = 0;
   LinkNumber last_link_ = 0;
   std::unique_ptr<LinkPool> pool_;
+  std::vector<kj::Own<Link>> retired_;  // Until the next turn: one may be running.
+  kj::Promise<void> sweep_ = nullptr;
 };
 
 }  // namespace troupe

@@ -352,6 +352,23 @@ void EvidenceShell::LookForAbsent() {
 
 // ---- Names that are taken.
 
+kj::Promise<bool> EvidenceShell::Answers(const NodeEntry& node) {
+  if (node.nonce == self_.nonce) return true;
+  // Also of our own name: whoever has the directory of a voter may be asked, and is a copy itself.
+  const bool lives = node.state == NodeState::kUp || node.state == NodeState::kDraining;
+  if (!lives || node.addresses.empty() || node.addresses.front() == self_.address) return false;
+  auto message = kj::heap<capnp::MallocMessageBuilder>();
+  message->initRoot<control::LinkProbe>().setNumber(links_.NextNumber());
+  return links_
+      .CallAddress(node.addresses.front(), control::KIND_LINK_PROBE, kj::mv(message), kAskLimit)
+      .then([this, node](ControlLinks::Visit&& visit) {
+        // Whom we have the name of refuses us.
+        const bool refuses = visit.dialed.refused == wire::Refusal::Reason::STALE;
+        if (node.name == self_.name() && refuses) return true;
+        return visit.peer.nonce == node.nonce && visit.answer.get() != nullptr;
+      });
+}
+
 kj::Promise<std::vector<Command>> EvidenceShell::FenceIfDead(const NodeEntry& node) {
   const Fence fence{node.name, node.boot, node.generation, Fence::Grounds::kEvidence};
   std::vector<Command> dead{fence};

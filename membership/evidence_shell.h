@@ -53,6 +53,9 @@ class EvidenceShell final : private kj::TaskSet::ErrorHandler {
   void OnNewMap();
   void OnNewOrder() { alarm_.SetNoLaterThan(board_.wake()); }
   bool IsGone(const std::string& node) const;
+  // Whether that very process answers at its address: then whoever says that it has the data lock
+  // of it has a copy of the directory (P1.5).
+  kj::Promise<bool> Answers(const NodeEntry& node);
   // The command that fences whoever holds that name, if it is known to be dead now; asks it if it
   // is not (P1.2). Nothing: it lives, or cannot be told.
   kj::Promise<std::vector<Command>> FenceIfDead(const NodeEntry& node);

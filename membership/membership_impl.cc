@@ -191,6 +191,7 @@ void Membership::Impl::Taken(const SharedMap& before) {
   spread.OnNewMap();
   evidence.OnNewMap();
   WantLinks();
+  if (before != nullptr) links.VoidReplaced(*before, *map);
   shell.OnNewMap();
   UpdateOrder();
   comeback.OnNewMap();

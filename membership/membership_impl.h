@@ -108,6 +108,7 @@ struct Membership::Impl final : private ControlLinks::Watcher,
   // RegisterShell::Owner
   void OnChosen(const ClusterState& chosen) override;
   kj::Promise<std::vector<Command>> BeforeRegister(const Register& command) override;
+  kj::Promise<bool> LivesAllTheSame(const Register& command) override;
   void NeedMap(const std::string& node, uint64_t version) override;
   // EvidenceShell::Owner
   bool Coordinates() override;

@@ -83,6 +83,12 @@ void Membership::Impl::Repair() {
   if (Coordinates()) shell.Propose(PlanRepairs(*maps.map(), kRepairsAtOnce));
 }
 
+kj::Promise<bool> Membership::Impl::LivesAllTheSame(const Register& command) {
+  const NodeEntry* old = maps.map()->FindNode(command.node);
+  if (old == nullptr || old->nonce == command.nonce || !command.holds_data_lock) return false;
+  return evidence.Answers(*old);
+}
+
 kj::Promise<std::vector<Command>> Membership::Impl::BeforeRegister(const Register& command) {
   const NodeEntry* old = maps.map()->FindNode(command.node);
   if (old == nullptr || old->nonce == command.nonce || command.holds_data_lock) {

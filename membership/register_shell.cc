@@ -302,14 +302,24 @@ void RegisterShell::GuardRegister(Coordinator::AskerId asker, CommandItem item) 
     return Answer({asker, {item.id, 0, absl::UnavailableError("too many nodes register at once")}});
   }
   ++guards_;
-  auto before = owner_.BeforeRegister(command).attach(kj::defer([this] { --guards_; }));
-  tasks_.add(
-      before.then([this, asker, item = std::move(item)](std::vector<Command>&& first) mutable {
-        if (!first.empty()) Propose(std::move(first));
-        std::vector<CommandItem> items;
-        items.push_back(std::move(item));
-        Do(coordinator_->OnCommands(self_.Now(), asker, std::move(items)));
-      }));
+  auto guarded = owner_.LivesAllTheSame(command).then(
+      [this, asker, item = std::move(item)](bool lives) mutable {
+        auto& command = std::get<Register>(*item.command);
+        if (lives) command.holds_data_lock = false;
+        return owner_.BeforeRegister(command).then(
+            [this, asker, item = std::move(item)](std::vector<Command>&& first) mutable {
+              TakeRegister(asker, std::move(item), std::move(first));
+            });
+      });
+  tasks_.add(guarded.attach(kj::defer([this] { --guards_; })));
+}
+
+void RegisterShell::TakeRegister(Coordinator::AskerId asker, CommandItem item,
+                                 std::vector<Command> first) {
+  if (!first.empty()) Propose(std::move(first));
+  std::vector<CommandItem> items;
+  items.push_back(std::move(item));
+  Do(coordinator_->OnCommands(self_.Now(), asker, std::move(items)));
 }
 
 void RegisterShell::Propose(std::vector<Command> commands) {

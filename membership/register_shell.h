@@ -36,6 +36,9 @@ class RegisterShell final : private kj::TaskSet::ErrorHandler {
     // Whether a Register that would replace a node that is UP may be judged now, and what is to be
     // fenced before it (P1.2).
     virtual kj::Promise<std::vector<Command>> BeforeRegister(const Register& command) = 0;
+    // Whether the process that a Register would replace under its data lock answers all the same:
+    // then that lock is of a copied directory (P1.5).
+    virtual kj::Promise<bool> LivesAllTheSame(const Register& command) = 0;
     // A map of at least this version exists, and `node` knows it.
     virtual void NeedMap(const std::string& node, uint64_t version) = 0;
 
@@ -98,6 +101,7 @@ class RegisterShell final : private kj::TaskSet::ErrorHandler {
   void Answer(const Coordinator::Answer& answer);
   void TakeCommands(Coordinator::AskerId asker, std::vector<CommandItem> items);
   void GuardRegister(Coordinator::AskerId asker, CommandItem item);
+  void TakeRegister(Coordinator::AskerId asker, CommandItem item, std::vector<Command> first);
   void Later(kj::Function<void()> work);
   void Do(Coordinator::Effects effects);
   void Do(CommandDispatcher::Effects effects);

@@ -80,6 +80,14 @@ void SimDisk::Damage(std::string_view record) {
   if (it != records_.end()) it->second.damaged = it->second.contents.has_value();
 }
 
+void SimDisk::CopyFrom(const SimDisk& other) {
+  records_.clear();
+  for (const auto& [name, record] : other.records_) {
+    records_[name].contents = record.contents;
+    records_[name].damaged = record.damaged;
+  }
+}
+
 absl::StatusOr<std::optional<std::vector<std::byte>>> SimDisk::Read(std::string_view name) {
   std::string text(name);
   if (Has(SimDiskFault::kFail)) {

@@ -47,6 +47,8 @@ class SimDisk {
   // Rot: the record, if there is one, reads as DataLoss until written again.
   void Damage(std::string_view record);
   void Erase() { records_.clear(); }
+  // What an operator does who copies or restores a data directory; no process uses this one.
+  void CopyFrom(const SimDisk& other);
   bool holds_records() const { return !records_.empty(); }
 
   // The process ends: writes under way end in one way or the other, the lock is free.

@@ -662,6 +662,104 @@ TEST_P(MembershipSim, ANodeThatStartsOnAFullDiskJoinsWhenThereIsRoom) {
       << world.Log();
 }
 
+// The copy has the name, the storage id and the nonce that the register has: but not the lock.
+TEST_P(MembershipSim, ACopiedDirectoryStartedBesideTheOriginalReplacesNobody) {
+  MembershipWorld world(seed(), {}, Disks::kKept);
+  FoundThree(world);
+  const auto voters = world["a"].map()->voters;
+  const Boot boot = world["b"].boot();
+  world.AddMachines({"copy"});
+  world.world().disk("copy").CopyFrom(world.world().disk("b"));
+  auto options = world.OptionsOf("copy", {"a", "c"});
+  options.node = "b";
+  world.Start("copy", options);
+  EXPECT_TRUE(world.Until([&] { return world.Logged("two nodes with one name: choose"); },
+                          absl::Seconds(10)))
+      << world.Log();
+  world.world().RunFor(absl::Seconds(5));
+  EXPECT_EQ(world["copy"].boot(), 0);
+  EXPECT_TRUE(world["a"].map()->IsUp(boot)) << world.Log();
+  // Without c the register needs the vote of the original, and only that.
+  EXPECT_EQ(world["a"].map()->voters, voters);
+  const Boot last = world["c"].boot();
+  world.Kill("c");
+  EXPECT_TRUE(world.Until(
+      [&] {
+        return TakenOver(world, {"a", "b"}, "c", last);
+      },
+      absl::Seconds(5)))
+      << world.Log();
+}
+
+// Older than what the register knows of that storage id: it may have voted since.
+TEST_P(MembershipSim, ARestoredDirectoryGetsAStorageIdOfItsOwn) {
+  MembershipWorld world(seed(), {}, Disks::kKept);
+  FoundThree(world);
+  const auto old = *world["a"].map()->FindNode("b");
+  world.AddMachines({"backup"});
+  world.world().disk("backup").CopyFrom(world.world().disk("b"));
+  for (int restart = 0; restart < 2; ++restart) {  // The nonces of the second are no more in it.
+    world.Kill("b");
+    world.Restart("b");
+    ASSERT_TRUE(world.Until(
+        [&] {
+          return world.Formed({"a", "b", "c"});
+        },
+        absl::Seconds(10)))
+        << world.Log();
+  }
+  world.Kill("b");
+  world.world().disk("b").CopyFrom(world.world().disk("backup"));
+  world.Restart("b");
+  ASSERT_TRUE(world.Until(
+      [&] {
+        return world.Formed({"a", "b", "c"}) && world.Voters("a") == 3;
+      },
+      absl::Seconds(20)))
+      << world.Log();
+  EXPECT_TRUE(world.Logged("the data directory is a copy"));
+  const auto map = world["a"].map();
+  EXPECT_NE(map->FindNode("b")->storage, old.storage);
+  const VoterId gone{"b", old.storage};
+  EXPECT_TRUE(world.Until(
+      [&] {
+        const auto& voters = world["a"].map()->voters;
+        return std::find(voters.begin(), voters.end(), gone) == voters.end();
+      },
+      absl::Seconds(10)))
+      << "a voter that forgot what it promised still counts";
+}
+
+// What a process asked for before it died is still under way when the next run of it is
+// registered: it is not read any more.
+TEST_P(MembershipSim, ANewerRunVoidsTheOlderLinkAndItsUnreadFrames) {
+  MembershipWorld world(seed());
+  FoundThree(world);
+  const Boot old = world["c"].boot();
+  const Boot target = world["b"].boot();
+  for (const auto* other : {"a", "b"}) {
+    world.world().SetLink("c", other, {absl::Seconds(20), absl::Seconds(20)});
+  }
+  auto asked = world["c"]
+                   ->Submit(Drain{"b", target}, absl::Seconds(1))
+                   .catch_([](kj::Exception&&) {})
+                   .eagerlyEvaluate(nullptr);
+  world.world().RunFor(absl::Milliseconds(1));
+  asked = nullptr;
+  world.Kill("c", SimDiskAfter::kErase);  // Its kernel sends what it had been given.
+  for (const auto* other : {"a", "b"}) world.world().ClearLink("c", other);
+  world.Restart("c");
+  ASSERT_TRUE(world.Until(
+      [&] {
+        return world.Formed({"a", "b", "c"});
+      },
+      absl::Seconds(15)))
+      << world.Log();
+  EXPECT_GT(world["c"].boot(), old);
+  world.world().RunFor(absl::Seconds(30));
+  EXPECT_EQ(world.StateIn("a", "b"), NodeState::kUp) << world.Log();
+}
+
 TEST_P(MembershipSim, ADamagedDirectoryIsSaidAtStart) {
   for (const auto* record : {"identity", "acceptor", "map"}) {
     MembershipWorld world(seed(), {}, Disks::kKept);

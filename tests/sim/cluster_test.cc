@@ -85,6 +85,39 @@ TEST_P(ClusterTest, ARestartFasterThanDetectionIsNotCountedAsInSync) {
   StopAndCheck(traffic);
 }
 
+// A run that is registered is a copy of nothing until it has the map that says so, however slow its
+// links are.
+TEST_P(ClusterTest, ANewRunTakesNoDataBeforeItsMapShowsItself) {
+  Start({"a", "b", "c"});
+  Traffic traffic;
+  DriveMany(traffic, 20);
+  size_t looked = 0;
+  cluster_->OnStep([&] {
+    for (const auto& name : cluster_->names()) {
+      if (!cluster_->has(name)) continue;
+      auto& membership = cluster_->node(name).membership();
+      cluster_->node(name).ForEachReplica([&](const ShardReplica& replica) {
+        ++looked;
+        EXPECT_EQ(replica.self(), membership.boot());
+        EXPECT_GE(membership.map()->version,
+                  replica.self());  // A boot is the version it came with.
+      });
+    }
+  });
+  for (int round = 0; round < 3; ++round) {
+    for (const auto* other : {"a", "b"}) {
+      cluster_->world().SetLink("c", other, {absl::Milliseconds(1), absl::Milliseconds(150)});
+    }
+    cluster_->Kill("c");
+    cluster_->Restart("c");
+    cluster_->Run(absl::Seconds(2));
+    for (const auto* other : {"a", "b"}) cluster_->world().ClearLink("c", other);
+    ASSERT_TRUE(cluster_->Settle()) << cluster_->Describe();
+  }
+  EXPECT_GT(looked, 0u);
+  StopAndCheck(traffic);
+}
+
 TEST_P(ClusterTest, CallsToARunThatWasReplacedWithoutAWordAreSentAgain) {
   Start({"a", "b", "c"});
   EXPECT_EQ(Add("x"), 1u);
