@@ -6,6 +6,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 sees uninitialised values in coroutines and overlapping copies in std::string, where
   # there are none.
   target_compile_options(troupe_flags INTERFACE -Wno-maybe-uninitialized -Wno-restrict)
+else()
+  # KJ's macros are such expressions.
+  target_compile_options(troupe_flags INTERFACE -Wno-gnu-statement-expression-from-macro-expansion)
 endif()
 if(TROUPE_WERROR)
   target_compile_options(troupe_flags INTERFACE -Werror)

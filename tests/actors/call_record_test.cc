@@ -186,7 +186,9 @@ TEST(RecordTable, ForgetsACallerThatHasSettledAndIsSilent) {
     call.caller.key = std::to_string(i);
     Answer(table, call);
     call.turn = call.oldest_unsettled = 8;
-    if (i > 0) EXPECT_TRUE(table.Settle(kStart, call));
+    if (i > 0) {
+      EXPECT_TRUE(table.Settle(kStart, call));
+    }
     EXPECT_FALSE(table.Settle(kStart, Caller(9, 9, 9, 2))) << "not known";
   }
   copy.Replay(table.TakeWhole());

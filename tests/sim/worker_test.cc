@@ -73,20 +73,31 @@ class FakeControl final : public WorkerControl {
   std::vector<kj::Own<InboundCall>> kept_;
 };
 
+ShardEntry WithoutPrimary(Epoch epoch) {
+  ShardEntry entry;
+  entry.epoch = epoch;
+  entry.primary = 0;
+  entry.state = ShardState::kNoPrimary;
+  return entry;
+}
+
 class WorkerTest : public ::testing::Test {
  protected:
   WorkerTest()
       : world_(1), host_(world_.AddMachine("a").control()), control_(world_), errors_(host_.log()) {
     registry_.Host<CounterActor>();
-    auto founded = Found({1, 1}, {.replicas = 1, .shards = 2},
-                         {{.name = "a", .nonce = {1, 2}, .addresses = {world_.Ip("a") + ":7100"}}});
+    Founder founder;
+    founder.name = "a";
+    founder.nonce = {1, 2};
+    founder.addresses = {world_.Ip("a") + ":7100"};
+    auto founded = Found({1, 1}, {.replicas = 1, .shards = 2}, {founder});
     first_ = std::make_shared<const ClusterState>(founded);
     control_.map = first_;
     introduction_.node = "a";
     introduction_.boot = founded.FindNode("a")->boot;
     // Two workers share the shards; this one has shard 0.
-    worker_ = kj::heap<Worker>(host_, registry_, control_, WorkerOptions{.index = 0, .count = 2},
-                               introduction_);
+    worker_ = kj::heap<Worker>(host_, registry_, control_,
+                               WorkerOptions{.index = 0, .count = 2, .replica = {}}, introduction_);
   }
   ~WorkerTest() noexcept override {
     control_.Drop();
@@ -201,9 +212,7 @@ TEST_F(WorkerTest, SendsNoCallBeforeOneThatFoundAFullInbox) {
 }
 
 TEST_F(WorkerTest, RunsNoCallBehindOneThatFoundNoCopy) {
-  auto without = Next(first_, [](ClusterState& map) {
-    map.shards[0] = {.epoch = 1, .primary = 0, .state = ShardState::kNoPrimary};
-  });
+  auto without = Next(first_, [](ClusterState& map) { map.shards[0] = WithoutPrimary(1); });
   worker_->OnMap(without, introduction_);
   std::string first, second, other, again;
   Deliver(KeyIn(0), kAdd, {9, 1, 1}, first);
@@ -293,10 +302,7 @@ TEST_F(WorkerTest, DropsACopyThatTheMapHasTakenAway) {
   Deliver(KeyIn(0), kAdd, {9, 1, 1}, outcome);
   world_.RunFor(absl::Seconds(1));
   EXPECT_EQ(worker_->status().stored_actors, 1u);
-  worker_->OnMap(Next(first_,
-                      [](ClusterState& map) {
-                        map.shards[0] = {.epoch = 2, .primary = 0, .state = ShardState::kNoPrimary};
-                      }),
+  worker_->OnMap(Next(first_, [](ClusterState& map) { map.shards[0] = WithoutPrimary(2); }),
                  introduction_);
   world_.RunFor(absl::Seconds(9));
   EXPECT_EQ(worker_->status().stored_actors, 1u);
@@ -324,9 +330,9 @@ class WorkerLimitsTest : public WorkerTest, private Link::Receiver {
   std::string Address() { return world_.Ip("a") + ":7100"; }
   void Again(WorkerLimits limits) {
     worker_ = nullptr;
-    worker_ =
-        kj::heap<Worker>(host_, registry_, control_,
-                         WorkerOptions{.index = 0, .count = 2, .limits = limits}, introduction_);
+    worker_ = kj::heap<Worker>(
+        host_, registry_, control_,
+        WorkerOptions{.index = 0, .count = 2, .replica = {}, .limits = limits}, introduction_);
   }
   kj::Promise<void> AcceptLoop() {
     return listener_->Accept().then([this](Accepted&& accepted) {
