@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "troupe/runtime/json_text.h"
 
 namespace troupe::sim {
 namespace {
@@ -23,24 +24,6 @@ const char* Word(Outcome outcome) {
       return "unknown";
   }
   return "?";
-}
-
-std::string Quoted(const std::string& text) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string out = "\"";
-  for (char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < 0x20) {
-      absl::StrAppend(&out, "\\u00", std::string(1, kHex[byte >> 4]),
-                      std::string(1, kHex[byte & 15]));
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
 }
 
 // Reads one line: an object of texts, whole numbers and lists of texts.
@@ -224,13 +207,13 @@ std::string History::ToJsonLines() const {
   std::string out;
   for (const Operation& op : operations_) {
     std::vector<std::string> arguments;
-    for (const std::string& argument : op.arguments) arguments.push_back(Quoted(argument));
-    absl::StrAppend(&out, "{\"client\":", Quoted(op.client), ",\"object\":", Quoted(op.object),
-                    ",\"call\":", Quoted(op.call), ",\"args\":[", absl::StrJoin(arguments, ","),
-                    "],\"invoked\":", op.invoked);
+    for (const std::string& argument : op.arguments) arguments.push_back(QuotedJson(argument));
+    absl::StrAppend(&out, "{\"client\":", QuotedJson(op.client),
+                    ",\"object\":", QuotedJson(op.object), ",\"call\":", QuotedJson(op.call),
+                    ",\"args\":[", absl::StrJoin(arguments, ","), "],\"invoked\":", op.invoked);
     if (op.outcome != Outcome::kUnknown) absl::StrAppend(&out, ",\"returned\":", op.returned);
     absl::StrAppend(&out, ",\"outcome\":\"", Word(op.outcome), "\"");
-    if (op.outcome == Outcome::kOk) absl::StrAppend(&out, ",\"result\":", Quoted(op.result));
+    if (op.outcome == Outcome::kOk) absl::StrAppend(&out, ",\"result\":", QuotedJson(op.result));
     out += "}\n";
   }
   return out;

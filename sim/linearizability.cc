@@ -449,15 +449,6 @@ Judgement JudgeAs(const std::vector<Operation>& operations, const Linearizabilit
 
 }  // namespace
 
-absl::StatusOr<Model> ModelOf(std::string_view name) {
-  if (name == "counter") return Model::kCounter;
-  if (name == "register") return Model::kRegister;
-  if (name == "list") return Model::kList;
-  if (name == "queue") return Model::kQueue;
-  return absl::InvalidArgumentError(
-      absl::StrCat("a model is counter, register, list or queue; got ", std::string(name)));
-}
-
 Judgement Judge(Model model, const std::vector<Operation>& operations,
                 const LinearizabilityLimits& limits) {
   switch (model) {

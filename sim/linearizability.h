@@ -11,10 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "troupe/sim/history.h"
 
 namespace troupe::sim {
@@ -25,8 +23,6 @@ enum class Model : uint8_t {
   kList,      // append(x) = nothing, or the new length; list() = all, joined by commas. Empty.
   kQueue,     // push(x); pop() = the oldest, "" when there is none. Empty at first.
 };
-// "counter", "register", "list", "queue". Errors: InvalidArgument.
-absl::StatusOr<Model> ModelOf(std::string_view name);
 
 struct LinearizabilityLimits {
   uint64_t steps_max = 50'000'000;  // About ten seconds.

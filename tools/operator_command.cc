@@ -7,8 +7,9 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "troupe/runtime/json_text.h"
 #include "troupe/runtime/uv_machine.h"
 
 namespace troupe {
@@ -27,7 +28,7 @@ std::string Shown(const std::vector<ShardId>& shards) {
 
 absl::Status TakeAddresses(const std::string& flag, const std::string& value,
                            OperatorCommand& command) {
-  command.nodes = SplitAtCommas(value);
+  command.nodes = absl::StrSplit(value, ',', absl::SkipEmpty());
   if (command.nodes.empty() || (flag == "--node" && command.nodes.size() != 1)) {
     return absl::InvalidArgumentError(absl::StrCat(flag, ": expected host:port"));
   }
@@ -68,30 +69,6 @@ const char* const kOperatorUsage =
       --yes                   do not ask whether that is meant
       --json                  one JSON object, on one line
 )";
-
-std::vector<std::string> SplitAtCommas(const std::string& list) {
-  std::vector<std::string> out;
-  for (size_t begin = 0; begin < list.size();) {
-    const size_t end = std::min(list.find(',', begin), list.size());
-    if (end > begin) out.push_back(list.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return out;
-}
-
-std::string QuotedJson(const std::string& text) {
-  std::string out = "\"";
-  for (unsigned char c : text) {
-    if (c == '"' || c == '\\') {
-      absl::StrAppend(&out, "\\", std::string(1, static_cast<char>(c)));
-    } else if (c < 0x20) {
-      absl::StrAppendFormat(&out, "\\u%04x", c);
-    } else {
-      out += static_cast<char>(c);
-    }
-  }
-  return out + '"';
-}
 
 absl::StatusOr<OperatorCommand> ReadOperatorCommand(const std::string& name,
                                                     const std::vector<std::string>& arguments) {

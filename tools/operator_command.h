@@ -32,7 +32,4 @@ std::string ToJson(const OperatorReply& reply);  // One line.
 // Asks and prints. Returns the exit code.
 int RunOperatorCommand(const OperatorCommand& command);
 
-std::vector<std::string> SplitAtCommas(const std::string& list);
-std::string QuotedJson(const std::string& text);
-
 }  // namespace troupe

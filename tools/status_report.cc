@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "troupe/runtime/json_text.h"
 
 namespace troupe {
 namespace {
@@ -181,20 +182,6 @@ std::string ShardLine(const StatusReport& report, Paint paint) {
 
 // ---- JSON
 
-std::string Quoted(const std::string& text) {
-  std::string out = "\"";
-  for (unsigned char c : text) {
-    if (c == '"' || c == '\\') {
-      absl::StrAppend(&out, "\\", std::string(1, static_cast<char>(c)));
-    } else if (c < 0x20) {
-      absl::StrAppendFormat(&out, "\\u%04x", c);
-    } else {
-      out += static_cast<char>(c);
-    }
-  }
-  return out + '"';
-}
-
 std::string Joined(const std::vector<std::string>& parts) {
   std::string out;
   for (const auto& part : parts) absl::StrAppend(&out, out.empty() ? "" : ",", part);
@@ -202,16 +189,17 @@ std::string Joined(const std::vector<std::string>& parts) {
 }
 
 std::string ToJson(const NodeRow& row) {
-  std::string out = absl::StrCat("{\"name\":", Quoted(row.name), ",\"boot\":", row.boot,
-                                 ",\"state\":", Quoted(row.state), ",\"seen\":", Quoted(row.seen),
-                                 ",\"address\":", Quoted(row.address),
-                                 ",\"zone\":", Quoted(row.zone), ",\"primaries\":", row.primaries);
+  std::string out =
+      absl::StrCat("{\"name\":", QuotedJson(row.name), ",\"boot\":", row.boot,
+                   ",\"state\":", QuotedJson(row.state), ",\"seen\":", QuotedJson(row.seen),
+                   ",\"address\":", QuotedJson(row.address), ",\"zone\":", QuotedJson(row.zone),
+                   ",\"primaries\":", row.primaries);
   absl::StrAppend(&out, ",\"copies\":", row.copies, ",\"learners\":", row.learners);
   const auto& answer = row.answer;
   if (!answer.trouble.empty()) {
-    return absl::StrCat(out, ",\"answered\":false,\"trouble\":", Quoted(answer.trouble), "}");
+    return absl::StrCat(out, ",\"answered\":false,\"trouble\":", QuotedJson(answer.trouble), "}");
   }
-  if (!answer.notice.empty()) absl::StrAppend(&out, ",\"notice\":", Quoted(answer.notice));
+  if (!answer.notice.empty()) absl::StrAppend(&out, ",\"notice\":", QuotedJson(answer.notice));
   return absl::StrCat(out, ",\"answered\":true,\"map_version\":", answer.map_version,
                       ",\"actors\":", answer.actors, ",\"stored_actors\":", answer.stored_actors,
                       ",\"calls\":", answer.calls, "}");
@@ -263,7 +251,7 @@ std::string ToTable(const StatusReport& report, Paint paint) {
 
 std::string ToJson(const StatusReport& report) {
   std::vector<std::string> voters, sizes, nodes;
-  for (const auto& voter : report.voters) voters.push_back(Quoted(voter));
+  for (const auto& voter : report.voters) voters.push_back(QuotedJson(voter));
   for (const auto& [size, count] : report.isr_sizes) {
     sizes.push_back(absl::StrCat("\"", size, "\":", count));
   }
@@ -273,9 +261,9 @@ std::string ToJson(const StatusReport& report) {
     actors += node.answer.actors;
   }
   return absl::StrCat(
-      absl::StrCat("{\"cluster\":", Quoted(report.cluster), ",\"version\":", report.version,
-                   ",\"coordinator\":", Quoted(report.coordinator), ",\"voters\":[", Joined(voters),
-                   "],\"healthy\":", report.healthy() ? "true" : "false",
+      absl::StrCat("{\"cluster\":", QuotedJson(report.cluster), ",\"version\":", report.version,
+                   ",\"coordinator\":", QuotedJson(report.coordinator), ",\"voters\":[",
+                   Joined(voters), "],\"healthy\":", report.healthy() ? "true" : "false",
                    ",\"nodes_up\":", report.nodes_up, ",\"actors\":", actors),
       absl::StrCat(",\"config\":{\"replicas\":", report.config.replicas, ",\"min_isr\":",
                    report.config.min_isr, ",\"shards\":", report.config.shards, "}"),

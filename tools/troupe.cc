@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "operator_command.h"
 #include "status_report.h"
 #include "troupe/actors/call.capnp.h"
@@ -55,7 +56,7 @@ std::string Nearest(const std::string& word, const std::vector<std::string>& kno
 
 absl::Status TakeFlag(StatusRequest& request, const std::string& flag, const std::string& value) {
   if (flag == "--nodes") {
-    request.client.nodes = SplitAtCommas(value);
+    request.client.nodes = absl::StrSplit(value, ',', absl::SkipEmpty());
     for (const auto& node : request.client.nodes) {
       if (node.find(':') != node.npos) continue;
       return absl::InvalidArgumentError(

@@ -3,7 +3,6 @@
 // Each has a listener that greets as an actors' node does, and remembers what its Membership told.
 #pragma once
 
-#include <cstdlib>
 #include <functional>
 #include <map>
 #include <memory>
@@ -11,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "../seeds.h"
 #include "gtest/gtest.h"
 #include "troupe/membership/membership.h"
 #include "troupe/rpc/status.h"
@@ -95,18 +95,6 @@ class TestNode final : private Membership::Watcher, private kj::TaskSet::ErrorHa
   std::vector<uint64_t> told_;
   kj::TaskSet tasks_;
 };
-
-// TROUPE_SEEDS=A..B (or A) where that is set.
-inline std::vector<uint64_t> SeedsOr(uint64_t first, uint64_t last) {
-  if (const char* range = std::getenv("TROUPE_SEEDS")) {
-    char* rest = nullptr;
-    first = last = std::strtoull(range, &rest, 10);
-    if (rest[0] == '.' && rest[1] == '.') last = std::strtoull(rest + 2, nullptr, 10);
-  }
-  std::vector<uint64_t> seeds;
-  for (uint64_t seed = first; seed <= last; ++seed) seeds.push_back(seed);
-  return seeds;
-}
 
 enum class Disks { kNone, kKept };
 

@@ -2,11 +2,11 @@
 // lost.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <functional>
 #include <utility>
 #include <vector>
 
+#include "../seeds.h"
 #include "absl/strings/str_join.h"
 #include "account.h"
 #include "troupe/rpc/status.h"
@@ -43,6 +43,13 @@ class BankTest : public ::testing::TestWithParam<uint64_t> {
     }
     return sums;
   }
+  void Fund(sim::Cluster& cluster, Client& client) {
+    for (uint64_t i = 0; i < kAccounts; ++i) {
+      auto request = client.Get<Account>(Name(i)).depositRequest();
+      request.setAmount(kMoney);
+      cluster.Await(request.send().then([](auto&&) { return 0; }));
+    }
+  }
   // Accounts are read one after another, so only what two readings agree on was so at one moment.
   Sums ReadWhenDone(sim::Cluster& cluster, Client& client) {
     Sums before, sums = Read(cluster, client);
@@ -73,11 +80,7 @@ TEST_P(BankTest, TransfersAreWholeThoughNodesAndTheAskingClientDie) {
   sim::Cluster cluster({.seed = GetParam()}, registry_);
   auto& teller = cluster.AddClient("teller");
   ASSERT_TRUE(cluster.Settle()) << cluster.Describe();
-  for (uint64_t i = 0; i < kAccounts; ++i) {
-    auto request = teller.Get<Account>(Name(i)).depositRequest();
-    request.setAmount(kMoney);
-    cluster.Await(request.send().then([](auto&&) { return 0; }));
-  }
+  Fund(cluster, teller);
   for (int round = 0; round < 4; ++round) {
     const std::string name = "asker" + std::to_string(round);
     auto& asker = cluster.AddClient(name);
@@ -126,11 +129,7 @@ TEST_P(BankTest, MoneyIsConservedThroughAStorm) {
   sim::Cluster cluster({.seed = GetParam()}, registry_);
   auto& teller = cluster.AddClient("teller");
   ASSERT_TRUE(cluster.Settle()) << cluster.Describe();
-  for (uint64_t i = 0; i < kAccounts; ++i) {
-    auto request = teller.Get<Account>(Name(i)).depositRequest();
-    request.setAmount(kMoney);
-    cluster.Await(request.send().then([](auto&&) { return 0; }));
-  }
+  Fund(cluster, teller);
 
   Random random(GetParam());
   auto& customer = cluster.AddClient("customer");
@@ -158,23 +157,11 @@ TEST_P(BankTest, MoneyIsConservedThroughAStorm) {
 }
 
 // TROUPE_SEEDS=1..500 runs more.
-std::vector<uint64_t> Seeds() {
-  uint64_t first = 1, last = 20;
-  if (const char* range = std::getenv("TROUPE_SEEDS")) {
-    char* rest = nullptr;
-    first = last = std::strtoull(range, &rest, 10);
-    if (rest[0] == '.' && rest[1] == '.') last = std::strtoull(rest + 2, nullptr, 10);
-  }
-  std::vector<uint64_t> seeds;
-  for (uint64_t seed = first; seed <= last; ++seed) seeds.push_back(seed);
-  return seeds;
-}
-
 // 737: a verdict of death was refuted while the coordinator still asked the one it was about, stood
 // for ever, and the coordinator, which counted a living voter as gone, did nothing more.
 INSTANTIATE_TEST_SUITE_P(Found, BankTest, ::testing::Values(uint64_t{737}));
 
-INSTANTIATE_TEST_SUITE_P(Seeds, BankTest, ::testing::ValuesIn(Seeds()));
+INSTANTIATE_TEST_SUITE_P(Seeds, BankTest, ::testing::ValuesIn(SeedsOr(1, 20)));
 
 }  // namespace
 }  // namespace troupe

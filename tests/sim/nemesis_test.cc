@@ -2,8 +2,7 @@
 //
 // Each seed draws its own cluster, faults and moments. TROUPE_SEEDS=A..B runs others than the few
 // that every build runs; a failure prints its seed.
-#include <cstdlib>
-
+#include "../seeds.h"
 #include "cluster_fixture.h"
 
 namespace troupe {
@@ -175,19 +174,7 @@ TEST_P(NemesisTest, LosesAndDoublesNothing) {
   EXPECT_EQ(to, pairs) << "seed " << GetParam();
 }
 
-std::vector<uint64_t> Seeds() {
-  uint64_t first = 1, last = 12;
-  if (const char* range = std::getenv("TROUPE_SEEDS")) {
-    char* rest = nullptr;
-    first = last = std::strtoull(range, &rest, 10);
-    if (rest[0] == '.' && rest[1] == '.') last = std::strtoull(rest + 2, nullptr, 10);
-  }
-  std::vector<uint64_t> seeds;
-  for (uint64_t seed = first; seed <= last; ++seed) seeds.push_back(seed);
-  return seeds;
-}
-
-INSTANTIATE_TEST_SUITE_P(Seeds, NemesisTest, ::testing::ValuesIn(Seeds()));
+INSTANTIATE_TEST_SUITE_P(Seeds, NemesisTest, ::testing::ValuesIn(SeedsOr(1, 12)));
 
 }  // namespace
 }  // namespace troupe

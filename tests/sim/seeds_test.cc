@@ -5,9 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
+#include "../seeds.h"
 #include "absl/strings/str_join.h"
 #include "troupe/sim/run.h"
 
@@ -29,19 +29,7 @@ TEST_P(SeedsTest, NothingAnsweredIsLostAndTheClusterServesAgain) {
   EXPECT_GT(result.answered, 100u);
 }
 
-std::vector<uint64_t> Seeds() {
-  uint64_t first = 1, last = 12;
-  if (const char* range = std::getenv("TROUPE_SEEDS")) {
-    char* rest = nullptr;
-    first = last = std::strtoull(range, &rest, 10);
-    if (rest[0] == '.' && rest[1] == '.') last = std::strtoull(rest + 2, nullptr, 10);
-  }
-  std::vector<uint64_t> seeds;
-  for (uint64_t seed = first; seed <= last; ++seed) seeds.push_back(seed);
-  return seeds;
-}
-
-INSTANTIATE_TEST_SUITE_P(Seeds, SeedsTest, ::testing::ValuesIn(Seeds()));
+INSTANTIATE_TEST_SUITE_P(Seeds, SeedsTest, ::testing::ValuesIn(SeedsOr(1, 12)));
 
 class KindTest : public ::testing::TestWithParam<const Nemesis*> {};
 

@@ -7,26 +7,17 @@
 
 #include <cstdlib>
 
+#include "../seeds.h"
 #include "mutations.h"
 
 namespace troupe::sim {
 namespace {
 
-std::pair<uint64_t, uint64_t> Seeds() {
-  uint64_t first = 1, last = 40;
-  if (const char* range = std::getenv("TROUPE_SEEDS")) {
-    char* rest = nullptr;
-    first = last = std::strtoull(range, &rest, 10);
-    if (rest[0] == '.' && rest[1] == '.') last = std::strtoull(rest + 2, nullptr, 10);
-  }
-  return {first, last};
-}
-
 TEST(Trial, FindsNothingWrong) {
-  const auto [first, last] = Seeds();
   uint64_t answered = 0;
   absl::Duration time;
-  for (uint64_t seed = first; seed <= last; ++seed) {
+  const auto seeds = SeedsOr(1, 40);
+  for (uint64_t seed : seeds) {
     const auto result = RunTrial(seed);
     if (std::getenv("TROUPE_VERBOSE")) {
       std::printf("seed %lu %s %s: %lu answers, %s\n", seed, result.prefix.c_str(),
@@ -40,7 +31,7 @@ TEST(Trial, FindsNothingWrong) {
     time += result.virtual_time;
   }
   RecordProperty("answered", static_cast<int>(answered));
-  std::printf("seeds %lu..%lu: %lu answers in %s of virtual time\n", first, last, answered,
+  std::printf("%zu seeds: %lu answers in %s of virtual time\n", seeds.size(), answered,
               absl::FormatDuration(time).c_str());
 }
 
