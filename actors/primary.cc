@@ -172,11 +172,15 @@ absl::Status Primary::Admit(CallKind kind) const {
   return absl::OkStatus();
 }
 
-ReadTicket Primary::StartRead(absl::Time now, ReplicaEffects& out) {
+bool Primary::MayReadLocally(absl::Time now) const {
+  if (copy_.mutations.reads_without_lease) return true;
   // P3.14: a handoff that was proposed may already have been made, and voids our leases.
-  if (copy_.mutations.reads_without_lease) return {};
-  bool handed_over = move_.has_value() && move_->stage == Move::Stage::kProposed;
-  return {Leased(now) && !handed_over ? 0 : Confirm(now, out)};
+  const bool handed_over = move_.has_value() && move_->stage == Move::Stage::kProposed;
+  return Leased(now) && !handed_over;
+}
+
+ReadTicket Primary::StartRead(absl::Time now, ReplicaEffects& out) {
+  return {MayReadLocally(now) ? 0 : Confirm(now, out)};
 }
 
 void Primary::Hold(absl::Time now, HoldToken token, const ActorId& actor, HoldKind kind,

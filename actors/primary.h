@@ -52,6 +52,10 @@ class Primary {
 
   Epoch epoch() const { return epoch_; }
   bool serving() const { return phase_ == Phase::kServing; }
+  // Up to here all copies that count have what answers may show; seq 0: nothing yet.
+  Version complete() const { return {epoch_, complete_}; }
+  // A read that starts now needs no confirmation (P4.2, P3.14).
+  bool MayReadLocally(absl::Time now) const;
 
  private:
   enum class Phase : uint8_t { kCollecting, kReconciling, kServing };

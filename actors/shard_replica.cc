@@ -209,5 +209,11 @@ Epoch ShardReplica::epoch() const {
 const ShardView& ShardReplica::view() const { return impl_->copy.view; }
 const ActorStore& ShardReplica::store() const { return impl_->copy.store; }
 Version ShardReplica::position() const { return impl_->copy.position; }
+Version ShardReplica::complete() const {
+  return impl_->primary.has_value() ? impl_->primary->complete() : Version();
+}
+bool ShardReplica::MayReadLocally(absl::Time now) const {
+  return serving() && impl_->primary->MayReadLocally(now);
+}
 
 }  // namespace troupe

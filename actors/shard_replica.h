@@ -172,6 +172,9 @@ class ShardReplica {
   const ShardView& view() const;
   const ActorStore& store() const;  // As of the last batch.
   Version position() const;
+  // As primary: what answers may show, and whether a read that starts now needs no confirmation.
+  Version complete() const;
+  bool MayReadLocally(absl::Time now) const;
 
  private:
   struct Impl;

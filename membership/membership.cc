@@ -25,6 +25,8 @@ std::optional<RefusalReason> Membership::JudgePeer(const Introduction& theirs) {
 SharedMap Membership::map() const { return impl_->maps.map(); }
 Boot Membership::boot() const { return impl_->self.boot; }
 std::string Membership::coordinator() const { return impl_->CoordinatorName(); }
+VoterId Membership::voter() const { return impl_->self.voter(); }
+const AcceptorState& Membership::acceptor() const { return impl_->shell.acceptor(); }
 
 std::vector<MemberView> Membership::members() const {
   std::vector<MemberView> out;

@@ -18,6 +18,7 @@
 #include "kj/async.h"
 #include "troupe/membership/cluster_state.h"
 #include "troupe/membership/gossip_seal.h"
+#include "troupe/membership/register_acceptor.h"
 #include "troupe/membership/swim_options.h"
 #include "troupe/rpc/link.h"
 #include "troupe/runtime/host.h"
@@ -95,6 +96,9 @@ class Membership {
   SharedMap map() const;  // Null before the first.
   Boot boot() const;      // 0 before registration.
   std::string coordinator() const;
+  // This node as a voter, and what it holds as one.
+  VoterId voter() const;
+  const AcceptorState& acceptor() const;
   std::vector<MemberView> members() const;
 
   // Takes a command to the coordinator, again to others while it is not answered (P2.7). Resolves

@@ -75,6 +75,12 @@ void SimDisk::Clear(SimDiskFault fault) {
   }
 }
 
+std::optional<std::vector<std::byte>> SimDisk::Contents(std::string_view record) const {
+  auto it = records_.find(record);
+  if (it == records_.end() || it->second.damaged) return std::nullopt;
+  return it->second.contents;
+}
+
 void SimDisk::Damage(std::string_view record) {
   auto it = records_.find(record);
   if (it != records_.end()) it->second.damaged = it->second.contents.has_value();

@@ -49,7 +49,9 @@ class SimDisk {
   void Erase() { records_.clear(); }
   // What an operator does who copies or restores a data directory; no process uses this one.
   void CopyFrom(const SimDisk& other);
-  bool holds_records() const { return !records_.empty(); }
+
+  // What a crash now would leave of a record at the least; nothing: it is not there, or damaged.
+  std::optional<std::vector<std::byte>> Contents(std::string_view record) const;
 
   // The process ends: writes under way end in one way or the other, the lock is free.
   void Crash(internal::SimProcess& process);

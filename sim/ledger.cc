@@ -345,12 +345,21 @@ void Ledgers::CheckState(const std::string& who, const std::string& key, const s
     words = kj::heapArray<capnp::word>(state->size() / sizeof(capnp::word));
     std::memcpy(words.begin(), state->data(), words.size() * sizeof(capnp::word));
     capnp::FlatArrayMessageReader reader(words);
-    for (uint64_t entry : reader.getRoot<LedgerState>().getEntries()) entries.push_back(entry);
+    const auto root = reader.getRoot<LedgerState>();
+    for (uint64_t entry : root.getEntries()) entries.push_back(entry);
+    if (root.getOpen()) {
+      problem_("open turn", absl::StrCat(who, " has the state of an open turn of ", key));
+    }
   }
   if (entries.size() < book.newest) {
     problem_("copies", absl::StrCat(who, " could be elected and has ", entries.size(),
                                     " entries of ", key, "; ", book.newest, " were answered"));
     return;
+  }
+  auto sorted = entries;
+  std::sort(sorted.begin(), sorted.end());
+  if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
+    problem_("exactly once", absl::StrCat(who, " has an entry of ", key, " twice"));
   }
   uint64_t hash = 0;
   for (size_t i = 0; i < book.newest; ++i) hash = ExtendHash(hash, entries[i]);
