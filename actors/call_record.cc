@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 
 namespace troupe {
@@ -279,6 +280,29 @@ absl::Time RecordTable::NextAging() const {
     }
   }
   return next;
+}
+
+uint64_t RecordTable::Fingerprint() const {
+  uint64_t hash = 0;
+  const auto mix = [&hash](const auto&... values) { ((hash = absl::HashOf(hash, values)), ...); };
+  const auto mix_record = [&mix](const CallRecord& record) {
+    mix(record.argument_hash, static_cast<int>(record.status), *record.result, record.turn);
+  };
+  for (const auto& [id, client] : clients_) {
+    mix(id, client.floor, client.records.size());
+    for (const auto& [sequence, record] : client.records) {
+      mix(sequence);
+      mix_record(record);
+    }
+  }
+  for (const auto& [id, caller] : callers_) {
+    mix(id, caller.lineage, caller.epoch, caller.mark, caller.records.size());
+    for (const auto& [call, record] : caller.records) {
+      mix(call);
+      mix_record(record);
+    }
+  }
+  return hash;
 }
 
 void RecordTable::Replay(const RecordChanges& changes) {

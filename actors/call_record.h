@@ -165,6 +165,8 @@ class RecordTable {
   size_t result_bytes() const { return result_bytes_; }
   size_t encoded_bytes() const;  // At most, of the whole table.
   bool empty() const { return clients_.empty() && callers_.empty(); }
+  // Of all that decides how a call is answered; for checks of copies against each other.
+  uint64_t Fingerprint() const;
   // The earliest moment at which Age() has something to do.
   absl::Time NextAging() const;
 

@@ -4,31 +4,19 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "troupe/actors/actor_store.h"
 
 namespace troupe::sim {
 
 void Invariants::Step() {
   bool news = false;
-  std::vector<Present> copies;
   for (const auto& name : cluster_.names()) {
     if (!cluster_.has(name)) continue;
-    const Node& node = cluster_.node(name);
     if (auto map = cluster_.node(name).membership().map()) news = TakeMap(name, map) || news;
-    node.ForEachReplica([&](const ShardReplica& replica) {
-      LookAt(name, replica);
-      copies.push_back({&name, &replica});
-    });
   }
   voters_.Step();
-  if (maps_.empty()) return;
-  if (news) voters_.CheckHeld(*maps_.rbegin()->second);
-  CheckMarks(copies);
-  CheckReaders(copies);
-  if (ledgers_ == nullptr) return;
-  if (!news && ledgers_->answered() == answered_) return;
-  answered_ = ledgers_->answered();
-  CompareCopies(news ? All::kYes : All::kNo);
+  const ClusterState* newest = maps_.empty() ? nullptr : maps_.rbegin()->second.get();
+  if (news) voters_.CheckHeld(*newest);
+  copies_.Step(newest, news);
 }
 
 // ---- Maps
@@ -141,6 +129,11 @@ void Invariants::CompareSets(ShardId id, const ClusterState& older, const Cluste
     if (in(before.isr, copy) || in(before.elr, copy) || in(before.learners, copy)) continue;
     wrong("who joins the isr was no learner");
   }
+  for (CopyId copy : after.isr) {
+    const NodeEntry* node = newer.FindBoot(copy);
+    if (in(before.isr, copy) || (node != nullptr && node->state != NodeState::kFenced)) continue;
+    wrong("who joins the isr is not up");
+  }
 }
 
 // Only the end of their processes takes the last copies.
@@ -154,107 +147,6 @@ void Invariants::CheckLoss(ShardId id, const ClusterState& older) {
       problem_("lost copies", absl::StrCat("shard ", id, " is lost after map ", older.version,
                                            ", but its copy on ", node->name, " lives"));
     }
-  }
-}
-
-// ---- Copies
-
-void Invariants::LookAt(const std::string& node, const ShardReplica& replica) {
-  Copy& copy = copies_[{replica.shard(), replica.self()}];
-  const auto wrong = [&](const char* what) {
-    problem_("epochs", absl::StrCat("shard ", replica.shard(), " on ", node, ": ", what));
-  };
-  if (replica.promised() < copy.promised) wrong("its promise falls");
-  if (replica.position() < copy.position && replica.position() != Version()) {
-    wrong("its position falls");
-  }
-  copy = {replica.promised(), replica.position()};
-  NoteMark(replica);
-  if (!replica.serving()) return;
-  auto [it, fresh] = served_.try_emplace({replica.shard(), replica.epoch()}, replica.self());
-  if (it->second == replica.self()) return;
-  problem_("one primary",
-           absl::StrCat("shard ", replica.shard(), ", epoch ", replica.epoch(), ": copies ",
-                        it->second, " and ", replica.self(), " serve it"));
-}
-
-void Invariants::NoteMark(const ShardReplica& replica) {
-  const Version complete = replica.complete();
-  if (complete.seq == 0) return;
-  Mark& mark = marks_[replica.shard()];
-  const uint64_t lineage = replica.view().entry.lineage;
-  if (lineage < mark.lineage) return;
-  if (lineage > mark.lineage) mark = {lineage, {}};
-  mark.complete = std::max(mark.complete, complete);
-}
-
-// P3.5, P3.9: what any primary counts as complete is at every copy that could be elected.
-void Invariants::CheckMarks(const std::vector<Present>& copies) {
-  const ClusterState& newest = *maps_.rbegin()->second;
-  for (const auto& [node, replica] : copies) {
-    const auto mark = marks_.find(replica->shard());
-    const ShardEntry& entry = newest.shards[replica->shard()];
-    if (mark == marks_.end() || mark->second.lineage != entry.lineage) continue;
-    if (replica->position() >= mark->second.complete) continue;
-    if (!Contains(entry.isr, replica->self()) && !Contains(entry.elr, replica->self())) continue;
-    const auto say = [](Version v) { return absl::StrCat("(", v.epoch, ", ", v.seq, ")"); };
-    problem_("marks",
-             absl::StrCat("shard ", replica->shard(), ": all have ", say(mark->second.complete),
-                          ", says a primary; copy ", replica->self(), " on ", *node,
-                          " could be elected and has ", say(replica->position())));
-  }
-}
-
-// P4: who might read without asking anybody, while others may write.
-void Invariants::CheckReaders(const std::vector<Present>& copies) {
-  std::map<ShardId, Present> leads;  // The highest epoch that is served.
-  for (const Present& copy : copies) {
-    if (!copy.replica->serving()) continue;
-    auto [it, fresh] = leads.try_emplace(copy.replica->shard(), copy);
-    if (!fresh && it->second.replica->epoch() < copy.replica->epoch()) it->second = copy;
-  }
-  for (const auto& [node, replica] : copies) {
-    if (!replica->serving()) continue;
-    const Present& leader = leads.at(replica->shard());
-    if (leader.replica->epoch() == replica->epoch()) continue;
-    const absl::Time now = cluster_.world().machine(*node).control().clock().Now();
-    if (!replica->MayReadLocally(now)) continue;
-    problem_("leases", absl::StrCat("shard ", replica->shard(), ": copy ", replica->self(), " on ",
-                                    *node, " may read in epoch ", replica->epoch(), " while ",
-                                    leader.replica->self(), " on ", *leader.node, " serves epoch ",
-                                    leader.replica->epoch()));
-  }
-}
-
-void Invariants::CompareCopies(All all) {
-  if (ledgers_ == nullptr || maps_.empty()) return;
-  if (all == All::kYes) compared_.clear();
-  const SharedMap newest = maps_.rbegin()->second;
-  for (const auto& name : cluster_.names()) {
-    if (!cluster_.has(name)) continue;
-    const Node& node = cluster_.node(name);
-    node.ForEachReplica([&](const ShardReplica& replica) { CheckCopy(name, replica, *newest); });
-  }
-  for (const auto& [key, book] : ledgers_->books()) compared_[key] = book.newest;
-}
-
-void Invariants::CheckCopy(const std::string& node, const ShardReplica& replica,
-                           const ClusterState& newest) {
-  const ShardEntry& entry = newest.shards[replica.shard()];
-  if (entry.lineage != 1) return;  // Began anew: what was answered before is lost, and said so.
-  const auto in = [&](const auto& set) {
-    return std::find(set.begin(), set.end(), replica.self()) != set.end();
-  };
-  if (!in(entry.isr) && !in(entry.elr)) return;
-  for (const auto& [key, book] : ledgers_->books()) {
-    const auto before = compared_.find(key);
-    if (before != compared_.end() && before->second == book.newest) continue;
-    const ActorId id = Ledgers::IdOf(key);
-    if (ShardOf(id, newest.config.shards) != replica.shard()) continue;
-    const StoredActor* stored = replica.store().Find(id);
-    ledgers_->CheckState(
-        absl::StrCat("copy ", replica.self(), " of shard ", replica.shard(), " on ", node), key,
-        stored == nullptr ? nullptr : stored->state.get());
   }
 }
 

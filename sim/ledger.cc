@@ -185,6 +185,16 @@ void Ledgers::Everyone() {
   }
 }
 
+void Ledgers::Relays(int count) {
+  for (int i = 0; i < count; ++i) {
+    const auto& client = options_.clients[random_.Below(options_.clients.size())];
+    const std::string one = AnyKey(), other = AnyKey();
+    if (one == other || open_ >= kOpenMax) continue;
+    Relay(client, std::min(one, other), std::max(one, other));
+    if (random_.Chance(0.3) && one < Key(options_.ledgers - 1)) Linger(client, one);
+  }
+}
+
 void Ledgers::ReadAll() {
   for (const auto& [key, book] : books_) Read(options_.clients.front(), key);
 }

@@ -68,6 +68,8 @@ class Ledgers {
   bool idle() const { return open_ == 0; }
   // One more call of each client to each ledger, at once.
   void Everyone();
+  // As many calls as that, of ledgers to each other.
+  void Relays(int count);
   // After idle(): reads each ledger.
   void ReadAll();
 

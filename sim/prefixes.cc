@@ -417,6 +417,172 @@ void Rush(Stage& s) {
   }
 }
 
+// Calls are sent again to a primary that has run them and cannot say so yet, or that has said so to
+// nobody who heard it; then it is struck.
+void Repeats(Stage& s) {
+  auto& world = s.cluster.world();
+  for (int i = 0; i < 3 && !s.over(); ++i) {
+    const std::string primary = s.AnyPrimary();
+    if (primary.empty()) return;
+    const bool mute = s.random.Chance(0.5);
+    for (const auto& other : s.Others(primary)) {
+      if (!mute && s.random.Chance(0.8)) world.CutOneWay(primary, other);
+    }
+    if (mute) {
+      for (const auto& client : s.clients) world.CutOneWay(primary, client);
+    }
+    s.ledgers.Everyone();
+    s.ledgers.Relays(6);
+    s.Run(absl::Milliseconds(80));
+    for (int again = 0; again < 3; ++again) {
+      for (const auto& client : s.clients) world.ResetConnections(client, primary);
+      s.Run(absl::Milliseconds(60));
+    }
+    s.cluster.Heal();
+    s.Run(absl::Milliseconds(s.random.Chance(0.5) ? 5 : 300));
+    if (s.random.Chance(0.7)) s.Kill(primary, s.AnyDisk());
+    s.Run(absl::Seconds(1));
+    s.HealAll();
+    s.Run(absl::Seconds(1));
+  }
+}
+
+// Ledgers call each other while who calls, or who is called, dies or is cut off.
+void Relays(Stage& s) {
+  auto& world = s.cluster.world();
+  for (int i = 0; i < 4 && !s.over(); ++i) {
+    s.ledgers.Relays(24);
+    s.Run(absl::Milliseconds(12));
+    const std::string one = s.AnyPrimary();
+    if (one.empty()) return;
+    switch (s.random.Below(4)) {
+      case 0:
+        s.Kill(one, s.AnyDisk());
+        break;
+      case 1:
+        for (const auto& other : s.Others(one)) world.CutOneWay(one, other);
+        s.Run(absl::Milliseconds(30));
+        s.Kill(one, s.AnyDisk());
+        break;
+      case 2:
+        s.CutOff(one, {s.AnyClient()});
+        break;
+      case 3:
+        s.cluster.Pause(one);
+        break;
+    }
+    s.ledgers.Relays(6);
+    s.Run(absl::Seconds(3));
+    s.HealAll();
+    s.Run(absl::Milliseconds(800));
+  }
+}
+
+// What clients sent to a primary arrives there late: after they sent it to another and had their
+// answers, and when it leads again.
+void LateFrames(Stage& s) {
+  auto& world = s.cluster.world();
+  for (int i = 0; i < 2 && !s.over(); ++i) {
+    const std::string ledger = s.AnyLedger();
+    const std::string primary = LeaderOf(s, ledger);
+    if (primary.empty()) return;
+    for (const auto& client : s.clients) world.CutOneWay(client, primary);
+    s.ledgers.Everyone();
+    s.Run(absl::Milliseconds(50));
+    StrikeOut(s, primary, {});
+    const bool other = s.Until(
+        [&] {
+          const auto leader = LeaderOf(s, ledger);
+          return !leader.empty() && leader != primary;
+        },
+        kDetection);
+    if (!other) return;
+    s.ledgers.Everyone();
+    s.Run(absl::Milliseconds(500));
+    for (const auto& node : s.Others(primary)) world.Heal(primary, node);
+    if (s.random.Chance(0.7)) {
+      s.Until([&] { return LeaderOf(s, ledger) == primary; }, kDetection);
+      s.ledgers.Everyone();
+      s.Run(absl::Milliseconds(200));
+    }
+    s.cluster.Heal();
+    s.Run(absl::Seconds(2));
+  }
+}
+
+// Who coordinates is cut off with commands in hand, and goes on with them when the map is another.
+void OldCoordinator(Stage& s) {
+  const auto version = [&] {
+    auto map = s.cluster.NewestMap();
+    return map ? map->version : 0;
+  };
+  for (int i = 0; i < 3 && !s.over(); ++i) {
+    const std::string primary = s.AnyPrimary(), coordinator = s.cluster.Coordinator();
+    if (primary.empty() || coordinator.empty() || !s.cluster.has(coordinator)) return;
+    switch (s.random.Below(3)) {
+      case 0:  // A backup falls silent: its primary takes it out.
+        s.cluster.world().CutOneWay(primary, s.Others(primary)[0]);
+        s.Run(absl::Milliseconds(400));
+        break;
+      case 1: {  // Who comes back registers, learns, and gets primaries handed over.
+        const std::string victim = s.Others(coordinator)[0];
+        s.Kill(victim, s.AnyDisk());
+        s.Run(absl::Milliseconds(400));
+        s.StartAll();
+        const uint64_t before = version();
+        const uint64_t steps = s.random.Below(8);
+        s.Until([&] { return version() > before + steps; }, absl::Seconds(3));
+        break;
+      }
+      case 2:  // Fenced by mistake, then not.
+        s.CutOff(s.Others(coordinator)[0], {});
+        s.Run(absl::Seconds(3));
+        s.cluster.Heal();
+        s.Run(absl::Seconds(3));
+        break;
+    }
+    std::vector<std::string> one = {coordinator};
+    if (s.random.Chance(0.5) && primary != coordinator) one.push_back(primary);
+    std::vector<std::string> rest;
+    for (const auto& name : s.cluster.names()) {
+      if (std::find(one.begin(), one.end(), name) == one.end()) rest.push_back(name);
+    }
+    if (s.random.Chance(0.4)) {
+      s.cluster.Pause(coordinator);
+    } else {
+      s.Part(one, rest);
+    }
+    const uint64_t before = version();
+    s.Until([&] { return version() > before + 1; }, kDetection);
+    s.Run(absl::Seconds(1));
+    s.HealAll();
+    s.Run(absl::Seconds(3));
+  }
+}
+
+// Who would found a cluster dies, comes back empty, or does not hear the others.
+void Founding(Stage& s) {
+  auto& cluster = s.cluster;
+  for (int i = 0; i < 4; ++i) {
+    auto nodes = cluster.names();
+    s.random.Shuffle(nodes);
+    const size_t half = 1 + s.random.Below(nodes.size() - 1);
+    const auto middle = nodes.begin() + static_cast<std::ptrdiff_t>(half);
+    if (s.random.Chance(0.7)) s.Part({nodes.begin(), middle}, {middle, nodes.end()});
+    s.Run(absl::Milliseconds(s.random.Chance(0.5) ? 100 : 3000));
+    const std::string victim = s.Anyone();
+    // Once there is a map, what is lost may be too much.
+    if (cluster.has(victim) && cluster.NewestMap() == nullptr) {
+      cluster.Kill(victim, s.AnyDisk());
+    }
+    s.Run(absl::Milliseconds(40));
+    s.StartAll();
+    if (s.random.Chance(0.5)) cluster.Heal();
+    s.Run(absl::Milliseconds(500));
+  }
+  s.HealAll();
+}
+
 }  // namespace
 
 const std::vector<Prefix>& AllPrefixes() {
@@ -436,6 +602,11 @@ const std::vector<Prefix>& AllPrefixes() {
       {"voters", Voters},
       {"power-loss", PowerLoss},
       {"rush", Rush},
+      {"repeats", Repeats},
+      {"relays", Relays},
+      {"late-frames", LateFrames},
+      {"old-coordinator", OldCoordinator},
+      {"founding", Founding, Prefix::Begins::kFounding},
   };
   return prefixes;
 }

@@ -1,6 +1,6 @@
 // Prefix: a short script that brings a simulated cluster close to where rules matter.
 //
-// Random walks find faults of leases and elections too rarely; so half of the seeds begin with
+// Random walks find faults of leases and elections too rarely; so every second seed begins with
 // one of these. Each draws its victims and moments from the seed, lets time pass, and leaves its
 // faults in force: what comes after heals them.
 #pragma once
@@ -38,6 +38,8 @@ struct Stage {
   std::vector<std::string> Others(const std::string& name);
   // `name` and `with` see each other, and nobody else.
   void CutOff(const std::string& name, const std::vector<std::string>& with);
+  // Nobody on one side reaches anybody on the other.
+  void Part(const std::vector<std::string>& one, const std::vector<std::string>& other);
   void Kill(const std::string& name, SimDiskAfter disk);
   void StartAll();  // Those that are dead.
   bool MayLose(const std::string& name) const;
@@ -51,6 +53,8 @@ struct Stage {
 struct Prefix {
   std::string_view name;
   void (*play)(Stage& stage);
+  // Before the nodes have found a cluster, or when it is whole and clients call.
+  enum class Begins : uint8_t { kFounding, kWhole } begins = Begins::kWhole;
 };
 const std::vector<Prefix>& AllPrefixes();
 

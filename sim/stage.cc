@@ -50,6 +50,12 @@ void Stage::CutOff(const std::string& name, const std::vector<std::string>& with
   }
 }
 
+void Stage::Part(const std::vector<std::string>& one, const std::vector<std::string>& other) {
+  for (const auto& a : one) {
+    for (const auto& b : other) cluster.world().Cut(a, b);
+  }
+}
+
 // Every shard keeps a copy that holds what was answered, and the register a majority that
 // remembers: what is lost beyond that no protocol brings back.
 bool Stage::MayLose(const std::string& name) const {

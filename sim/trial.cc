@@ -1,5 +1,6 @@
 #include "troupe/sim/trial.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -104,19 +105,30 @@ class Trial {
   bool over() const { return !result_.checker.empty() || invariants_->lost(); }
 
   void Play(uint64_t seed) {
-    if (!invariants_->Healed(options_.healing_limit) || over()) return;
+    const Prefix* prefix = Choose(seed);
+    if (prefix != nullptr) result_.prefix = std::string(prefix->name);
+    const auto play = [&](Prefix::Begins when) {
+      if (prefix != nullptr && prefix->begins == when && !over()) prefix->play(*stage_);
+    };
+    play(Prefix::Begins::kFounding);
+    if (over() || !invariants_->Healed(options_.healing_limit) || over()) return;
     ledgers_->Start();
     stage_->Run(absl::Milliseconds(400));
-    const auto& prefixes = AllPrefixes();
-    for (const Prefix& prefix : prefixes) {
-      const bool drawn = seed % 2 == 0 && &prefix == &prefixes[(seed / 2) % prefixes.size()];
-      if (over() || !(options_.prefix.empty() ? drawn : prefix.name == options_.prefix)) continue;
-      result_.prefix = std::string(prefix.name);
-      prefix.play(*stage_);
-    }
+    play(Prefix::Begins::kWhole);
     const int rounds = static_cast<int>(1 + random_.Below(kRoundsMax));
     for (int i = 0; i < rounds && !over(); ++i) Round();
     Finish();
+  }
+
+  const Prefix* Choose(uint64_t seed) const {
+    const auto& prefixes = AllPrefixes();
+    if (options_.prefix.empty()) {
+      return seed % 2 == 0 ? &prefixes[(seed / 2) % prefixes.size()] : nullptr;
+    }
+    const auto it = std::find_if(prefixes.begin(), prefixes.end(), [this](const Prefix& prefix) {
+      return prefix.name == options_.prefix;
+    });
+    return it == prefixes.end() ? nullptr : &*it;
   }
 
   // One or two faults; sometimes healed between, and sometimes until all is whole.
