@@ -31,6 +31,10 @@ struct Stage {
   std::string Anyone();
   std::string AnyLedger();
   std::string AnyPrimary();  // Of the shard of some ledger; empty: none now.
+  std::string LeaderOf(const std::string& ledger) const;               // The same, of that one.
+  bool Leads(const std::string& name) const;                           // Any shard.
+  bool IsIn(const std::string& name, CopySet ShardEntry::*set) const;  // That set of any shard.
+  bool IsInSync(const std::string& name) const;
   // Mostly the one that only reads: see LedgerOptions.
   std::string AnyClient() {
     return random.Chance(0.6) ? reader : clients[random.Below(clients.size())];
@@ -38,6 +42,9 @@ struct Stage {
   std::vector<std::string> Others(const std::string& name);
   // `name` and `with` see each other, and nobody else.
   void CutOff(const std::string& name, const std::vector<std::string>& with);
+  // A box resets what is connected to it and refuses dials, so that it is fenced at once, while its
+  // leases hold; then it reaches only `with`.
+  void StrikeOut(const std::string& name, const std::vector<std::string>& with);
   // Nobody on one side reaches anybody on the other.
   void Part(const std::vector<std::string>& one, const std::vector<std::string>& other);
   void Kill(const std::string& name, SimDiskAfter disk);

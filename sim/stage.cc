@@ -56,6 +56,42 @@ void Stage::Part(const std::vector<std::string>& one, const std::vector<std::str
   }
 }
 
+bool Stage::Leads(const std::string& name) const {
+  auto map = cluster.NewestMap();
+  const Boot boot = cluster.has(name) ? cluster.node(name).membership().boot() : 0;
+  return map && std::any_of(map->shards.begin(), map->shards.end(),
+                            [&](const ShardEntry& shard) { return shard.primary == boot; });
+}
+
+bool Stage::IsIn(const std::string& name, CopySet ShardEntry::*set) const {
+  auto map = cluster.NewestMap();
+  const Boot boot = cluster.has(name) ? cluster.node(name).membership().boot() : 0;
+  return map && boot != 0 &&
+         std::any_of(map->shards.begin(), map->shards.end(), [&](const ShardEntry& shard) {
+           const CopySet& copies = shard.*set;
+           return std::count(copies.begin(), copies.end(), boot) > 0;
+         });
+}
+
+bool Stage::IsInSync(const std::string& name) const { return IsIn(name, &ShardEntry::isr); }
+
+std::string Stage::LeaderOf(const std::string& ledger) const {
+  return cluster.PrimaryOf(Ledgers::IdOf(ledger));
+}
+
+void Stage::StrikeOut(const std::string& name, const std::vector<std::string>& with) {
+  auto& world = cluster.world();
+  if (random.Chance(0.5)) {
+    for (const auto& other : Others(name)) {
+      world.Refuse(other, name);
+      world.ResetConnections(other, name);
+    }
+    Run(absl::Milliseconds(12));
+    for (const auto& other : Others(name)) world.Allow(other, name);
+  }
+  CutOff(name, with);
+}
+
 // Every shard keeps a copy that holds what was answered, and the register a majority that
 // remembers: what is lost beyond that no protocol brings back.
 bool Stage::MayLose(const std::string& name) const {
