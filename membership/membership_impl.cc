@@ -194,13 +194,13 @@ void Membership::Impl::Taken(const SharedMap& before) {
   if (before != nullptr) links.VoidReplaced(*before, *map);
   shell.OnNewMap();
   UpdateOrder();
-  comeback.OnNewMap();
   RepairSoon();
   if (registrar.OnNewMap()) {
     seeds.Stop();
     gossip.Tell([this](Swim& swim, absl::Time now, SwimActions&) { swim.SetBoot(now, self.boot); });
     watcher.OnRegistered(self.boot);
   }
+  comeback.OnNewMap();  // Also when the first map that has this process has it FENCED already.
   // Else a newer one was told meanwhile, or this one while the disk was still being prepared.
   if (map == maps.map() && map != std::exchange(told_, map)) watcher.OnMap(map);
 }

@@ -85,6 +85,21 @@ TEST_P(ClusterTest, ARestartFasterThanDetectionIsNotCountedAsInSync) {
   StopAndCheck(traffic);
 }
 
+TEST_P(ClusterTest, ARunThatIsFencedBeforeItKnowsItsBootComesBack) {
+  Start({"a", "b", "c"});
+  const Boot before = cluster_->NewestMap()->FindNode("b")->boot;
+  const auto entry = [&] { return cluster_->NewestMap()->FindNode("b"); };
+  cluster_->Kill("b");
+  cluster_->Restart("b");
+  ASSERT_TRUE(cluster_->RunUntil([&] { return entry()->boot > before; }));
+  cluster_->Isolate("b");
+  for (const char* other : {"a", "c"}) cluster_->world().ResetConnections("b", other);
+  ASSERT_EQ(cluster_->node("b").membership().boot(), 0u) << "it knows already";
+  ASSERT_TRUE(cluster_->RunUntil([&] { return entry()->state == NodeState::kFenced; }));
+  cluster_->Heal();
+  EXPECT_TRUE(cluster_->Settle()) << cluster_->Describe();
+}
+
 // A run that is registered is a copy of nothing until it has the map that says so, however slow its
 // links are.
 TEST_P(ClusterTest, ANewRunTakesNoDataBeforeItsMapShowsItself) {

@@ -14,7 +14,8 @@ namespace troupe::sim {
 // What finds it within 2,000 seeds.
 enum class FoundBy {
   kTrial,  // Whole clusters.
-  kModel,  // Only the walks over a model, or tests of the class; named in `second`.
+  kModel,   // Only the walks over a model, or tests of the class; named in `second`.
+  kMargin,  // Nothing can go wrong without it: another rule stands behind it; named in `second`.
 };
 
 struct Mutation {
@@ -37,9 +38,10 @@ inline std::vector<Mutation> AllMutations() {
   return {
       MAP_RULE(promise_forgotten, "P2.1"),
       MAP_RULE(ballot_reused, "P2.1"),
-      // Margins: what a voter promised refuses such a ballot, and no proposer uses one twice.
-      MAP_RULE(kept_after_rejection, "P2.1", FoundBy::kModel, "nothing: a margin"),
-      MAP_RULE(equal_ballot_promised, "P2.1", FoundBy::kModel, "nothing: a margin"),
+      MAP_RULE(kept_after_rejection, "P2.1", FoundBy::kMargin,
+               "what voters have promised refuses such a ballot"),
+      MAP_RULE(equal_ballot_promised, "P2.1", FoundBy::kMargin,
+               "a ballot carries a nonce and is used once"),
       MAP_RULE(answer_before_durable, "P2.2"),
       MAP_RULE(removed_voter_forgets, "P2.3", FoundBy::kModel,
                "RegisterSim.FindsAVoterThatForgets"),
@@ -49,7 +51,8 @@ inline std::vector<Mutation> AllMutations() {
                "RegisterSim.FindsAChangeBuiltOnWhatWasNeverChosen"),
       MAP_RULE(one_set_only, "P2.4", FoundBy::kModel,
                "RegisterSim.FindsAJointChangeThatCountsOneSet"),
-      MAP_RULE(two_voter_changes, "P2.4"),
+      MAP_RULE(two_voter_changes, "P2.4", FoundBy::kMargin,
+               "such a value needs majorities of the sets before and after"),
       MAP_RULE(answer_before_quorum, "P2.5"),
       MAP_RULE(learn_accepted, "P2.5"),
       MAP_RULE(read_without_quorum, "P2.5"),
@@ -57,7 +60,8 @@ inline std::vector<Mutation> AllMutations() {
       MAP_RULE(replaces_any_boot, "P1.2"),
       MAP_RULE(entry_by_node, "P1.3"),
       MAP_RULE(fence_removes_last, "P1.3"),
-      MAP_RULE(fence_any_generation, "P1.4"),
+      MAP_RULE(fence_any_generation, "P1.4", FoundBy::kModel,
+               "Fence.* of cluster_state_test: costs availability"),
       MAP_RULE(alter_without_compare, "P3.15"),
       MAP_RULE(move_without_compare, "P3.15"),
       MAP_RULE(elr_never_filled, "P3.7"),
