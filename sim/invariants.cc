@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace troupe::sim {
 
@@ -107,8 +108,13 @@ void Invariants::CompareShards(ShardId id, const ClusterState& older, const Clus
 // P3.7, between two versions with at most one change of the shard's sets.
 void Invariants::CompareSets(ShardId id, const ClusterState& older, const ClusterState& newer) {
   const auto wrong = [&](const char* what) {
-    problem_("copy sets", absl::StrCat("shard ", id, ", map ", older.version, " to ", newer.version,
-                                       ": ", what));
+    const auto set = [](const CopySet& copies) { return absl::StrJoin(copies, ","); };
+    const ShardEntry &a = older.shards[id], &b = newer.shards[id];
+    problem_("copy sets",
+             absl::StrCat("shard ", id, ", map ", older.version, " to ", newer.version, ": ", what,
+                          "; isr {", set(a.isr), "} elr {", set(a.elr), "} learners {",
+                          set(a.learners), "} to isr {", set(b.isr), "} elr {", set(b.elr),
+                          "} learners {", set(b.learners), "}"));
   };
   const auto in = [](const CopySet& set, CopyId copy) {
     return std::find(set.begin(), set.end(), copy) != set.end();
