@@ -14,6 +14,7 @@
 namespace troupe {
 namespace {
 
+constexpr size_t kCallBytes = 512;  // About what a waiting call takes beside its parameters.
 constexpr absl::Duration kTick = absl::Milliseconds(10);
 constexpr absl::Duration kStall = absl::Milliseconds(50);  // A longer gap is a stall of our loop.
 constexpr uint64_t kTicksPerDeadlineCheck = 3;             // Within the margin below.
@@ -166,22 +167,36 @@ void Worker::MovePrimaries(const std::vector<WantedMove>& moves) {
 void Worker::OnCallFrame(uint64_t id, Session& session, kj::Own<Frame> frame) {
   auto in = frame->header<wire::CallFrame>();
   const uint64_t number = in.getNumber();
+  const size_t bytes = frame->payload().size() * sizeof(capnp::word) + kCallBytes;
   ++session.calls;
-  if (session.calls > options_.limits.session_calls) {
-    return Answer(id, number,
-                  Overloaded(absl::StrCat("more than ", options_.limits.session_calls,
-                                          " calls are unanswered on one connection to node ",
-                                          introduction_.node, "; call again later")));
-  }
+  if (auto full = NoRoomFor(session, bytes)) return Answer(id, number, Overloaded(*full));
   auto header = DecodeCall(in);
   // Throws when the payload is not a message: an actor is never given one that cannot be read.
   (void)capnp::FlatArrayMessageReader(frame->payload());
   const auto time_left =
       std::min(absl::Milliseconds(in.getTimeLeftMs()), kDeadlineMax) - frame->transit();
   const absl::Time deadline = host_.clock().Now() + time_left - Margin(time_left);
-  DispatchHere(kj::heap<InboundCall>(
-      std::move(header), Payload::Of(kj::mv(frame)), deadline,
-      [this, id, number](CallOutcome&& outcome) { Answer(id, number, std::move(outcome)); }));
+  held_call_bytes_ += bytes;
+  DispatchHere(kj::heap<InboundCall>(std::move(header), Payload::Of(kj::mv(frame)), deadline,
+                                     [this, id, number, bytes](CallOutcome&& outcome) {
+                                       held_call_bytes_ -= bytes;
+                                       Answer(id, number, std::move(outcome));
+                                     }));
+}
+
+std::optional<std::string> Worker::NoRoomFor(const Session& session, size_t call_bytes) const {
+  const auto& limits = options_.limits;
+  if (session.calls > limits.session_calls) {
+    return absl::StrCat("more than ", limits.session_calls,
+                        " calls are unanswered on one connection to node ", introduction_.node,
+                        "; call again later");
+  }
+  if (held_call_bytes_ + call_bytes > limits.held_call_bytes) {
+    return absl::StrCat("calls are unanswered that hold ", held_call_bytes_, " bytes of node ",
+                        introduction_.node, "; a worker holds ", limits.held_call_bytes,
+                        " at most; call again later");
+  }
+  return std::nullopt;
 }
 
 void Worker::Answer(uint64_t session, uint64_t number, CallOutcome&& outcome) {
