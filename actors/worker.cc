@@ -226,14 +226,36 @@ void Worker::Answer(uint64_t session, uint64_t number, CallOutcome&& outcome) {
 
 // Calls that have been taken are answered, read or not; what is retried later has its record.
 void Worker::EndIfUnread(uint64_t id, Session& session) {
-  const size_t unread = session.link->stream().backlog();
-  if (session.ending || unread <= options_.limits.session_unread_bytes ||
-      session.link->peer().role != Role::kClient) {
-    return;
+  if (session.ending || session.link->peer().role != Role::kClient) return;
+  unread_bytes_ -= session.unread;
+  session.unread = session.link->stream().backlog();
+  unread_bytes_ += session.unread;
+  if (session.unread > options_.limits.session_unread_bytes) {
+    EndUnread(id, session);
+  } else if (unread_bytes_ > options_.limits.unread_bytes) {
+    EndMostUnread();
   }
-  session.ending = true;
+}
+
+// Looks at all anew: what was read since they were last answered counts no more.
+void Worker::EndMostUnread() {
+  unread_bytes_ = 0;
+  auto most = sessions_.begin();
+  for (auto it = sessions_.begin(); it != sessions_.end(); ++it) {
+    auto& session = it->second;
+    if (session.ending || session.link->peer().role != Role::kClient) continue;
+    session.unread = session.link->stream().backlog();
+    unread_bytes_ += session.unread;
+    if (session.unread > most->second.unread) most = it;
+  }
+  if (unread_bytes_ > options_.limits.unread_bytes) EndUnread(most->first, most->second);
+}
+
+void Worker::EndUnread(uint64_t id, Session& session) {
   host_.log().Warning("link ended: its client does not read its answers",
-                      {{"peer", session.link->peer().node}, {"bytes", unread}});
+                      {{"peer", session.link->peer().node}, {"bytes", session.unread}});
+  session.ending = true;
+  unread_bytes_ -= std::exchange(session.unread, 0);
   tasks_.add(kj::evalLater([this, id] {
     if (auto it = sessions_.find(id); it != sessions_.end()) Close(it);
   }));

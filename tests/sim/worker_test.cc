@@ -55,6 +55,9 @@ class FakeControl final : public WorkerControl {
   void AnswerAll() {
     capnp::MallocMessageBuilder results;
     results.initRoot<Counter::AddResults>();
+    AnswerAll(results);
+  }
+  void AnswerAll(capnp::MessageBuilder& results) {
     for (auto& call : std::exchange(kept_, {})) call->Finish(Payload::Of(results));
   }
   void Drop() {  // As when the node ends.
@@ -454,6 +457,28 @@ TEST_F(WorkerLimitsTest, CallsThatHoldTooManyBytesAreToldUntilOthersAreAnswered)
   call(*second.link, 9);
   EXPECT_THAT(control_.forwarded, ElementsAre(1, 2, 3, 5, 6, 7, 9));
   EXPECT_EQ(results_, 5);
+}
+
+TEST_F(WorkerLimitsTest, TheClientThatHasLeftMostUnreadIsEndedFirst) {
+  Again({.unread_bytes = 3 << 20});
+  GiveMap();
+  capnp::MallocMessageBuilder large;
+  large.initRoot<wire::StatusFrame>().initCoordinator(1 << 20);
+  auto greedy = DialAsClient(), modest = DialAsClient();
+  for (uint64_t i = 1; i <= 3; ++i) {
+    SendCall(*greedy.link, i, 1, kAdd);
+    if (i == 1) SendCall(*modest.link, 4, 1, kAdd);
+    world_.RunFor(absl::Milliseconds(100));
+    control_.AnswerAll(large);
+  }
+  world_.RunFor(absl::Seconds(1));
+  modest.link->Start(receiver());
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(results_, 1);
+  EXPECT_FALSE(ended_);
+  greedy.link->Start(receiver());
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_TRUE(ended_);
 }
 
 TEST_F(WorkerLimitsTest, AStatusQuestionTooManyEndsTheLink) {
