@@ -20,7 +20,8 @@ if(TROUPE_SANITIZE)
   target_compile_options(troupe_flags INTERFACE -fno-sanitize-recover=undefined)
   target_compile_definitions(troupe_flags INTERFACE _GLIBCXX_ASSERTIONS)
 endif()
-# Of the time limits of tests: sanitizers take a program three to ten times as long.
+# A factor of the time limits of tests, also of those that a test itself measures against the clock:
+# with a sanitizer a program takes three to ten times as long.
 if(TROUPE_SANITIZE)
   set(TROUPE_TEST_SLOWDOWN 5)
 else()
