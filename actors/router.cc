@@ -14,6 +14,7 @@ constexpr absl::Duration kRetryPause = absl::Milliseconds(5);
 constexpr absl::Duration kDeadlineCheck = absl::Milliseconds(20);
 constexpr size_t kLaneWindow = 256;          // In flight to one actor; the rest waits here (P6).
 constexpr size_t kOutstandingMax = 1 << 16;  // Of one Router; beyond it callers get OVERLOADED.
+constexpr size_t kOutstandingBytesMax = 256 << 20;  // Of their parameters, the same.
 
 }  // namespace
 
@@ -83,20 +84,13 @@ Router::Caller::~Caller() noexcept(false) {
     auto it = lanes_.find(call.header.actor);
     return it != lanes_.end() && it->second.get() == call.lane;
   };
-  auto drop = [this](const Outgoing& call) {
-    router_.deadlines_.erase({call.deadline, call.serial});
-    // Nobody waits for it. Left open it would hold back the records of all later calls.
-    if (call.sequence != nullptr) {
-      call.sequence->Complete(std::get<ClientCall>(call.header.id).sequence);
-    }
-  };
   absl::erase_if(router_.in_flight_, [&](auto& entry) {
     if (!mine(*entry.second)) return false;
-    drop(*entry.second);
+    router_.Forget(*entry.second);
     return true;
   });
   for (auto& [actor, lane] : lanes_) {
-    for (auto& [serial, call] : lane->waiting) drop(*call);
+    for (auto& [serial, call] : lane->waiting) router_.Forget(*call);
     router_.stalled_.erase(lane->number);
   }
 }
@@ -148,11 +142,17 @@ kj::Maybe<kj::Exception> Router::Refuse(const CallHeader& header, const Payload&
     return Overloaded(absl::StrCat("more than ", kOutstandingMax, " calls are unanswered; call ",
                                    header.actor.ToString(), " later"));
   }
+  if (outstanding_bytes_ + params.size_bytes() > kOutstandingBytesMax) {
+    return Overloaded(absl::StrCat("calls are unanswered with ", outstanding_bytes_,
+                                   " bytes of parameters; at most ", kOutstandingBytesMax,
+                                   " are held; call ", header.actor.ToString(), " later"));
+  }
   return nullptr;
 }
 
 void Router::Submit(kj::Own<Outgoing> call) {
   deadlines_[{call->deadline, call->serial}] = call.get();
+  outstanding_bytes_ += call->params.size_bytes();
   WatchDeadlines();
   auto& lane = *call->lane;
   lane.waiting[call->serial] = kj::mv(call);
@@ -301,11 +301,17 @@ void Router::Stall(Lane& lane) {
   RetryLater();
 }
 
-void Router::Complete(kj::Own<Outgoing> call, CallOutcome&& outcome) {
-  deadlines_.erase({call->deadline, call->serial});
-  if (call->sequence != nullptr) {
-    call->sequence->Complete(std::get<ClientCall>(call->header.id).sequence);
+// Left open, a client's call would hold back the records of all later ones.
+void Router::Forget(const Outgoing& call) {
+  deadlines_.erase({call.deadline, call.serial});
+  outstanding_bytes_ -= call.params.size_bytes();
+  if (call.sequence != nullptr) {
+    call.sequence->Complete(std::get<ClientCall>(call.header.id).sequence);
   }
+}
+
+void Router::Complete(kj::Own<Outgoing> call, CallOutcome&& outcome) {
+  Forget(*call);
   if (auto* results = std::get_if<Payload>(&outcome)) {
     call->fulfiller->fulfill(std::move(*results));
   } else {

@@ -94,6 +94,7 @@ class Router {
   void Retract(kj::Own<Outgoing> call, std::string why);
   void RetractWhere(kj::Function<bool(const Outgoing&)> matches, const std::string& why);
   void Stall(Lane& lane);
+  void Forget(const Outgoing& call);
   void Complete(kj::Own<Outgoing> call, CallOutcome&& outcome);
   void PumpStalled();
   void RetryLater();
@@ -112,7 +113,8 @@ class Router {
   const uint64_t origin_;  // Random: tells our lanes from those of others.
   absl::flat_hash_map<uint64_t, kj::Own<Outgoing>> in_flight_;      // By number, on whatever path.
   std::map<std::pair<absl::Time, uint64_t>, Outgoing*> deadlines_;  // By serial at equal times.
-  std::map<uint64_t, Lane*> stalled_;                               // By the lane's number.
+  size_t outstanding_bytes_ = 0;       // Parameters of all outstanding calls.
+  std::map<uint64_t, Lane*> stalled_;  // By the lane's number.
   bool retrying_ = false;
   bool watching_deadlines_ = false;
   struct TaskErrors final : kj::TaskSet::ErrorHandler {

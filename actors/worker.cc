@@ -14,6 +14,7 @@
 namespace troupe {
 namespace {
 
+constexpr size_t kCallBytes = 512;  // About what a waiting call takes beside its parameters.
 constexpr absl::Duration kTick = absl::Milliseconds(10);
 constexpr absl::Duration kStall = absl::Milliseconds(50);  // A longer gap is a stall of our loop.
 constexpr uint64_t kTicksPerDeadlineCheck = 3;             // Within the margin below.
@@ -166,22 +167,36 @@ void Worker::MovePrimaries(const std::vector<WantedMove>& moves) {
 void Worker::OnCallFrame(uint64_t id, Session& session, kj::Own<Frame> frame) {
   auto in = frame->header<wire::CallFrame>();
   const uint64_t number = in.getNumber();
+  const size_t bytes = frame->payload().size() * sizeof(capnp::word) + kCallBytes;
   ++session.calls;
-  if (session.calls > options_.limits.session_calls) {
-    return Answer(id, number,
-                  Overloaded(absl::StrCat("more than ", options_.limits.session_calls,
-                                          " calls are unanswered on one connection to node ",
-                                          introduction_.node, "; call again later")));
-  }
+  if (auto full = NoRoomFor(session, bytes)) return Answer(id, number, Overloaded(*full));
   auto header = DecodeCall(in);
   // Throws when the payload is not a message: an actor is never given one that cannot be read.
   (void)capnp::FlatArrayMessageReader(frame->payload());
   const auto time_left =
       std::min(absl::Milliseconds(in.getTimeLeftMs()), kDeadlineMax) - frame->transit();
   const absl::Time deadline = host_.clock().Now() + time_left - Margin(time_left);
-  DispatchHere(kj::heap<InboundCall>(
-      std::move(header), Payload::Of(kj::mv(frame)), deadline,
-      [this, id, number](CallOutcome&& outcome) { Answer(id, number, std::move(outcome)); }));
+  held_call_bytes_ += bytes;
+  DispatchHere(kj::heap<InboundCall>(std::move(header), Payload::Of(kj::mv(frame)), deadline,
+                                     [this, id, number, bytes](CallOutcome&& outcome) {
+                                       held_call_bytes_ -= bytes;
+                                       Answer(id, number, std::move(outcome));
+                                     }));
+}
+
+std::optional<std::string> Worker::NoRoomFor(const Session& session, size_t call_bytes) const {
+  const auto& limits = options_.limits;
+  if (session.calls > limits.session_calls) {
+    return absl::StrCat("more than ", limits.session_calls,
+                        " calls are unanswered on one connection to node ", introduction_.node,
+                        "; call again later");
+  }
+  if (held_call_bytes_ + call_bytes > limits.held_call_bytes) {
+    return absl::StrCat("calls are unanswered that hold ", held_call_bytes_, " bytes of node ",
+                        introduction_.node, "; a worker holds ", limits.held_call_bytes,
+                        " at most; call again later");
+  }
+  return std::nullopt;
 }
 
 void Worker::Answer(uint64_t session, uint64_t number, CallOutcome&& outcome) {
@@ -211,14 +226,36 @@ void Worker::Answer(uint64_t session, uint64_t number, CallOutcome&& outcome) {
 
 // Calls that have been taken are answered, read or not; what is retried later has its record.
 void Worker::EndIfUnread(uint64_t id, Session& session) {
-  const size_t unread = session.link->stream().backlog();
-  if (session.ending || unread <= options_.limits.session_unread_bytes ||
-      session.link->peer().role != Role::kClient) {
-    return;
+  if (session.ending || session.link->peer().role != Role::kClient) return;
+  unread_bytes_ -= session.unread;
+  session.unread = session.link->stream().backlog();
+  unread_bytes_ += session.unread;
+  if (session.unread > options_.limits.session_unread_bytes) {
+    EndUnread(id, session);
+  } else if (unread_bytes_ > options_.limits.unread_bytes) {
+    EndMostUnread();
   }
-  session.ending = true;
+}
+
+// Looks at all anew: what was read since they were last answered counts no more.
+void Worker::EndMostUnread() {
+  unread_bytes_ = 0;
+  auto most = sessions_.begin();
+  for (auto it = sessions_.begin(); it != sessions_.end(); ++it) {
+    auto& session = it->second;
+    if (session.ending || session.link->peer().role != Role::kClient) continue;
+    session.unread = session.link->stream().backlog();
+    unread_bytes_ += session.unread;
+    if (session.unread > most->second.unread) most = it;
+  }
+  if (unread_bytes_ > options_.limits.unread_bytes) EndUnread(most->first, most->second);
+}
+
+void Worker::EndUnread(uint64_t id, Session& session) {
   host_.log().Warning("link ended: its client does not read its answers",
-                      {{"peer", session.link->peer().node}, {"bytes", unread}});
+                      {{"peer", session.link->peer().node}, {"bytes", session.unread}});
+  session.ending = true;
+  unread_bytes_ -= std::exchange(session.unread, 0);
   tasks_.add(kj::evalLater([this, id] {
     if (auto it = sessions_.find(id); it != sessions_.end()) Close(it);
   }));

@@ -57,9 +57,11 @@ struct WorkerLimits {
   size_t gateway_connections = 16384;  // Of other Cap'n Proto clients.
   size_t hellos = 1024;                // Connections that have not said hello; more are closed.
   size_t session_calls = 1 << 16;      // Unanswered on one link: as many as one Router sends.
+  size_t held_call_bytes = 256 << 20;  // Unanswered calls of all links, with their parameters.
   size_t session_unread_bytes = 128
                                 << 20;  // Answers that a client has not read; more end its link.
-  size_t status_pulls = 16;             // Unanswered on one link; more end it.
+  size_t unread_bytes = 512 << 20;  // The same of all clients; beyond it the one with most ends.
+  size_t status_pulls = 16;         // Unanswered on one link; more end it.
 };
 
 struct WorkerOptions {
@@ -109,6 +111,7 @@ class Worker final : public WorkerBody,
     bool wants_map = false;
     size_t calls = 0;         // Unanswered.
     size_t status_pulls = 0;  // The same.
+    size_t unread = 0;        // Bytes of answers, when it was last looked at.
     bool ending = false;      // Too much is unread.
   };
   struct Peer {
@@ -147,8 +150,11 @@ class Worker final : public WorkerBody,
   void Close(std::map<uint64_t, Session>::iterator session);
   void HandleMessages(Frame& frame, CopyId from, std::vector<ReplicaMessage>* replies);
   void OnReplicaFrame(Link& link, CopyId from, Frame& frame, bool answer);
+  std::optional<std::string> NoRoomFor(const Session& session, size_t call_bytes) const;
   void Answer(uint64_t session, uint64_t number, CallOutcome&& outcome);
   void EndIfUnread(uint64_t id, Session& session);
+  void EndMostUnread();
+  void EndUnread(uint64_t id, Session& session);
   void SendMap(Session& session);
   ShardHost* HostOf(ShardId shard);
   void EndTurn();
@@ -182,6 +188,8 @@ class Worker final : public WorkerBody,
   size_t client_sessions_ = 0;
   size_t gateways_ = 0;
   size_t hellos_ = 0;
+  size_t held_call_bytes_ = 0;
+  size_t unread_bytes_ = 0;
   std::map<std::string, Peer> peers_;              // By node: those that share shards with us.
   std::vector<std::unique_ptr<ShardHost>> hosts_;  // By shard; null: no copy of it here.
   std::map<ShardId, absl::Time> unneeded_;  // Since when the map has no copy of the shard here.

@@ -66,6 +66,7 @@ void Worker::Open(kj::Own<Link> link) {
 void Worker::Close(std::map<uint64_t, Session>::iterator session) {
   auto& link = session->second.link;
   client_sessions_ -= link->peer().role == Role::kClient;
+  unread_bytes_ -= session->second.unread;
   session_of_.erase(link.get());
   Retire(kj::mv(link));
   sessions_.erase(session);

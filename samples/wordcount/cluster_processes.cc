@@ -123,8 +123,10 @@ void ClusterProcesses::Start(size_t index) {
   if (access(plan_.binary.c_str(), X_OK) != 0) {
     throw std::runtime_error("there is no program " + plan_.binary);
   }
-  // As fork(). A child in a pid namespace of its own is no process that its peers could watch.
-  const unsigned long flags = SIGCHLD | (node.place.network_namespace >= 0 ? CLONE_NEWPID : 0);
+  // As fork(), but waits until the child is the program: until then who looks at its memory would
+  // see ours. A child in a pid namespace of its own is no process that its peers could watch.
+  const unsigned long flags =
+      SIGCHLD | CLONE_VFORK | (node.place.network_namespace >= 0 ? CLONE_NEWPID : 0);
   const auto pid = static_cast<pid_t>(syscall(SYS_clone, flags, 0, 0, 0, 0));
   if (pid < 0) throw std::runtime_error("cannot start " + plan_.binary + ": " + strerror(errno));
   if (pid == 0) Become(node, plan_, argv.data(), envp.data());

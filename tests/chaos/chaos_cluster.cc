@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "capnp/serialize.h"
+#include "node_ending.h"
 #include "troupe/rpc/status.h"
 #include "troupe/runtime/kj_time.h"
 
@@ -25,10 +26,9 @@ constexpr absl::Duration kAnswerLimit = absl::Seconds(2);
 constexpr auto kLookPause = 50 * kj::MILLISECONDS;
 
 // What no healthy program says, whatever is done to it.
-constexpr const char* kBroken[] = {
-    "AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:",
-    "terminate called", "*** Fatal",     "Assertion",       "this node has to end",
-    "task failed",      "tick failed",   "dialing failed",  "bookkeeping failed"};
+constexpr const char* kBroken[] = {"terminate called",     "*** Fatal",         "Assertion",
+                                   "this node has to end", "task failed",       "tick failed",
+                                   "dialing failed",       "bookkeeping failed"};
 
 std::string TextFrom(const std::string& path, size_t begin) {
   std::ifstream file(path, std::ios::binary);
@@ -114,6 +114,7 @@ std::string ChaosCluster::LogTrouble(size_t node) {
   log_seen_[node] += end + 1;
   std::istringstream lines(text.substr(0, end));
   for (std::string line; std::getline(lines, line);) {
+    if (IsSanitizerReport(line)) return absl::StrCat(name(node), " says: ", line);
     for (const char* broken : kBroken) {
       if (line.find(broken) == line.npos) continue;
       if (may_end_[node] && line.find("this node has to end") != line.npos) continue;

@@ -14,6 +14,7 @@
 #include "chaos.capnp.h"
 #include "cluster_processes.h"
 #include "coverage.h"
+#include "node_ending.h"
 #include "run_directory.h"
 #include "troupe/actors/client.h"
 #include "troupe/rpc/status.h"
@@ -51,6 +52,8 @@ class LoadTest : public ::testing::Test {
     cluster_ = nullptr;
     if (HasFailure()) fprintf(stderr, "logs of the nodes: %s\n", directory_.path().c_str());
   }
+
+  void TearDown() override { EXPECT_THAT(EndNodes(*cluster_), ::testing::IsEmpty()); }
 
   void Start(int nodes, std::vector<std::string> arguments = {}) {
     cluster_ = std::make_unique<ClusterProcesses>(

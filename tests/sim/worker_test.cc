@@ -55,6 +55,9 @@ class FakeControl final : public WorkerControl {
   void AnswerAll() {
     capnp::MallocMessageBuilder results;
     results.initRoot<Counter::AddResults>();
+    AnswerAll(results);
+  }
+  void AnswerAll(capnp::MessageBuilder& results) {
     for (auto& call : std::exchange(kept_, {})) call->Finish(Payload::Of(results));
   }
   void Drop() {  // As when the node ends.
@@ -310,6 +313,8 @@ TEST_F(WorkerTest, DropsACopyThatTheMapHasTakenAway) {
   EXPECT_EQ(worker_->status().stored_actors, 0u);
 }
 
+constexpr size_t kHeldBytes = 2000;  // Three small calls.
+
 // Links and connections that clients make to the worker.
 class WorkerLimitsTest : public WorkerTest, private Link::Receiver {
  protected:
@@ -322,6 +327,7 @@ class WorkerLimitsTest : public WorkerTest, private Link::Receiver {
            .gateway_connections = 1,
            .hellos = 2,
            .session_calls = 3,
+           .held_call_bytes = kHeldBytes,
            .status_pulls = 2});
     GiveMap();
     accepting_ = AcceptLoop().eagerlyEvaluate(nullptr);
@@ -365,6 +371,17 @@ class WorkerLimitsTest : public WorkerTest, private Link::Receiver {
     ours.node = "client";
     return Await(DialLink(*client_, Address(), Lane::kData, 0, ours, absl::Seconds(2)));
   }
+  void SendCall(Link& link, uint64_t number, ShardId shard, uint16_t method) {
+    capnp::MallocMessageBuilder message;
+    CallHeader header{CounterId(KeyIn(shard)),
+                      capnp::typeId<Counter>(),
+                      method,
+                      ClientCall{{7, 7}, number, 0},
+                      {},
+                      {9, number, 1}};
+    EncodeCall(number, header, absl::Seconds(20), message.initRoot<wire::CallFrame>());
+    link.stream().Send(wire::KIND_CALL, message, By(number).words());
+  }
   std::string TypesThrough(kj::AsyncIoStream& stream) {
     capnp::TwoPartyClient client(stream);
     auto node = client.bootstrap().castAs<gateway::Node>();
@@ -376,6 +393,7 @@ class WorkerLimitsTest : public WorkerTest, private Link::Receiver {
     if (frame->kind() != wire::KIND_ANSWER) return;
     auto answer = frame->header<wire::AnswerFrame>();
     if (answer.isFailure()) failures_.push_back(answer.getFailure().getText().cStr());
+    results_ += answer.isResults();
   }
   void OnEnd(Link&, LinkEnd, std::string) override { ended_ = true; }
   Link::Receiver& receiver() { return *this; }
@@ -385,7 +403,7 @@ class WorkerLimitsTest : public WorkerTest, private Link::Receiver {
   kj::Promise<void> accepting_ = nullptr;
   std::vector<kj::Promise<void>> greeting_;
   std::vector<std::string> failures_;
-  int statuses_ = 0;
+  int statuses_ = 0, results_ = 0;
   bool ended_ = false;
 };
 
@@ -414,19 +432,53 @@ TEST_F(WorkerLimitsTest, AGatewayConnectionTooManyIsTold) {
 TEST_F(WorkerLimitsTest, ACallTooManyOnALinkIsTold) {
   auto dialed = DialAsClient();
   dialed.link->Start(receiver());
-  for (uint64_t i = 1; i <= 4; ++i) {
-    capnp::MallocMessageBuilder message;
-    CallHeader header{CounterId(KeyIn(0)),
-                      capnp::typeId<Counter>(),
-                      kNever,
-                      ClientCall{{7, 7}, i, 0},
-                      {},
-                      {9, i, 1}};
-    EncodeCall(i, header, absl::Seconds(20), message.initRoot<wire::CallFrame>());
-    dialed.link->stream().Send(wire::KIND_CALL, message, By(1).words());
-  }
+  for (uint64_t i = 1; i <= 4; ++i) SendCall(*dialed.link, i, 0, kNever);
   world_.RunFor(absl::Milliseconds(100));
   EXPECT_THAT(failures_, ElementsAre(::testing::HasSubstr("more than 3 calls are unanswered")));
+}
+
+TEST_F(WorkerLimitsTest, CallsThatHoldTooManyBytesAreToldUntilOthersAreAnswered) {
+  auto first = DialAsClient(), second = DialAsClient();
+  first.link->Start(receiver());
+  second.link->Start(receiver());
+  auto call = [&](Link& link, uint64_t number) {
+    SendCall(link, number, 1, kAdd);
+    world_.RunFor(absl::Milliseconds(100));
+  };
+  for (uint64_t i = 1; i <= 3; ++i) call(*first.link, i);
+  call(*second.link, 4);
+  EXPECT_THAT(failures_, ElementsAre(::testing::HasSubstr("calls are unanswered that hold")));
+  control_.AnswerAll();
+  call(*first.link, 5);
+  first.link = {};  // What nobody waits for any more is held no less.
+  for (uint64_t i = 6; i <= 8; ++i) call(*second.link, i);
+  EXPECT_EQ(failures_.size(), 2u);
+  control_.AnswerAll();
+  call(*second.link, 9);
+  EXPECT_THAT(control_.forwarded, ElementsAre(1, 2, 3, 5, 6, 7, 9));
+  EXPECT_EQ(results_, 5);
+}
+
+TEST_F(WorkerLimitsTest, TheClientThatHasLeftMostUnreadIsEndedFirst) {
+  Again({.unread_bytes = 3 << 20});
+  GiveMap();
+  capnp::MallocMessageBuilder large;
+  large.initRoot<wire::StatusFrame>().initCoordinator(1 << 20);
+  auto greedy = DialAsClient(), modest = DialAsClient();
+  for (uint64_t i = 1; i <= 3; ++i) {
+    SendCall(*greedy.link, i, 1, kAdd);
+    if (i == 1) SendCall(*modest.link, 4, 1, kAdd);
+    world_.RunFor(absl::Milliseconds(100));
+    control_.AnswerAll(large);
+  }
+  world_.RunFor(absl::Seconds(1));
+  modest.link->Start(receiver());
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(results_, 1);
+  EXPECT_FALSE(ended_);
+  greedy.link->Start(receiver());
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_TRUE(ended_);
 }
 
 TEST_F(WorkerLimitsTest, AStatusQuestionTooManyEndsTheLink) {
