@@ -142,6 +142,28 @@ TEST_P(RecoveryTest, TriedByOneThatDiedIsNotTakenForTheNextOne) {
   EXPECT_EQ(Map("c")->version, Map("d")->version);
 }
 
+// Its vote for the new generation is on the disk, the map of it is not yet.
+TEST_P(RecoveryTest, GoesOnThoughTheFounderDiesAsSoonAsItHasVoted) {
+  Start({"a", "b", "c"});
+  Fill();
+  cluster_->Kill("a");
+  cluster_->Kill("b");
+  cluster_->Run(absl::Seconds(8));
+  auto& host = cluster_->world().machine("client").control();
+  auto asked =
+      AskNode(host, cluster_->AddressOf("c"), "troupe", {kNewGeneration, {}}, absl::Seconds(20))
+          .ignoreResult()
+          .eagerlyEvaluate([](kj::Exception&&) {});
+  ASSERT_TRUE(
+      cluster_->world().RunUntil([&] { return Map("c")->generation == 2; }, absl::Seconds(20)));
+  cluster_->world().disk("c").Set(SimDiskFault::kFail);  // What is under way does not arrive.
+  cluster_->Kill("c", SimDiskAfter::kKeep);
+  cluster_->world().disk("c").Clear(SimDiskFault::kFail);
+  cluster_->Restart("c");
+  ASSERT_TRUE(cluster_->Settle(absl::Seconds(60))) << cluster_->Describe();
+  EXPECT_EQ(Map("c")->generation, 2u);
+}
+
 TEST_P(RecoveryTest, OfAnOldVoterWithItsDiskIsRefusedByTheNewGenerationUntilItForgets) {
   Start({"a", "b", "c"});
   Fill();
