@@ -38,7 +38,7 @@ struct CallFrame {
       sequence @6 :UInt64;
       firstIncomplete @7 :UInt64;  # Every lower sequence of this client is answered.
     }
-    actor :group {         # From a turn of an actor.
+    actor :group {         # From a turn of an actor. On a link of a client: answered FAILED.
       caller @8 :ActorName;
       lineage @9 :UInt64;  # Of the caller's shard.
       epoch @10 :UInt64;

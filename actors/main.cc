@@ -24,7 +24,6 @@ namespace troupe {
 namespace {
 
 constexpr size_t kFileBytesMax = 1 << 20;  // Of settings; far beyond any list of nodes.
-constexpr absl::Duration kDrainGrace = absl::Seconds(2);  // For leaving, after the drain's limit.
 
 NodeDefaults DefaultsHere() {
   std::random_device random;
@@ -167,11 +166,7 @@ int Main::RunOn(UvMachine& machine, const NodeSettings& settings) {
   auto ended = signalled
                    .then([&](int signal) {
                      log.Info("told to end", {{"signal", signal == SIGINT ? "SIGINT" : "SIGTERM"}});
-                     auto late = machine.control().timer().afterDelay(
-                         ToKj(settings.drain_limit + kDrainGrace));
-                     return node.Drain(settings.drain_limit).exclusiveJoin(late.then([&log] {
-                       log.Warning("ending before the cluster has confirmed the leave");
-                     }));
+                     return node.Drain(settings.drain_limit);
                    })
                    .then([] { return 0; });
   auto failed = node.Failed().then([] { return 1; },

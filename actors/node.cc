@@ -15,6 +15,7 @@ constexpr size_t kGreetingMax = 1024;  // Connections that have said nothing yet
 constexpr size_t kMovesAtOnce = 8;     // Shards handed over at a time; each stops for a round trip.
 constexpr size_t kProposalsMax = 4096;  // Of our shards, under way; more are repeated later.
 constexpr absl::Duration kProposalLimit = absl::Seconds(2);
+constexpr absl::Duration kDrainAskLimit = absl::Seconds(2);
 constexpr auto kMovePoll = 20 * kj::MILLISECONDS;
 
 Membership::Evidence EvidenceOf(const LinkLoss& loss) {
@@ -274,20 +275,32 @@ kj::Promise<void> Node::JoinAnew(const std::vector<std::string>& addresses) {
 
 // ---- An orderly end
 
-bool Node::HasPrimariesToMove() const {
+Node::Held Node::HeldStill() const {
   auto map = membership_->map();
-  return std::any_of(map->shards.begin(), map->shards.end(), [&](const ShardEntry& entry) {
-    return entry.primary == boot_ &&
-           std::any_of(entry.isr.begin(), entry.isr.end(),
-                       [&](CopyId copy) { return copy != boot_ && map->IsUp(copy); });
-  });
+  Held held;
+  if (membership_->IsAlone()) return held;
+  const Copies copies(*map);
+  for (const ShardEntry& entry : map->shards) {
+    held.last += IsLastCopy(entry, copies, boot_);
+    held.movable += entry.primary == boot_ &&
+                    std::any_of(entry.isr.begin(), entry.isr.end(),
+                                [&](CopyId copy) { return copy != boot_ && copies.IsUp(copy); });
+  }
+  return held;
 }
 
+// Past the deadline only for what would be lost.
 kj::Promise<void> Node::WaitUntilMoved(absl::Time deadline) {
   auto& host = machine_.control();
-  if (!HasPrimariesToMove()) return kj::READY_NOW;
-  if (host.clock().Now() > deadline) {
-    host.log().Warning("leaving before all shards are handed over", {{"left", primaries()}});
+  const Held held = HeldStill();
+  const bool late = host.clock().Now() > deadline;
+  if (late && held.last > 0) {
+    membership_->SayStays(
+        absl::StrCat("no other node has a copy yet of ", held.last, " of its shards"));
+  } else if (late && held.movable > 0) {
+    host.log().Warning("leaving before all shards are handed over", {{"left", held.movable}});
+    return kj::READY_NOW;
+  } else if (held.last + held.movable == 0) {
     return kj::READY_NOW;
   }
   MoveWhatShouldMove();
@@ -301,17 +314,20 @@ kj::Promise<void> Node::Drain(absl::Duration limit) {
   host.log().Info("draining", {{"shards", primaries()}});
   draining_ = true;
   const absl::Time deadline = host.clock().Now() + limit;
-  return membership_->Submit(troupe::Drain{options_.membership.node, boot_}, limit)
+  return membership_
+      ->Submit(troupe::Drain{options_.membership.node, boot_}, std::min(limit, kDrainAskLimit))
       .catch_([&host](kj::Exception&& e) {
-        host.log().Warning("drain was not recorded", {{"reason", Words(e)}});
+        host.log().Warning("drain is not recorded yet", {{"reason", Words(e)}});
       })
       .then([this, deadline] { return WaitUntilMoved(deadline); })
       .then([this, &host, deadline] {
-        machine_.StopWorkers();  // A leave says that the last actor has stopped.
-        workers_running_ = false;
-        return membership_->Leave(std::max(deadline - host.clock().Now(), absl::Seconds(1)));
+        return membership_->Leave(std::max(deadline - host.clock().Now(), absl::ZeroDuration()));
       })
-      .then([&host] { host.log().Info("left the cluster"); });
+      .then([this, &host] {
+        machine_.StopWorkers();
+        workers_running_ = false;
+        host.log().Info("left the cluster");
+      });
 }
 
 // ---- Between the loops

@@ -51,8 +51,9 @@ class Node final : private Membership::Watcher, private WorkerControl {
   // Rejects when the node has to end: another process took over its name.
   kj::Promise<void> Failed();
 
-  // An orderly end: hands its shards to other copies, then leaves. Resolves when done or when
-  // `limit` has passed; what could not be handed over is said in the log.
+  // An orderly end: hands its shards to other copies, then leaves; resolves when it has left. After
+  // `limit` it leaves although turns go on, but while a shard would be lost with it, or no quorum
+  // answers, it goes on as a member that serves, and log and status say why (P2.13). Once at most.
   kj::Promise<void> Drain(absl::Duration limit);
 
   const std::string& address() const { return address_; }  // As bound; after Start().
@@ -89,7 +90,13 @@ class Node final : private Membership::Watcher, private WorkerControl {
   void ToWorker(size_t index, kj::Function<void(Worker&)> work);
   void PublishMap();
   void MoveWhatShouldMove();
-  bool HasPrimariesToMove() const;
+  // What a node that drains has still to hand over: shards of which it leads and another could, and
+  // those of which it has the last copy. Nothing when nobody is there to take it.
+  struct Held {
+    size_t movable = 0;
+    size_t last = 0;
+  };
+  Held HeldStill() const;
   kj::Promise<void> WaitUntilMoved(absl::Time deadline);
   // Of all workers, after each has been told whom to admit.
   kj::Promise<WorkerStatus> SumOfWorkers(std::optional<Worker::Admission> admission);

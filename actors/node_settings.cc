@@ -232,7 +232,8 @@ std::vector<SettingInfo> NodeSettingTable(const NodeDefaults& defaults) {
        "Listens on addresses that other computers can reach, without encryption or authentication.",
        IsSwitch},
       {"drain-limit", kText, "DURATION", "30s", "a time from 0s to 24h, such as 30s or 2m",
-       "How long SIGTERM or SIGINT may take to hand the shards over. A second one ends at once.",
+       "How long turns may delay an end by SIGTERM or SIGINT. The last copy of a shard delays it "
+       "as long as it takes. A second signal ends at once.",
        IsDrainLimit},
       {"log-level", kText, "LEVEL", "info", "debug, info, warning or error",
        "The least important lines that are logged, to standard error.", IsLogLevel},

@@ -171,6 +171,12 @@ void Worker::OnCallFrame(uint64_t id, Session& session, kj::Own<Frame> frame) {
   ++session.calls;
   if (auto full = NoRoomFor(session, bytes)) return Answer(id, number, Overloaded(*full));
   auto header = DecodeCall(in);
+  if (session.link->peer().role == Role::kClient && std::holds_alternative<ActorCall>(header.id)) {
+    return Answer(id, number,
+                  Failed(absl::StrCat("a client's call to ", header.actor.ToString(),
+                                      " carries the id of an actor's call; only nodes send those, "
+                                      "and a client gives its calls ids of its own")));
+  }
   // Throws when the payload is not a message: an actor is never given one that cannot be read.
   (void)capnp::FlatArrayMessageReader(frame->payload());
   const auto time_left =

@@ -216,10 +216,9 @@ Result Change::operator()(const Drain& c) {
 
 // A leave is orderly: it takes the last copy of nothing.
 absl::Status Change::CheckLosesNothing(const NodeEntry& node) const {
+  const Copies copies(after_);
   for (ShardId id = 0; id < after_.shards.size(); ++id) {
-    const ShardEntry& shard = after_.shards[id];
-    CopySet holders = Union(shard.isr, shard.elr);
-    if (holders.size() == 1 && holders.front() == node.boot) {
+    if (IsLastCopy(after_.shards[id], copies, node.boot)) {
       return Refused("node ", node.name, " holds the last copy of shard ", id);
     }
   }
@@ -248,8 +247,6 @@ Result Change::operator()(const Leave& c) {
     }
   }
   if (absl::Status s = CheckLosesNothing(node); !s.ok()) return s;
-  // A node says it leaves after its last actor stopped. A fenced one did not say it: it is put out.
-  if (node.state != NodeState::kFenced) no_wait_ = c.boot;
   node.state = NodeState::kLeft;
   ForgetOldestLeft();
   LowerMinIsr(after_);

@@ -34,7 +34,7 @@ void Comeback::taskFailed(kj::Exception&& exception) {
 }
 
 const NodeEntry* Comeback::Fenced() const {
-  if (self_.boot == 0 || self_.leaving || maps_.map() == nullptr) return nullptr;
+  if (self_.boot == 0 || maps_.map() == nullptr) return nullptr;
   const NodeEntry* entry = maps_.map()->FindNode(self_.name());
   const bool fenced =
       entry != nullptr && entry->boot == self_.boot && entry->state == NodeState::kFenced;

@@ -173,4 +173,6 @@ struct Identity {
   storage @0 :Wire.Id128;
   node @1 :Text;
   nonces @2 :List(Wire.Id128);  # Of the processes that may have registered with it, oldest first.
+  birth @3 :UInt64;             # Of the directory that this was written to (runtime/data_directory.h):
+                                # in another it is a copy. 0: not known.
 }

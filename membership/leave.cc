@@ -1,7 +1,10 @@
-// Leaving: first the voters, then the map, then gossip; each as far as the time allows.
+// Leaving: first the voters, then the map, then gossip (docs/protocol.md P2.13).
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "troupe/membership/membership_impl.h"
 #include "troupe/rpc/status.h"
 
@@ -10,6 +13,8 @@ namespace {
 
 constexpr absl::Duration kAgain = absl::Milliseconds(50);  // While the voters change, for example.
 constexpr absl::Duration kAskLimit = absl::Seconds(2);
+constexpr absl::Duration kGossipLimit = absl::Seconds(2);
+constexpr absl::Duration kSayAgain = absl::Seconds(10);
 
 bool Votes(const ClusterState& map, const std::string& node) {
   for (const auto* voters : {&map.voters, &map.pending}) {
@@ -20,45 +25,56 @@ bool Votes(const ClusterState& map, const std::string& node) {
   return false;
 }
 
-bool IsAlone(const ClusterState& map, const std::string& node) {
+}  // namespace
+
+// Nobody is left to whom anything could be handed over, or to say that this node has left.
+bool Membership::Impl::IsAlone() const {
+  if (cast_out_) return true;  // The others go on without it.
+  const ClusterState& map = *maps.map();
   return std::none_of(map.nodes.begin(), map.nodes.end(), [&](const NodeEntry& other) {
-    return other.name != node && other.state == NodeState::kUp;
+    if (other.name == self.name() || other.state != NodeState::kUp) return false;
+    const auto member = gossip.swim().Find(other.name);
+    return !member || member->id.nonce != other.nonce || member->state != MemberState::kLeft;
   });
 }
 
-}  // namespace
-
-// A voter leaves the map only once a set without it is chosen (P2.13); the coordinator sees to that
-// when the node is DRAINING.
-kj::Promise<void> Membership::Impl::LeaveRegister(absl::Time deadline) {
-  const absl::Duration left = deadline - self.Now();
+// Whether there is nothing to ask for, or nobody to ask.
+bool Membership::Impl::MayEnd() const {
   const NodeEntry* entry = maps.map() == nullptr ? nullptr : maps.map()->FindNode(self.name());
-  if (entry == nullptr || entry->boot != self.boot || entry->state == NodeState::kLeft) {
-    return kj::READY_NOW;
+  if (entry == nullptr || entry->boot != self.boot || entry->state == NodeState::kLeft) return true;
+  if (!IsAlone()) return false;
+  self.log().Info("the last node leaves: the register ends, or waits on its disk");
+  return true;
+}
+
+// For ever, if need be: what ends a node against the register's word is its operator.
+kj::Promise<void> Membership::Impl::LeaveRegister(absl::Time patience) {
+  if (MayEnd()) return kj::READY_NOW;
+  const NodeEntry& entry = *maps.map()->FindNode(self.name());
+  std::optional<Command> command;
+  if (entry.state == NodeState::kUp) {
+    command = Drain{entry.name, entry.boot};
+  } else if (!Votes(*maps.map(), self.name())) {
+    command = troupe::Leave{entry.name, entry.boot};
   }
-  if (IsAlone(*maps.map(), self.name())) {
-    self.log().Info("the last node leaves: the register ends, or waits on its disk");
-    return kj::READY_NOW;
-  }
-  if (left <= absl::ZeroDuration()) {
-    self.log().Warning("leaving without the register's word: the others will find this node dead");
-    return kj::READY_NOW;
-  }
-  const bool drained = entry->state != NodeState::kUp;
-  const bool waits = drained && Votes(*maps.map(), self.name());
-  kj::Promise<void> step = kj::READY_NOW;
-  if (!drained) {
-    step = shell.Execute(Drain{entry->name, entry->boot}, std::min(left, kAskLimit))
-               .then([](absl::Status&&) {});
-  } else if (!waits) {
-    step = shell.Execute(troupe::Leave{entry->name, entry->boot}, std::min(left, kAskLimit))
-               .then([this](absl::Status&& status) {
-                 if (status.ok()) return;
-                 self.log().Info("not left yet", {{"reason", std::string(status.message())}});
-               });
-  }
-  return step.then([this] { return self.host.timer().afterDelay(KjWait(kAgain)); })
-      .then([this, deadline] { return LeaveRegister(deadline); });
+  const std::string waits = "another voter has to take its place";
+  kj::Promise<absl::Status> asked = command
+                                        ? shell.Execute(*std::move(command), kAskLimit)
+                                        : kj::Promise<absl::Status>(absl::UnavailableError(waits));
+  return asked
+      .then([this, patience](absl::Status&& status) {
+        if (!status.ok() && self.Now() >= patience) SayStays(std::string(status.message()));
+        return self.host.timer().afterDelay(KjWait(kAgain));
+      })
+      .then([this, patience] { return LeaveRegister(patience); });
+}
+
+void Membership::Impl::SayStays(const std::string& why) {
+  notice = absl::StrCat("told to end, but it may not leave yet: ", why,
+                        ". It serves on; a second signal ends it at once");
+  if (self.Now() < say_stays_again_) return;
+  say_stays_again_ = self.Now() + kSayAgain;
+  self.log().Warning(notice);
 }
 
 kj::Promise<void> Membership::Impl::LeaveGossip() {
@@ -68,13 +84,14 @@ kj::Promise<void> Membership::Impl::LeaveGossip() {
   return kj::mv(paf.promise);
 }
 
-kj::Promise<void> Membership::Impl::Leave(absl::Duration limit) {
-  self.leaving = true;
-  seeds.Stop();
-  shell.StopProposing();
-  UpdateOrder();
-  return LeaveRegister(self.Now() + limit).then([this, limit] {
-    return LeaveGossip().exclusiveJoin(self.host.timer().afterDelay(KjWait(limit)));
+kj::Promise<void> Membership::Impl::Leave(absl::Duration patience) {
+  return LeaveRegister(self.Now() + patience).then([this] {
+    notice.clear();
+    self.leaving = true;
+    seeds.Stop();
+    shell.StopProposing();
+    UpdateOrder();
+    return LeaveGossip().exclusiveJoin(self.host.timer().afterDelay(KjWait(kGossipLimit)));
   });
 }
 

@@ -58,7 +58,9 @@ absl::Status Membership::SetGossipKeys(GossipKeys keys) {
 }
 GossipSealCounters Membership::gossip_seal() const { return impl_->gossip.seal().counters(); }
 
-kj::Promise<void> Membership::Leave(absl::Duration limit) { return impl_->Leave(limit); }
+kj::Promise<void> Membership::Leave(absl::Duration patience) { return impl_->Leave(patience); }
+bool Membership::IsAlone() const { return impl_->IsAlone(); }
+void Membership::SayStays(const std::string& why) { impl_->SayStays(why); }
 
 std::string Membership::notice() const { return impl_->notice; }
 void Membership::SetNotice(std::string notice) { impl_->notice = std::move(notice); }

@@ -120,9 +120,14 @@ class Membership {
   absl::Status SetGossipKeys(GossipKeys keys);
   GossipSealCounters gossip_seal() const;
 
-  // After the last actor stopped: leaves the voters, the map and gossip. Resolves when chosen, or
-  // after `limit`.
-  kj::Promise<void> Leave(absl::Duration limit);
+  // Leaves the voters, the map and gossip (P2.13). Resolves when that is chosen, or when nobody is
+  // left to choose it; until then this node is a member and serves. If that takes longer than
+  // `patience`, log and notice() say why.
+  kj::Promise<void> Leave(absl::Duration patience);
+  // No other node is here that anything could be handed over to. Needs a map.
+  bool IsAlone() const;
+  // Says in the log, now and then, and in notice() why a node that was told to end does not.
+  void SayStays(const std::string& why);
 
   // What the operator should know, in words; empty: nothing. For `troupe status`.
   std::string notice() const;

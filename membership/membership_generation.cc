@@ -33,7 +33,6 @@ void Membership::Impl::TakenGeneration() {
   outdated_since_ = absl::InfiniteFuture();
   self.log().Warning("the register goes on in a new generation",
                      {{"generation", map.generation}, {"version", map.version}});
-  shell.OnNewGeneration();
   if (self.boot == 0 || self.leaving) return;  // Not registered yet: that goes on.
   const NodeEntry* entry = map.FindNode(self.name());
   const bool stays =

@@ -95,9 +95,16 @@ absl::Status Membership::Impl::LoadMap() {
           absl::StrCat("record \"map\" of the data directory: ", std::string(adopted.message())));
     }
   }
-  const ValuePtr& chosen = shell.acceptor().chosen;
-  if (chosen != nullptr && chosen->version > maps.version()) return maps.Adopt(chosen).status();
-  return absl::OkStatus();
+  const AcceptorState& kept = shell.acceptor();
+  if (kept.chosen != nullptr && kept.chosen->version > maps.version()) {
+    return maps.Adopt(kept.chosen).status();
+  }
+  // Of its own accord a voter accepts a newer generation only as the founder and sole voter of it:
+  // that is chosen. It died before the map was on the disk.
+  const bool founded = kept.value != nullptr && maps.map() != nullptr &&
+                       kept.generation > maps.map()->generation &&
+                       kept.value->voters == std::vector{self.voter()};
+  return founded ? maps.Adopt(kept.value).status() : absl::OkStatus();
 }
 
 absl::Status Membership::Impl::Start(const std::string& bound) {

@@ -43,7 +43,9 @@ struct Membership::Impl final : private ControlLinks::Watcher,
   void OnEvidence(const std::string& node, Boot boot, Evidence evidence);
   void OnTraffic(const std::string& node, Boot boot);
   kj::Promise<SharedMap> Confirm();
-  kj::Promise<void> Leave(absl::Duration limit);
+  kj::Promise<void> Leave(absl::Duration patience);
+  bool IsAlone() const;
+  void SayStays(const std::string& why);
   std::string CoordinatorName() const;
 
   using Outcast = Membership::Watcher::Outcast;
@@ -90,7 +92,8 @@ struct Membership::Impl final : private ControlLinks::Watcher,
   void SayStranger(const std::string& what, const SwimNotice& notice);
 
   // leave.cc
-  kj::Promise<void> LeaveRegister(absl::Time deadline);
+  bool MayEnd() const;
+  kj::Promise<void> LeaveRegister(absl::Time patience);
   kj::Promise<void> LeaveGossip();
 
   // ControlLinks::Watcher
@@ -138,6 +141,7 @@ struct Membership::Impl final : private ControlLinks::Watcher,
   SharedMap told_;  // The newest that the watcher knows.
   bool store_again_ = false;
   kj::Own<kj::PromiseFulfiller<void>> leave_done_;
+  absl::Time say_stays_again_ = absl::InfinitePast();
   Alarm repair_alarm_;
   Alarm links_alarm_;
   kj::TaskSet tasks_;

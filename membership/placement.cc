@@ -73,6 +73,13 @@ CopyId Copies::Elect(ShardId shard, const CopySet& candidates) const {
   return best;
 }
 
+bool IsLastCopy(const ShardEntry& shard, const Copies& copies, CopyId copy) {
+  const CopySet holders = Union(shard.isr, shard.elr);
+  return Contains(holders, copy) && std::none_of(holders.begin(), holders.end(), [&](CopyId other) {
+           return other != copy && copies.IsAlive(other);
+         });
+}
+
 uint64_t PlacementScore(ShardId shard, std::string_view node) {
   uint64_t hash = 0xcbf29ce484222325ull;  // FNV-1a over the name, then a finaliser with the shard.
   for (unsigned char c : node) hash = (hash ^ c) * 0x100000001b3ull;

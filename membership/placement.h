@@ -39,6 +39,10 @@ class Copies {
   absl::flat_hash_map<CopyId, const NodeEntry*> by_boot_;  // Only looked up, never iterated.
 };
 
+// Whether the shard would be without a copy that can serve if `copy` were gone: no other member of
+// ISR and ELR is on a node that is alive.
+bool IsLastCopy(const ShardEntry& shard, const Copies& copies, CopyId copy);
+
 // Up to `count` of the UP nodes without a copy in `present`, best first: by score, and zones that
 // hold no copy yet before the others.
 std::vector<CopyId> ChooseHosts(const ClusterState& state, const Copies& copies, ShardId shard,

@@ -63,6 +63,8 @@ struct AcceptorState {
   chosen @3 :Data;             # Empty: none, or the same as `value` where chosenIsValue is set.
   chosenIsValue @4 :Bool;
   voter @5 :Cluster.Voter;     # Whose state this is; another id must not vote with it.
+  generation @6 :UInt64;       # Of the register it is about. 0: none, or of a program that did not
+                               # write it: then that of `value` or `chosen`.
 }
 
 struct CommandBatch {

@@ -4,6 +4,12 @@
 
 namespace troupe {
 
+void RegisterAcceptor::Enter(uint64_t generation) {
+  if (generation <= state_.generation) return;
+  if (state_.generation != 0) state_ = {};
+  state_.generation = generation;
+}
+
 RegisterAcceptor::Effects RegisterAcceptor::Step(const VoterRequest& request) {
   return std::visit([this](const auto& r) { return On(r); }, request);
 }

@@ -16,7 +16,8 @@ struct AcceptorState {
   Ballot promised;  // Nothing below this is promised or accepted any more.
   Ballot accepted;  // Of `value`; round 0 when there is none.
   ValuePtr value;
-  ValuePtr chosen;  // The newest value known as chosen; null: none.
+  ValuePtr chosen;          // The newest value known as chosen; null: none.
+  uint64_t generation = 0;  // Of the register that all this is about; 0: none yet (P2.12).
 };
 
 class RegisterAcceptor {
@@ -36,6 +37,14 @@ class RegisterAcceptor {
     std::optional<VoterReply> reply;
   };
   Effects Step(const VoterRequest& request);
+
+  // Whether a request of this generation may be answered: only that of its own register.
+  bool VotesIn(uint64_t generation) const {
+    return state_.generation == 0 || state_.generation == generation;
+  }
+  // From now on a voter of this generation. In a newer one than its own it forgets what it was;
+  // into an older one it does not go back. Need not be durable: with the next promise it is.
+  void Enter(uint64_t generation);
 
   const AcceptorState& state() const { return state_; }
 

@@ -133,6 +133,7 @@ absl::StatusOr<StoredAcceptor> ReadStored(wire::AcceptorState::Reader in) {
   TROUPE_TAKE(stored.state.value, ReadValue(in.getValue()));
   TROUPE_TAKE(stored.state.chosen, ReadValue(in.getChosen()));
   if (in.getChosenIsValue()) stored.state.chosen = stored.state.value;
+  stored.state.generation = in.getGeneration();
   if ((stored.state.accepted.round == 0) != (stored.state.value == nullptr)) {
     return absl::InvalidArgumentError("an acceptor's state with a value or its ballot alone");
   }
@@ -191,6 +192,7 @@ Bytes Encode(const StoredAcceptor& stored) {
   bool same = stored.state.value != nullptr && Same(stored.state.value, stored.state.chosen);
   out.setChosenIsValue(same);
   if (!same) out.setChosen(AsData(stored.state.chosen));
+  out.setGeneration(stored.state.generation);
   return ToBytes(builder);
 }
 

@@ -21,6 +21,17 @@ constexpr absl::Duration kDiskTryPause = absl::Seconds(1);  // While the disk fa
 
 constexpr Coordinator::AskerId kOurselves = ~Coordinator::AskerId{0};
 
+// Of a record that does not say it.
+uint64_t NewestGenerationIn(const AcceptorState& acceptor) {
+  uint64_t newest = 0;
+  for (const ValuePtr& value : {acceptor.value, acceptor.chosen}) {
+    if (value == nullptr) continue;
+    auto state = StateOf(*value);
+    if (state.ok()) newest = std::max(newest, state->generation);
+  }
+  return newest;
+}
+
 void SetBytes(const Bytes& bytes, control::Carried::Builder out) {
   out.setBytes({reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()});
 }
@@ -58,6 +69,7 @@ absl::Status RegisterShell::Load() {
                                             std::string(stored.status().message())));
   }
   if (stored->voter == self_.voter()) acceptor_ = MakeAcceptor(std::move(stored->state));
+  if (acceptor_.state().generation == 0) acceptor_.Enter(NewestGenerationIn(acceptor_.state()));
   return absl::OkStatus();
 }
 
@@ -126,6 +138,10 @@ kj::Promise<bool> RegisterShell::AcceptFounding(const Ballot& ballot, ValuePtr v
   auto paf = kj::newPromiseAndFulfiller<bool>();
   auto fulfiller = std::make_shared<kj::Own<kj::PromiseFulfiller<bool>>>(kj::mv(paf.fulfiller));
   const uint64_t version = value->version;  // Nothing newer is known to whoever founds.
+  auto state = StateOf(*value);
+  if (state.ok() && votes_ && ballot >= acceptor_.state().promised) {
+    acceptor_.Enter(state->generation);
+  }
   Vote(AcceptRequest{ballot, ballot, std::move(value), version},
        [fulfiller](const VoterReply& reply) {
          (*fulfiller)->fulfill(std::holds_alternative<AcceptedReply>(reply));
@@ -133,16 +149,16 @@ kj::Promise<bool> RegisterShell::AcceptFounding(const Ballot& ballot, ValuePtr v
   return kj::mv(paf.promise);
 }
 
-void RegisterShell::OnNewGeneration() {
-  const ValuePtr& accepted = acceptor_.state().value;
-  if (accepted != nullptr) {
-    auto state = StateOf(*accepted);
-    if (state.ok() && state->generation >= maps_.map()->generation) return;
-  }
-  acceptor_ = RegisterAcceptor();
-  if (self_.machine.data_directory() == nullptr) return;
-  dirty_ = true;
-  Persist();
+void RegisterShell::BecomeNewVoter() {
+  const uint64_t generation = acceptor_.state().generation;
+  acceptor_ = MakeAcceptor({});
+  acceptor_.Enter(generation);
+}
+
+// Before Begin() the map of the disk may be newer than what the voter has of the disk.
+bool RegisterShell::VotesIn(uint64_t generation) const {
+  return (maps_.map() == nullptr || maps_.map()->generation <= generation) &&
+         acceptor_.VotesIn(generation);
 }
 
 kj::Promise<bool> RegisterShell::ForgetFounding() {
@@ -166,7 +182,8 @@ void RegisterShell::OnVoterRequest(LinkNumber from, Frame& frame) {
   }
   const VoterId ours = self_.voter();
   if (message->to != ours) return;  // Meant for an earlier process of this name.
-  if (maps_.map() != nullptr && message->generation != maps_.map()->generation) return;
+  if (!VotesIn(message->generation)) return;
+  acceptor_.Enter(message->generation);
   Vote(message->request, [this, from, ours](VoterReply reply) {
     capnp::MallocMessageBuilder out;
     SetBytes(Encode(AddressedReply{ours, std::move(reply)}), out.initRoot<control::Carried>());
@@ -183,6 +200,7 @@ void RegisterShell::OnVoterReply(const std::string& node, Frame& frame) {
 // ---- The proposer.
 
 void RegisterShell::OnNewMap() {
+  acceptor_.Enter(maps_.map()->generation);
   if (!coordinator_) {
     // The detector's profile says what network this is.
     ProposerTimings timings;
@@ -198,7 +216,9 @@ void RegisterShell::OnNewMap() {
   }
   if (self_.options.mutations->removed_voter_forgets) ForgetIfRemoved();
   // So that this voter answers proposers who are behind (P2.3).
-  Vote(ChosenNotice{{}, maps_.value()}, [](VoterReply) {});
+  if (VotesIn(maps_.map()->generation)) {
+    Vote(ChosenNotice{{}, maps_.value()}, [](VoterReply) {});
+  }
   ResolveWaiters();
 }
 
@@ -214,6 +234,7 @@ void RegisterShell::ForgetIfRemoved() {
 void RegisterShell::Send(const RegisterProposer::Send& send) {
   if (send.to == self_.voter()) {
     Later([this, send] {
+      if (!VotesIn(maps_.map()->generation)) return;
       Vote(send.request, [this, from = send.to](VoterReply reply) {
         Later([this, from, reply = std::move(reply)] {
           Do(coordinator_->OnReply(self_.Now(), from, reply));

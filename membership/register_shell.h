@@ -51,13 +51,11 @@ class RegisterShell final : private kj::TaskSet::ErrorHandler {
 
   // Takes up the voter's state from the data directory, if it is that of this storage id.
   absl::Status Load();
-  void BecomeNewVoter() { acceptor_ = MakeAcceptor({}); }  // The storage id is another now.
+  void BecomeNewVoter();  // The storage id is another now.
   const AcceptorState& acceptor() const { return acceptor_.state(); }
   // The founding value is accepted outside of a proposal; false: this voter is bound otherwise, or
   // its disk failed.
   kj::Promise<bool> AcceptFounding(const Ballot& ballot, ValuePtr value);
-  // A value of a newer generation is the map: what this voter was in an older one is over (P2.12).
-  void OnNewGeneration();
   // The founding value did not come to count.
   kj::Promise<bool> ForgetFounding();
 
@@ -94,6 +92,7 @@ class RegisterShell final : private kj::TaskSet::ErrorHandler {
     return RegisterAcceptor(std::move(state), *self_.options.mutations);
   }
   void ForgetIfRemoved();
+  bool VotesIn(uint64_t generation) const;
   void Vote(const VoterRequest& request, Reply reply);
   void Persist();
   kj::Promise<void> WriteUntilDone();

@@ -48,9 +48,11 @@ absl::Status Registrar::Load() {
     return absl::OkStatus();
   }
   std::string node;
+  uint64_t birth = 0;
   auto read = codec::Parse<control::Identity>(**record, [&](control::Identity::Reader in) {
     self_.storage = codec::ReadId(in.getStorage());
     node = std::string(in.getNode().cStr());
+    birth = in.getBirth();
     for (auto nonce : in.getNonces()) nonces_.push_back(codec::ReadId(nonce));
     return absl::OkStatus();
   });
@@ -59,6 +61,15 @@ absl::Status Registrar::Load() {
   if (node != self_.name()) {
     return absl::InvalidArgumentError(
         absl::StrCat("the data directory is that of node ", node, ", this is node ", self_.name()));
+  }
+  // The original may have voted since it was copied, whether it lives or not.
+  if (birth != 0 && directory->Birth() != 0 && birth != directory->Birth()) {
+    self_.log().Warning(
+        "the data directory was copied or moved to here: it gets a storage id of its own, and the "
+        "vote of the original is lost with it",
+        {{"original", self_.storage.ToString()}});
+    self_.storage = self_.host.RandomId();
+    nonces_.clear();
   }
   return absl::OkStatus();
 }
@@ -70,6 +81,7 @@ kj::Promise<void> Registrar::WriteIdentity() {
   auto out = message.initRoot<control::Identity>();
   codec::WriteId(self_.storage, out.initStorage());
   out.setNode(self_.name().c_str());
+  out.setBirth(directory->Birth());
   auto list = out.initNonces(static_cast<unsigned>(nonces_.size()));
   for (unsigned i = 0; i < list.size(); ++i) codec::WriteId(nonces_[i], list[i]);
   return directory->Write(kIdentityRecord, codec::ToBytes(message));

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -18,6 +19,10 @@ namespace troupe {
 class DataDirectory {
  public:
   virtual ~DataDirectory() noexcept(false) = default;
+
+  // When this very directory was made, as a number: the same however often it is opened or renamed,
+  // and another for a copy of it, by whatever means. 0: the file system does not tell.
+  virtual uint64_t Birth() const = 0;
 
   // The last contents whose Write() completed, or nothing if there never was one. Errors: DataLoss
   // when the record is there but damaged (a checksum guards it); Unavailable for an I/O error.

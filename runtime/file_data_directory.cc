@@ -170,6 +170,13 @@ FileDataDirectory::FileDataDirectory(kj::Badge<FileDataDirectory>, std::shared_p
 
 FileDataDirectory::~FileDataDirectory() noexcept(false) = default;
 
+uint64_t FileDataDirectory::Birth() const {
+  struct statx info = {};
+  const int done = ::statx(files_->directory.get(), "", AT_EMPTY_PATH, STATX_BTIME, &info);
+  if (done != 0 || (info.stx_mask & STATX_BTIME) == 0 || info.stx_btime.tv_sec <= 0) return 0;
+  return static_cast<uint64_t>(info.stx_btime.tv_sec) * 1'000'000'000 + info.stx_btime.tv_nsec;
+}
+
 absl::StatusOr<std::optional<std::vector<std::byte>>> FileDataDirectory::Read(
     std::string_view name) {
   if (!IsName(name)) {

@@ -30,6 +30,7 @@ class FileDataDirectory final : public DataDirectory {
   FileDataDirectory(kj::Badge<FileDataDirectory>, std::shared_ptr<Files> files, UvEventPort& port);
   ~FileDataDirectory() noexcept(false);
 
+  uint64_t Birth() const override;
   absl::StatusOr<std::optional<std::vector<std::byte>>> Read(std::string_view name) override;
   // A write that has begun ends even if the promise is dropped.
   kj::Promise<void> Write(std::string_view name, std::vector<std::byte> contents) override;

@@ -36,6 +36,7 @@ class SimDirectory final : public DataDirectory {
     if (disk_.holder_ == &process_) disk_.Crash(process_);
   }
 
+  uint64_t Birth() const override { return disk_.birth_; }
   absl::StatusOr<std::optional<std::vector<std::byte>>> Read(std::string_view name) override {
     return disk_.Read(name);
   }
@@ -65,6 +66,13 @@ absl::StatusOr<kj::Own<DataDirectory>> SimDisk::Open(internal::SimProcess& proce
   }
   holder_ = &process;
   return kj::Own<DataDirectory>(kj::heap<internal::SimDirectory>(*this, process));
+}
+
+// FNV-1a: the same in every build.
+uint64_t SimDisk::BirthOf(std::string_view name) {
+  uint64_t hash = 0xcbf29ce484222325ull;
+  for (unsigned char c : name) hash = (hash ^ c) * 0x100000001b3ull;
+  return hash | 1;
 }
 
 void SimDisk::Clear(SimDiskFault fault) {

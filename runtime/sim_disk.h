@@ -37,7 +37,8 @@ class SimDiskWrite;
 
 class SimDisk {
  public:
-  SimDisk(std::string name, Random random) : name_(std::move(name)), random_(random) {}
+  SimDisk(std::string name, Random random)
+      : name_(std::move(name)), random_(random), birth_(BirthOf(name_)) {}
 
   // Takes the lock, for as long as the process lives. FailedPrecondition when another one has it.
   absl::StatusOr<kj::Own<DataDirectory>> Open(internal::SimProcess& process);
@@ -73,8 +74,11 @@ class SimDisk {
   void Finish(const std::string& name);
   bool Has(SimDiskFault fault) const { return faults_.contains(fault); }
 
+  static uint64_t BirthOf(std::string_view name);
+
   std::string name_;
   Random random_;
+  uint64_t birth_;  // Not copied with the records.
   internal::SimProcess* holder_ = nullptr;
   std::set<SimDiskFault> faults_;
   std::map<std::string, Record, std::less<>> records_;

@@ -111,7 +111,7 @@ void Arena::Kill(const std::string& name, SimDiskAfter disk) {
   cluster.Kill(name, disk);
 }
 
-// Ends in time, come what may.
+// Ends at the latest when the cluster is whole again.
 void Arena::Leave(const std::string& name) {
   NoteLoss(name, SimDiskAfter::kKeep);
   cluster.Leave(name, kLeaveLimit);

@@ -109,7 +109,8 @@ class Cluster {
 
   // ---- Changes that an operator makes
   void Add(const std::string& name);  // A new node joins.
-  // Begins an orderly end, by Node::Drain; then the process ends and is no longer in names().
+  // Begins an orderly end, by Node::Drain; once it has left the process ends and is no longer in
+  // names(). As long as it may not leave it goes on serving, beyond `limit` too; Kill() ends it.
   void Leave(const std::string& name, absl::Duration limit = absl::Seconds(20));
   bool leaving(const std::string& name) const { return leaving_.contains(name); }
 

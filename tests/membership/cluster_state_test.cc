@@ -344,8 +344,22 @@ TEST(Leave, NeedsToBeNoVoterAndToHoldNoLastCopy) {
   EXPECT_TRUE(Do(state, leave));
   EXPECT_THAT(state.shards[0].isr, ElementsAre(1));
   EXPECT_EQ(state.shards[0].primary, 1u);
-  EXPECT_EQ(state.shards[0].no_wait, 4u);
+  EXPECT_EQ(state.shards[0].no_wait, 0u) << "it may have read under a lease until now";
   EXPECT_FALSE(Do(state, leave));
+}
+
+TEST(Leave, IsRefusedWhileTheOtherCopiesAreOnNodesThatDoNotLive) {
+  ClusterState state = MakeCluster(5, 1);
+  std::erase_if(state.voters, [](const VoterId& voter) { return voter.node == "d"; });
+  state.shards[0] = {};
+  state.shards[0].isr = {4};
+  state.shards[0].elr = {5};
+  state.shards[0].primary = 4;
+  Do(state, FenceOf(state, "e"));
+  EXPECT_EQ(CodeOf(state, Leave{"d", 4}), kRefused);
+  Do(state, UnfenceOf(state, "e"));
+  Do(state, Drain{"e", 5});
+  EXPECT_TRUE(Do(state, Leave{"d", 4})) << "one that drains waits for the next";
 }
 
 TEST(Leave, ForgetsTheOldestOfManyThatLeft) {

@@ -730,6 +730,29 @@ TEST_P(MembershipSim, ARestoredDirectoryGetsAStorageIdOfItsOwn) {
       << "a voter that forgot what it promised still counts";
 }
 
+// Whatever it promised after the copy was made, the copy has not heard of.
+TEST_P(MembershipSim, ACopyOfADeadNodesDirectoryVotesUnderAnIdOfItsOwn) {
+  MembershipWorld world(seed(), {}, Disks::kKept);
+  FoundThree(world);
+  const auto old = *world["a"].map()->FindNode("b");
+  world.AddMachines({"copy"});
+  world.world().disk("copy").CopyFrom(world.world().disk("b"));
+  world.Kill("b");
+  auto options = world.OptionsOf("copy", {"a", "c"});
+  options.node = "b";
+  world.Start("copy", options);
+  const VoterId gone{"b", old.storage};
+  const auto replaced = [&] {
+    const auto& map = *world["a"].map();
+    return world["copy"].boot() > old.boot && map.IsUp(world["copy"].boot()) &&
+           map.voters.size() == 3 && map.pending.empty() &&
+           std::find(map.voters.begin(), map.voters.end(), gone) == map.voters.end();
+  };
+  EXPECT_TRUE(world.Until(replaced, absl::Seconds(20))) << world.Log();
+  EXPECT_TRUE(world.Logged("the data directory was copied or moved to here"));
+  EXPECT_NE(world["a"].map()->FindNode("b")->storage, old.storage);
+}
+
 // What a process asked for before it died is still under way when the next run of it is
 // registered: it is not read any more.
 TEST_P(MembershipSim, ANewerRunVoidsTheOlderLinkAndItsUnreadFrames) {

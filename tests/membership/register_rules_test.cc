@@ -194,9 +194,31 @@ TEST(RegisterAcceptor, PromisesTheNextBallotWithAnAcceptance) {
   EXPECT_EQ(again.persist, RegisterAcceptor::Persist::kBeforeReply) << "the first may be under way";
 }
 
+TEST(RegisterAcceptor, ForgetsInANewerGenerationAndKeepsWhatItPromisedThere) {
+  RegisterAcceptor acceptor;
+  acceptor.Enter(1);
+  acceptor.Step(AcceptRequest{{9, "p", {1, 1}}, {10, "p", {1, 1}}, ValueOf(MakeCluster(3)), 0});
+  EXPECT_FALSE(acceptor.VotesIn(2));
+  acceptor.Enter(2);
+  EXPECT_EQ(acceptor.state().value, nullptr) << "an older register's value is none of this one's";
+  EXPECT_FALSE(acceptor.VotesIn(1));
+  EXPECT_TRUE(acceptor.VotesIn(2));
+  const Ballot ballot{3, "q", {2, 2}};
+  acceptor.Step(PrepareRequest{ballot, 0});
+  // Its process dies before the map of that generation is on its disk.
+  auto stored = DecodeStoredAcceptor(Encode(StoredAcceptor{{"v", {1, 1}}, acceptor.state()}));
+  ASSERT_TRUE(stored.ok()) << stored.status();
+  RegisterAcceptor again(stored->state);
+  again.Enter(1);  // The map that it finds there.
+  EXPECT_FALSE(again.VotesIn(1));
+  again.Enter(2);  // The map that it is told.
+  EXPECT_EQ(again.state().promised, ballot);
+}
+
 TEST(RegisterCodec, StoresAnAcceptor) {
   ClusterState state = MakeCluster(3);
   RegisterAcceptor acceptor;
+  acceptor.Enter(7);
   Ballot ballot{2, "p", {1, 1}};
   acceptor.Step(AcceptRequest{ballot, {3, "p", {1, 1}}, ValueOf(state), 0});
   for (int told : {0, 1}) {
@@ -207,6 +229,7 @@ TEST(RegisterCodec, StoresAnAcceptor) {
     EXPECT_EQ(decoded->voter, stored.voter);
     EXPECT_EQ(decoded->state.promised, stored.state.promised);
     EXPECT_EQ(decoded->state.accepted, ballot);
+    EXPECT_EQ(decoded->state.generation, 7u);
     EXPECT_TRUE(Same(decoded->state.value, stored.state.value));
     EXPECT_EQ(decoded->state.chosen != nullptr, told == 1);
   }

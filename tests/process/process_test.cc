@@ -6,10 +6,12 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <map>
+#include <optional>
 
 #include "cluster_processes.h"
 #include "load.h"
@@ -39,7 +41,8 @@ class ProcessTest : public ::testing::Test {
     cluster_ =
         std::make_unique<ClusterProcesses>(ClusterPlan{.binary = TROUPE_WORDCOUNT,
                                                        .directory = directory_,
-                                                       .places = ClusterProcesses::OnLoopback(3)});
+                                                       .places = ClusterProcesses::OnLoopback(3),
+                                                       .arguments = {"--drain-limit", "1s"}});
     cluster_->StartAll();
     client_ = std::make_unique<Client>(machine_->control(),
                                        ClientOptions{.nodes = cluster_->addresses()});
@@ -175,6 +178,20 @@ TEST_F(ProcessTest, AnOrderlyStopIsNotFeltByCallers) {
   Run(absl::Milliseconds(300));
   EXPECT_LT(load_->GapSinceKill(), TROUPE_TEST_SLOWDOWN * absl::Seconds(1));
   StopAndCheck();
+}
+
+// It may hold all that is left, and nobody is there who could say otherwise.
+TEST_F(ProcessTest, ToldToEndWithoutAQuorumItGoesOnUntilItIsToldAgain) {
+  ASSERT_TRUE(RunUntil([&] { return Settled(); }));
+  cluster_->Kill(IndexOf("n1"), SIGKILL);
+  cluster_->Kill(IndexOf("n2"), SIGKILL);
+  cluster_->Kill(IndexOf("n3"), SIGTERM);
+  Run(absl::Seconds(3));
+  EXPECT_EQ(cluster_->Ended(IndexOf("n3")), std::nullopt);
+  cluster_->Kill(IndexOf("n3"), SIGTERM);
+  std::optional<int> ended;
+  EXPECT_TRUE(RunUntil([&] { return (ended = cluster_->Ended(IndexOf("n3"))).has_value(); }));
+  EXPECT_TRUE(ended && WIFSIGNALED(*ended));
 }
 
 }  // namespace

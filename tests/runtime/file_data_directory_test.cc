@@ -74,6 +74,21 @@ TEST_F(FileDataDirectoryTest, ReadsBackAlsoAfterReopening) {
   EXPECT_EQ(**data->Read("empty"), Bytes(""));
 }
 
+TEST_F(FileDataDirectoryTest, ACopyWasMadeAtAnotherTime) {
+  uint64_t birth = 0;
+  {
+    auto data = Open();
+    birth = data->Birth();
+    data->Write("identity", Bytes("first")).wait(loop_.scope);
+  }
+  EXPECT_EQ(Open()->Birth(), birth);
+  if (birth == 0) return;  // This file system does not tell.
+  const std::string original = std::exchange(path_, path_ + "-copy");
+  std::filesystem::copy(original, path_, std::filesystem::copy_options::recursive);
+  EXPECT_NE(Open()->Birth(), birth);
+  std::filesystem::remove_all(std::exchange(path_, original));
+}
+
 TEST_F(FileDataDirectoryTest, WritesOfOneNameEndInOrder) {
   auto data = Open();
   std::vector<int> ended;

@@ -2,6 +2,7 @@
 #include "cluster_fixture.h"
 #include "troupe/membership/operator_call.h"
 #include "troupe/membership/placement.h"
+#include "troupe/membership/register_codec.h"
 
 namespace troupe {
 namespace {
@@ -53,6 +54,8 @@ class RecoveryTest : public ClusterFixture {
   }
   std::unique_ptr<Node> lone_;
 };
+
+class FounderTest : public RecoveryTest {};
 
 constexpr auto kRecoverShards = OperatorRequest::Kind::kRecoverShards;
 constexpr auto kDeclareLost = OperatorRequest::Kind::kDeclareLost;
@@ -140,6 +143,30 @@ TEST_P(RecoveryTest, TriedByOneThatDiedIsNotTakenForTheNextOne) {
   EXPECT_EQ(Map("c")->generation, 3u);
   EXPECT_EQ(Map("d")->generation, 3u);
   EXPECT_EQ(Map("c")->version, Map("d")->version);
+}
+
+// Its vote for the new generation is on the disk; whether the map of it is depends on the seed.
+TEST_P(FounderTest, GoesOnThoughTheFounderDiesAsSoonAsItHasVoted) {
+  Start({"a", "b", "c"});
+  Fill();
+  cluster_->Kill("a");
+  cluster_->Kill("b");
+  cluster_->Run(absl::Seconds(8));
+  auto& host = cluster_->world().machine("client").control();
+  auto asked =
+      AskNode(host, cluster_->AddressOf("c"), "troupe", {kNewGeneration, {}}, absl::Seconds(20))
+          .ignoreResult()
+          .eagerlyEvaluate([](kj::Exception&&) {});
+  const auto voted = [&] {
+    auto record = cluster_->world().machine("c").data_directory()->Read("acceptor");
+    auto stored = DecodeStoredAcceptor(record.value().value());
+    return stored.value().state.generation == 2;
+  };
+  ASSERT_TRUE(cluster_->world().RunUntil(voted, absl::Seconds(20)));
+  cluster_->Kill("c", SimDiskAfter::kKeep);
+  cluster_->Restart("c");
+  ASSERT_TRUE(cluster_->Settle(absl::Seconds(60))) << cluster_->Describe();
+  EXPECT_EQ(Map("c")->generation, 2u);
 }
 
 TEST_P(RecoveryTest, OfAnOldVoterWithItsDiskIsRefusedByTheNewGenerationUntilItForgets) {
@@ -240,6 +267,7 @@ TEST_P(RecoveryTest, ALoneFounderThatHasAnsweredGoesOnAndSaysSo) {
   }
 }
 
+INSTANTIATE_TEST_SUITE_P(Seeds, FounderTest, ::testing::Range<uint64_t>(1, 13));
 INSTANTIATE_TEST_SUITE_P(Seeds, RecoveryTest, ::testing::Range(uint64_t{1}, uint64_t{5}));
 
 }  // namespace

@@ -481,6 +481,24 @@ TEST_F(WorkerLimitsTest, TheClientThatHasLeftMostUnreadIsEndedFirst) {
   EXPECT_TRUE(ended_);
 }
 
+TEST_F(WorkerLimitsTest, AClientThatCallsInAnActorsNameIsRefused) {
+  auto dialed = DialAsClient();
+  dialed.link->Start(receiver());
+  for (uint64_t interface_id : {capnp::typeId<Counter>(), kSettleInterface}) {
+    capnp::MallocMessageBuilder message;
+    CallHeader header{CounterId(KeyIn(1)), interface_id, kAdd, {}, {}, {9, interface_id, 1}};
+    header.id = ActorCall{CounterId("victim"), 1, 99, 99, 99, {3, 3}};
+    EncodeCall(1, header, absl::Seconds(20), message.initRoot<wire::CallFrame>());
+    dialed.link->stream().Send(wire::KIND_CALL, message, By(1).words());
+  }
+  world_.RunFor(absl::Milliseconds(100));
+  EXPECT_THAT(failures_, ::testing::ElementsAre(::testing::HasSubstr("only nodes send those"),
+                                                ::testing::HasSubstr("only nodes send those")));
+  EXPECT_THAT(control_.forwarded, ::testing::IsEmpty());
+  EXPECT_THAT(control_.settled, ::testing::IsEmpty());
+  EXPECT_FALSE(ended_);
+}
+
 TEST_F(WorkerLimitsTest, AStatusQuestionTooManyEndsTheLink) {
   auto dialed = DialAsClient();
   dialed.link->Start(receiver());
