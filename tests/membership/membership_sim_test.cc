@@ -662,17 +662,25 @@ TEST_P(MembershipSim, ANodeThatStartsOnAFullDiskJoinsWhenThereIsRoom) {
       << world.Log();
 }
 
+// A process of node b on another computer, with a copy of what b has on its disk.
+void AddCopyOfB(MembershipWorld& world) {
+  world.AddMachines({"copy"});
+  world.world().disk("copy").CopyFrom(world.world().disk("b"));
+}
+void StartCopyOfB(MembershipWorld& world) {
+  auto options = world.OptionsOf("copy", {"a", "c"});
+  options.node = "b";
+  world.Start("copy", options);
+}
+
 // The copy has the name, the storage id and the nonce that the register has: but not the lock.
 TEST_P(MembershipSim, ACopiedDirectoryStartedBesideTheOriginalReplacesNobody) {
   MembershipWorld world(seed(), {}, Disks::kKept);
   FoundThree(world);
   const auto voters = world["a"].map()->voters;
   const Boot boot = world["b"].boot();
-  world.AddMachines({"copy"});
-  world.world().disk("copy").CopyFrom(world.world().disk("b"));
-  auto options = world.OptionsOf("copy", {"a", "c"});
-  options.node = "b";
-  world.Start("copy", options);
+  AddCopyOfB(world);
+  StartCopyOfB(world);
   EXPECT_TRUE(world.Until([&] { return world.Logged("two nodes with one name: choose"); },
                           absl::Seconds(10)))
       << world.Log();
@@ -735,12 +743,9 @@ TEST_P(MembershipSim, ACopyOfADeadNodesDirectoryVotesUnderAnIdOfItsOwn) {
   MembershipWorld world(seed(), {}, Disks::kKept);
   FoundThree(world);
   const auto old = *world["a"].map()->FindNode("b");
-  world.AddMachines({"copy"});
-  world.world().disk("copy").CopyFrom(world.world().disk("b"));
+  AddCopyOfB(world);
   world.Kill("b");
-  auto options = world.OptionsOf("copy", {"a", "c"});
-  options.node = "b";
-  world.Start("copy", options);
+  StartCopyOfB(world);
   const VoterId gone{"b", old.storage};
   const auto replaced = [&] {
     const auto& map = *world["a"].map();

@@ -31,6 +31,22 @@ class RecoveryTest : public ClusterFixture {
   void Fill() {
     for (int i = 0; i < 20; ++i) Add("k" + std::to_string(i), static_cast<uint64_t>(i) + 1);
   }
+  // Of a, b and c only c is left.
+  void LoseAMajority() {
+    Start({"a", "b", "c"});
+    Fill();
+    cluster_->Kill("a");
+    cluster_->Kill("b");
+    cluster_->Run(absl::Seconds(8));
+  }
+  // Nobody waits for the answer.
+  void BeginToRecover(const std::string& node) {
+    auto& host = cluster_->world().machine("client").control();
+    tasks_.add(AskNode(host, cluster_->AddressOf(node), "troupe",
+                       {OperatorRequest::Kind::kNewGeneration, {}}, absl::Seconds(20))
+                   .ignoreResult()
+                   .catch_([](kj::Exception&&) {}));
+  }
   void ExpectAllThere() {
     for (int i = 0; i < 20; ++i) {
       EXPECT_EQ(Get("k" + std::to_string(i)), static_cast<uint64_t>(i) + 1) << i;
@@ -62,11 +78,7 @@ constexpr auto kDeclareLost = OperatorRequest::Kind::kDeclareLost;
 constexpr auto kNewGeneration = OperatorRequest::Kind::kNewGeneration;
 
 TEST_P(RecoveryTest, OfALostMajorityGoesOnWithWhatTheSurvivorHolds) {
-  Start({"a", "b", "c"});
-  Fill();
-  cluster_->Kill("a");
-  cluster_->Kill("b");
-  cluster_->Run(absl::Seconds(8));
+  LoseAMajority();
   const auto reply = Ask("c", kNewGeneration);
   ASSERT_TRUE(reply.status.ok()) << reply.status;
   EXPECT_EQ(reply.generation, 2u);
@@ -124,11 +136,7 @@ TEST_P(RecoveryTest, TriedByOneThatDiedIsNotTakenForTheNextOne) {
   for (const std::string name : {"a", "b", "e"}) cluster_->Kill(name);
   cluster_->Run(absl::Seconds(8));
   // Founded by one of whom the other has not heard since it asked.
-  auto& host = cluster_->world().machine("client").control();
-  auto asked =
-      AskNode(host, cluster_->AddressOf("c"), "troupe", {kNewGeneration, {}}, absl::Seconds(20))
-          .ignoreResult()
-          .eagerlyEvaluate([](kj::Exception&&) {});
+  BeginToRecover("c");
   ASSERT_TRUE(
       cluster_->world().RunUntil([&] { return Map("c")->generation == 2; }, absl::Seconds(20)));
   cluster_->Isolate("c");
@@ -147,16 +155,8 @@ TEST_P(RecoveryTest, TriedByOneThatDiedIsNotTakenForTheNextOne) {
 
 // Its vote for the new generation is on the disk; whether the map of it is depends on the seed.
 TEST_P(FounderTest, GoesOnThoughTheFounderDiesAsSoonAsItHasVoted) {
-  Start({"a", "b", "c"});
-  Fill();
-  cluster_->Kill("a");
-  cluster_->Kill("b");
-  cluster_->Run(absl::Seconds(8));
-  auto& host = cluster_->world().machine("client").control();
-  auto asked =
-      AskNode(host, cluster_->AddressOf("c"), "troupe", {kNewGeneration, {}}, absl::Seconds(20))
-          .ignoreResult()
-          .eagerlyEvaluate([](kj::Exception&&) {});
+  LoseAMajority();
+  BeginToRecover("c");
   const auto voted = [&] {
     auto record = cluster_->world().machine("c").data_directory()->Read("acceptor");
     auto stored = DecodeStoredAcceptor(record.value().value());
