@@ -14,7 +14,7 @@ namespace {
 namespace control = wire::control;
 
 constexpr char kIdentityRecord[] = "identity";
-constexpr size_t kNoncesMax = 1024;  // Starts in a row without ever being registered.
+constexpr size_t kNoncesMax = 1024;  // Starts; of a map older than so many ours is a copy.
 constexpr absl::Duration kTryLimit = absl::Seconds(5);
 constexpr absl::Duration kWaitMin = absl::Milliseconds(50);
 constexpr absl::Duration kWaitMax = absl::Seconds(2);
@@ -138,8 +138,6 @@ bool Registrar::OnNewMap() {
     return false;
   }
   self_.boot = entry->boot;
-  nonces_ = {self_.nonce};
-  tasks_.add(WriteIdentity());
   self_.log().Info("registered", {{"boot", self_.boot}});
   return true;
 }

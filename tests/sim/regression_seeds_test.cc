@@ -29,6 +29,9 @@ constexpr Regression kRegressions[] = {
     {790, "handoff", "b0a7e13",
      "a leave at its limit ended the only copy in the ISR, with its learners a second away",
      "leave_test: LeaveTest.DoesNotEndTheLastCopyAtItsLimit"},
+    {20791, "none", "68dc867",
+     "a node whose disk had an old map took its own data directory for a copy and gave up its vote",
+     "none yet: it takes a map record that is older than the last registration"},
     {1002, "power-loss", "6e8195a",
      "a verdict of death that was refuted while it was checked stood for ever: the coordinator saw "
      "no quorum, and a voter change with three pending never ended",
