@@ -11,7 +11,6 @@
 #include <fstream>
 #include <iterator>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -129,7 +128,8 @@ TEST_F(FileDataDirectoryTest, DroppedWithWritesUnderWayStaysLockedUntilTheyHaveE
   auto again = FileDataDirectory::Open(path_, loop_.port);
   while (!again.ok() && absl::Now() < limit) {
     EXPECT_EQ(again.status().code(), absl::StatusCode::kFailedPrecondition) << again.status();
-    std::this_thread::yield();
+    kj::evalLast([] {}).wait(loop_.scope);  // Writes end on the loop.
+    loop_.scope.poll();
     again = FileDataDirectory::Open(path_, loop_.port);
   }
   ASSERT_TRUE(again.ok()) << again.status();
