@@ -388,6 +388,11 @@ kj::Promise<WorkerStatus> Node::SumOfWorkers(std::optional<Worker::Admission> ad
         counted->sum.activations += status.activations;
         counted->sum.stored_actors += status.stored_actors;
         counted->sum.answered += status.answered;
+        counted->sum.suspended += status.suspended;
+        auto& shown = counted->sum.suspended_actors;
+        for (const auto& actor : status.suspended_actors) {
+          if (shown.size() < kSuspendedShown) shown.push_back(actor);
+        }
         if (--counted->missing == 0) counted->all->fulfill();
       });
     });
@@ -408,6 +413,17 @@ kj::Promise<Payload> Node::CollectStatus(uint64_t number) {
     out.setActors(sum.activations);
     out.setStoredActors(sum.stored_actors);
     out.setCalls(sum.answered);
+    out.setSuspended(sum.suspended);
+    auto suspended = out.initSuspendedActors(static_cast<unsigned>(sum.suspended_actors.size()));
+    for (unsigned i = 0; i < suspended.size(); ++i) {
+      suspended.set(i, sum.suspended_actors[i].c_str());
+    }
+    auto types = out.initTypes(static_cast<unsigned>(registry_.types().size()));
+    unsigned next_type = 0;
+    for (const auto& [id, type] : registry_.types()) {
+      types[next_type].setId(id);
+      types[next_type++].setName(type.name.c_str());
+    }
     const auto members = membership_->members();
     auto list = out.initMembers(static_cast<unsigned>(members.size()));
     for (unsigned i = 0; i < list.size(); ++i) {

@@ -30,7 +30,7 @@ class FakeControl final : public WorkerControl {
       throw_next = false;
       kj::throwFatalException(Failed("told to throw"));
     }
-    if (call->header().interface_id == kSettleInterface) {
+    if (call->header().interface_id == kActivationInterface) {
       settled.push_back(std::get<ActorCall>(call->header().id).oldest_unsettled);
       call->Finish(Payload(call->params()));
       return true;
@@ -285,7 +285,7 @@ TEST_F(WorkerTest, AnswersWhoAsksAgainForACallThatIsSettledWhileItRuns) {
   std::string first, again, settled, later;
   deliver(capnp::typeId<Counter>(), 3, {caller, 1, 1, 7, 7, {1, 1}}, first);
   deliver(capnp::typeId<Counter>(), 3, {caller, 1, 1, 7, 7, {1, 1}}, again);
-  deliver(kSettleInterface, 0, {caller, 1, 2, 8, 8, {0, 8}}, settled);
+  deliver(kActivationInterface, 0, {caller, 1, 2, 8, 8, {0, 8}}, settled);
   ASSERT_THAT(control_.forwarded, ElementsAre(5));
   control_.AnswerAll();
   world_.RunFor(absl::Seconds(1));
