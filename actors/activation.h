@@ -10,6 +10,7 @@
 #pragma once
 
 #include <deque>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -285,7 +286,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
     kj::Function<void()> work;
     kj::Own<kj::PromiseFulfiller<void>> done;
   };
-  std::deque<InternalTurn> internal_turns_;  // Run next, before what waits in the mailbox.
+  std::list<InternalTurn> internal_turns_;  // Run next, before what waits in the mailbox.
   kj::Maybe<kj::Promise<void>> resuming_;
   absl::Duration resume_pause_ = absl::ZeroDuration();
   // Why it goes, once it can: not wanted, Deactivate(), its shard moves.

@@ -33,6 +33,13 @@ void Activation::StartTimerTurn(kj::Own<ActorTimer::Entry> entry) {
 void Activation::SetReminder(std::string_view name, const ReminderOptions& options) {
   KJ_REQUIRE(turn_ != nullptr, "SetReminder() is called within a mutating method");
   KJ_REQUIRE(!options.at || !options.after, "a reminder is due at a time or after one, not both");
+  if (!options.at && !options.after) {
+    const auto* present = reminders_.Find(name);
+    if (present != nullptr && present->every == options.every &&
+        present->catch_up == options.catch_up) {
+      return;
+    }
+  }
   const auto due = options.at ? *options.at : WallNow() + options.after.value_or(options.every);
   auto set =
       reminders_.Set({std::string(name), due, options.every, options.catch_up, 0, turn_->number});

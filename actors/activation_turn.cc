@@ -88,7 +88,12 @@ Id128 Activation::OwnTurnId() const {
 }
 
 void Activation::StartOwn(TurnKind kind, Id128 inbound, kj::Function<kj::Promise<void>()> work) {
-  BeginTurn(kind, inbound, {}, absl::InfiniteFuture());
+  // Whoever waits for the call that needs the object waits for its OnActivate() too.
+  std::vector<ActorId> chain;
+  if (kind == TurnKind::kActivate && !mailbox_.empty() && mailbox_.front().call.get() != nullptr) {
+    chain = mailbox_.front().call->header().chain;
+  }
+  BeginTurn(kind, inbound, std::move(chain), absl::InfiniteFuture());
   turn_->work = kj::mv(work);
   turn_->running =
       kj::evalNow([this] {

@@ -39,7 +39,8 @@
 
 namespace troupe {
 
-// When a reminder is due. One of `at` and `after` is given, or neither: then after `every`.
+// When a reminder is due. One of `at` and `after` is given, or neither: then after `every`, and one
+// of that name that has this rhythm already stays as it is.
 struct ReminderOptions {
   std::optional<absl::Time> at = std::nullopt;  // Of the wall clock. In the past: at once.
   std::optional<absl::Duration> after = std::nullopt;

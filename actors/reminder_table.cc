@@ -25,7 +25,7 @@ bool CanBeSent(absl::Time due) {
 }
 
 template <typename List>
-auto Find(List& list, std::string_view name) {
+auto FindIn(List& list, std::string_view name) {
   return std::find_if(list.begin(), list.end(), [&](auto& r) { return r.name == name; });
 }
 
@@ -52,7 +52,7 @@ absl::Status ReminderTable::Set(Reminder reminder) {
   reminder.due = absl::FromUnixNanos(absl::ToUnixNanos(reminder.due));
   reminder.every = absl::Nanoseconds(absl::ToInt64Nanoseconds(reminder.every));
   List list = Copy();
-  auto at = Find(list, reminder.name);
+  auto at = FindIn(list, reminder.name);
   if (at != list.end()) {
     *at = std::move(reminder);
   } else if (list.size() >= kRemindersMax) {
@@ -69,11 +69,17 @@ absl::Status ReminderTable::Set(Reminder reminder) {
 
 bool ReminderTable::Cancel(std::string_view name) {
   List list = Copy();
-  auto at = Find(list, name);
+  auto at = FindIn(list, name);
   if (at == list.end()) return false;
   list.erase(at);
   Take(std::move(list));
   return true;
+}
+
+const Reminder* ReminderTable::Find(std::string_view name) const {
+  if (list_ == nullptr) return nullptr;
+  auto at = FindIn(*list_, name);
+  return at == list_->end() ? nullptr : &*at;
 }
 
 absl::Time ReminderTable::NextDue() const {
@@ -116,7 +122,7 @@ bool ReminderTable::SkipMissed(absl::Time now) {
 
 void ReminderTable::Advance(const Firing& served) {
   List list = Copy();
-  auto at = Find(list, served.told.name);
+  auto at = FindIn(list, served.told.name);
   if (at == list.end() || at->due != served.since || at->set_by != served.set_by) return;
   if (at->every == absl::ZeroDuration()) {
     list.erase(at);

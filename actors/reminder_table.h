@@ -65,7 +65,8 @@ class ReminderTable {
   bool Cancel(std::string_view name);  // False: there was none.
   void Clear() { list_ = nullptr; }
 
-  absl::Time NextDue() const;  // InfiniteFuture: never.
+  const Reminder* Find(std::string_view name) const;  // Null: none; valid until the table changes.
+  absl::Time NextDue() const;                         // InfiniteFuture: never.
 
   // What is to be served at `now`; nothing when nothing is due.
   struct Firing {

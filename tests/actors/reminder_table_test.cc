@@ -98,6 +98,13 @@ TEST(ReminderTable, DoesNotAdvanceOneThatItsTurnSetAnew) {
   EXPECT_FALSE(table.Cancel("bell"));
 }
 
+TEST(ReminderTable, FindsItsReminders) {
+  auto table = With(CatchUp::kAll);
+  EXPECT_EQ(table.Find("bell")->every, kMinute);
+  EXPECT_EQ(table.Find("other"), nullptr);
+  EXPECT_EQ(ReminderTable().Find("bell"), nullptr);
+}
+
 TEST(ReminderTable, ServesTheEarliestFirst) {
   ReminderTable table;
   ASSERT_TRUE(table.Set({"a", kStart + kMinute}).ok());

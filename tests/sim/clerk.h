@@ -26,7 +26,8 @@ struct ClerkOffice {
   uint64_t failures = 0;
   std::map<std::string, uint64_t> tick_on_activation;  // Milliseconds between.
   std::set<std::string> never_deactivates;
-  bool adds_at_end = false;      // OnDeactivate() adds 100.
+  std::map<std::string, std::string> activates_with;  // Whom OnActivate() of a clerk asks.
+  bool adds_at_end = false;                           // OnDeactivate() adds 100.
   uint64_t reminder_asks = 0;    // Calls to others in a reminder's turn, before it adds.
   bool counts_elsewhere = true;  // A reminder adds one to the counter of the same key.
 };
@@ -40,6 +41,9 @@ class ClerkActor final : public Actor<Clerk, ClerkState> {
     ++office_.activated[Key()];
     if (office_.fails_to_activate.contains(Key())) return Refuse("told to fail to activate");
     if (uint64_t every = office_.tick_on_activation[Key()]) StartTicking(every, false, 0);
+    if (auto other = office_.activates_with.find(Key()); other != office_.activates_with.end()) {
+      return context().Get<Clerk>(other->second).addRequest().send().ignoreResult();
+    }
     return kj::READY_NOW;
   }
   kj::Promise<void> OnDeactivate() override {

@@ -75,6 +75,16 @@ TEST_P(LifeTest, ANewObjectIsActivatedOnceBeforeItsFirstTurn) {
   EXPECT_EQ(office_.deactivated["x"], 0u);
 }
 
+TEST_P(LifeTest, ActivationsThatNeedEachOtherAreACycleAndFailAtOnce) {
+  office_.activates_with = {{"x", "y"}, {"y", "x"}, {"z", "w"}};
+  HostClerks();
+  Start({"a", "b", "c"});
+  auto request = At("x").addRequest();
+  EXPECT_THAT(ErrorOf(request.send().ignoreResult(), absl::Seconds(2)),
+              ::testing::HasSubstr("call cycle"));
+  EXPECT_EQ(Add("z"), 1u);
+}
+
 TEST_P(LifeTest, LookingAtAnActorThatNeverWasLeavesNothing) {
   HostClerks();
   Start({"a", "b", "c"});

@@ -1,5 +1,8 @@
 // Timers and reminders: what time brings to actors, through kills.
+#include <map>
+
 #include "clerk_fixture.h"
+#include "troupe/actors/actor_store.h"
 
 namespace troupe {
 namespace {
@@ -40,6 +43,7 @@ class TimeTest : public ClerkFixture {
       auto request = At(key(i)).forgetRequest();
       request.setName("bell");
       Do(kj::mv(request));
+      Remind(key(i), absl::Hours(1), absl::ZeroDuration());
       const auto seen = Look(key(i));
       EXPECT_GE(seen.served.size(), 15u);
       for (size_t k = 1; k < seen.served.size(); ++k) {
@@ -48,7 +52,25 @@ class TimeTest : public ClerkFixture {
       wrong += seen.missed;
       wrong += Get(key(i)) != seen.served.size();
     }
-    return wrong;
+    return wrong + CopiesThatDiffer();
+  }
+
+  // Copies of one version of an actor that do not have the same reminders.
+  uint64_t CopiesThatDiffer() {
+    std::map<std::pair<ActorId, Version>, ReminderTable::List> first;
+    uint64_t differ = 0, looked = 0;
+    for (const auto& name : cluster_->names()) {
+      cluster_->node(name).ForEachReplica([&](const ShardReplica& replica) {
+        for (const auto& [actor, due] : replica.store().ListReminders()) {
+          const auto& held = *replica.store().Find(actor);
+          auto [it, fresh] = first.try_emplace({actor, held.version}, *held.reminders);
+          differ += it->second != *held.reminders;
+          ++looked;
+        }
+      });
+    }
+    EXPECT_GT(looked, first.size());
+    return differ;
   }
 };
 
