@@ -275,6 +275,7 @@ void Activation::LimitDeactivation() {
     host_.log().Warning("OnDeactivate does not end; what it did is undone", {{"actor", Name()}});
     reminders_ = ReminderTable(turn_->reminders_before);
     AnnounceReminders();
+    if (dirty_) shard_.Stage(id_, TakeChange());  // Of records, meanwhile.
     shard_.Retire(*this);
   }));
 }

@@ -146,6 +146,22 @@ kj::Promise<NodeAnswer> Ask(Client& client, const std::string& node) {
       });
 }
 
+// A client of the cluster that has its map. Throws when there is none.
+struct Connection {
+  explicit Connection(const ClientOptions& options)
+      : machine(MakeMachine()), client(machine->control(), options) {
+    client.Connected(kConnectLimit).wait(machine->wait_scope());
+  }
+  static kj::Own<UvMachine> MakeMachine() {
+    SetStandardErrorLogLevel(LogLevel::kError);
+    auto made = UvMachine::Create({.node = "troupe"});
+    if (!made.ok()) throw Failed(std::string(made.status().message()));
+    return kj::mv(*made);
+  }
+  kj::Own<UvMachine> machine;
+  Client client;
+};
+
 StatusReport Collect(Client& client, kj::WaitScope& wait_scope) {
   kj::Vector<kj::Promise<NodeAnswer>> questions;
   for (const auto& node : client.map()->nodes) {
@@ -156,15 +172,9 @@ StatusReport Collect(Client& client, kj::WaitScope& wait_scope) {
 }
 
 int ShowStatus(const StatusRequest& request) {
-  SetStandardErrorLogLevel(LogLevel::kError);
-  auto machine = UvMachine::Create({.node = "troupe"});
-  if (!machine.ok()) {
-    std::cerr << "troupe: " << machine.status().message() << std::endl;
-    return 1;
-  }
-  auto& wait_scope = (*machine)->wait_scope();
-  Client client((*machine)->control(), request.client);
-  client.Connected(kConnectLimit).wait(wait_scope);
+  Connection connection(request.client);
+  auto& wait_scope = connection.machine->wait_scope();
+  Client& client = connection.client;
   const bool terminal = ::isatty(STDOUT_FILENO) == 1;
   const Paint paint =
       terminal && std::getenv("NO_COLOR") == nullptr ? Paint::kColours : Paint::kPlain;
@@ -175,7 +185,7 @@ int ShowStatus(const StatusRequest& request) {
     std::cout << (clear ? "\x1b[H\x1b[2J" : "") << text
               << (request.watch && !clear && !request.json ? "\n" : "") << std::flush;
     if (!request.watch || !std::cout) return 0;
-    (*machine)->control().timer().afterDelay(kWatchPause).wait(wait_scope);
+    connection.machine->control().timer().afterDelay(kWatchPause).wait(wait_scope);
   }
 }
 
@@ -208,15 +218,9 @@ uint64_t TypeNamed(Client& client, const std::string& name, kj::WaitScope& wait_
 }
 
 int ResumeActor(const StatusRequest& request) {
-  SetStandardErrorLogLevel(LogLevel::kError);
-  auto machine = UvMachine::Create({.node = "troupe"});
-  if (!machine.ok()) {
-    std::cerr << "troupe: " << machine.status().message() << std::endl;
-    return 1;
-  }
-  auto& wait_scope = (*machine)->wait_scope();
-  Client client((*machine)->control(), request.client);
-  client.Connected(kConnectLimit).wait(wait_scope);
+  Connection connection(request.client);
+  auto& wait_scope = connection.machine->wait_scope();
+  Client& client = connection.client;
   const size_t slash = request.actor.find('/');
   const uint64_t type = TypeNamed(client, request.actor.substr(0, slash), wait_scope);
   client.Unsuspend({type, request.actor.substr(slash + 1)}, kResumeLimit).wait(wait_scope);

@@ -170,6 +170,19 @@ TEST_P(LifeTest, OnDeactivateThatNeverEndsIsCutShortAndChangesNothing) {
   EXPECT_EQ(office_.activated["x"], 2u);
 }
 
+TEST_P(LifeTest, OnDeactivateIsCutShortThoughACallerSettlesMeanwhile) {
+  office_.never_deactivates.insert("x");
+  office_.activates_with = {{"z", "x"}};  // It tells its mark a second later.
+  HostClerks({.idle_timeout = absl::Milliseconds(500)});
+  Start({"a", "b", "c"});
+  EXPECT_EQ(Add("z"), 1u);
+  cluster_->Run(absl::Seconds(7));
+  EXPECT_EQ(office_.deactivated["x"], 1u);
+  EXPECT_EQ(Add("x"), 1u);
+  cluster_->Kill(cluster_->PrimaryOf(ClerkId("x")));
+  EXPECT_EQ(Add("x"), 2u);
+}
+
 TEST_P(LifeTest, AMoveDeactivatesInOrder) {
   office_.adds_at_end = true;
   HostClerks();
