@@ -484,7 +484,7 @@ TEST_F(WorkerLimitsTest, TheClientThatHasLeftMostUnreadIsEndedFirst) {
 TEST_F(WorkerLimitsTest, AClientThatCallsInAnActorsNameIsRefused) {
   auto dialed = DialAsClient();
   dialed.link->Start(receiver());
-  for (uint64_t interface_id : {capnp::typeId<Counter>(), kSettleInterface}) {
+  for (uint64_t interface_id : {capnp::typeId<Counter>(), kActivationInterface}) {
     capnp::MallocMessageBuilder message;
     CallHeader header{CounterId(KeyIn(1)), interface_id, kAdd, {}, {}, {9, interface_id, 1}};
     header.id = ActorCall{CounterId("victim"), 1, 99, 99, 99, {3, 3}};
