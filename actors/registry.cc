@@ -34,11 +34,9 @@ void AddMethods(capnp::InterfaceSchema schema, ActorType& type) {
 
 }  // namespace
 
-void Registry::Add(capnp::InterfaceSchema schema, std::function<kj::Own<ActorBase>()> make) {
-  ActorType type;
+void Registry::Add(capnp::InterfaceSchema schema, ActorType type) {
   type.id = schema.getProto().getId();
   type.name = ShortName(schema);
-  type.make = std::move(make);
   AddMethods(schema, type);
   KJ_REQUIRE(types_.emplace(type.id, type).second, "an actor type is hosted twice", type.name);
 }
