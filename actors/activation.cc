@@ -15,8 +15,7 @@ namespace {
 
 constexpr absl::Duration kAgingInterval = absl::Seconds(30);  // Ageing looks at every record.
 
-std::string ToBytes(capnp::MessageBuilder& message) {
-  auto words = capnp::messageToFlatArray(message);
+std::string ToBytes(kj::ArrayPtr<const capnp::word> words) {
   auto bytes = words.asBytes();
   return std::string(reinterpret_cast<const char*>(bytes.begin()), bytes.size());
 }
@@ -69,9 +68,8 @@ void Activation::RestoreState() {
   auto fresh = type_.make();
   fresh->Attach(*this);
   if (!last_saved_->empty()) {
-    auto words = ToWords(*last_saved_);
-    capnp::FlatArrayMessageReader reader(words);
-    fresh->LoadState(reader);
+    IncomingMessage state(Payload::Own(ToWords(*last_saved_)), Origin());
+    fresh->LoadState(state.root());
   }
   actor_ = kj::mv(fresh);
 }
@@ -85,9 +83,9 @@ ActorBase& Activation::Object() {
 // What cannot be saved is as if the turn had failed.
 kj::Maybe<kj::Exception> Activation::SaveState() {
   return kj::runCatchingExceptions([this] {
-    capnp::MallocMessageBuilder message;
-    actor_->SaveState(message);
-    auto bytes = ToBytes(message);
+    OutgoingMessage message;
+    actor_->SaveState(message.root());
+    auto bytes = ToBytes(message.ToWords());
     if (bytes == *last_saved_) return;
     if (bytes.size() > kStateBytesMax) {
       kj::throwRecoverableException(Failed(absl::StrCat(
@@ -229,7 +227,7 @@ void Activation::StartRead(kj::Own<InboundCall> call) {
   ++readers_;
   turn.ticket = shard_.StartRead();
   turn.deadline = call->deadline();
-  turn.context = kj::refcounted<Context>(call->params());
+  turn.context = kj::refcounted<Context>(call->params(), Origin());
   turn.call = kj::mv(call);
   auto ended = [this, number](kj::Maybe<kj::Exception> failure) {
     auto& turn = *reads_.at(number);
@@ -255,27 +253,26 @@ void Activation::StartRead(kj::Own<InboundCall> call) {
 }
 
 // What no frame could carry is an error instead.
-kj::Maybe<kj::Exception> Activation::TooLarge(const Payload& results,
-                                              const InboundCall& call) const {
-  if (results.size_bytes() <= kCallBytesMax) return nullptr;
-  return Failed(absl::StrCat("the results of ", Describe(call), " are ", results.size_bytes(),
-                             " bytes; at most ", kCallBytesMax, " can be sent"));
+kj::Maybe<kj::Exception> Activation::TakeResults(Context& context, const InboundCall& call,
+                                                 CallOutcome& out) const {
+  return kj::runCatchingExceptions([&] {
+    auto results = context.TakeResults();
+    if (results.size_bytes() > kCallBytesMax) {
+      kj::throwRecoverableException(
+          Failed(absl::StrCat("the results of ", Describe(call), " are ", results.size_bytes(),
+                              " bytes; at most ", kCallBytesMax, " can be sent")));
+      return;
+    }
+    out.emplace<Payload>(std::move(results));
+  });
 }
 
 void Activation::EndRead(Turn& turn, kj::Maybe<kj::Exception> failure) {
   --readers_;
   if (turn.call.get() == nullptr) return;  // Stopped meanwhile.
   CallOutcome outcome;
-  KJ_IF_MAYBE (e, failure) {
-    outcome.emplace<kj::Exception>(kj::mv(*e));
-  } else {
-    auto results = turn.context->TakeResults();
-    KJ_IF_MAYBE (e, TooLarge(results, *turn.call)) {
-      outcome.emplace<kj::Exception>(kj::mv(*e));
-    } else {
-      outcome.emplace<Payload>(std::move(results));
-    }
-  }
+  if (failure == nullptr) failure = TakeResults(*turn.context, *turn.call, outcome);
+  KJ_IF_MAYBE (e, failure) outcome.emplace<kj::Exception>(kj::mv(*e));
   shard_.Hold(id_, HoldKind::kRead, turn.ticket,
               [call = kj::mv(turn.call), outcome = std::move(outcome)](bool ok) mutable {
                 if (ok) call->Finish(std::move(outcome));
@@ -297,7 +294,7 @@ void Activation::StartMutating(kj::Own<InboundCall> call) {
   BeginTurn(InboundId(call->header().id), call->header().chain, call->deadline());
   records_.AdvanceFloor(host_.clock().Now(), call->header().id, shard_.mutations());
   turn_->argument_hash = open_.at(KeyOf(call->header().id)).argument_hash;
-  turn_->context = kj::refcounted<Context>(call->params());
+  turn_->context = kj::refcounted<Context>(call->params(), Origin());
   turn_->call = kj::mv(call);
   turn_->running =
       kj::evalNow([&] {
@@ -338,11 +335,7 @@ void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
   const uint64_t hash = turn_->argument_hash;
   auto context = kj::mv(turn_->context);
   CallOutcome outcome;
-  if (failure == nullptr) {
-    auto results = context->TakeResults();
-    failure = TooLarge(results, *call);
-    outcome.emplace<Payload>(std::move(results));
-  }
+  if (failure == nullptr) failure = TakeResults(*context, *call, outcome);
   CloseTurn(failure);
   KJ_IF_MAYBE (e, failure) outcome.emplace<kj::Exception>(kj::cp(*e));
   const auto& id = call->header().id;

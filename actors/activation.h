@@ -143,7 +143,8 @@ class Activation final : private ActorContext, private ResumeContext {
   kj::Maybe<kj::Exception> SaveState();
   void RestoreState();  // The object is made anew from last_saved_.
   ActorBase& Object();  // Made anew if the last turn failed.
-  kj::Maybe<kj::Exception> TooLarge(const Payload& results, const InboundCall& call) const;
+  kj::Maybe<kj::Exception> TakeResults(Context& context, const InboundCall& call,
+                                       CallOutcome& out) const;
 
   // ActorContext
   void RequestResume() override;

@@ -1,4 +1,5 @@
-// Payload: a whole Cap'n Proto message in standard framing, immutable and shared.
+// Payload: a whole Cap'n Proto message in standard framing, immutable and shared. What refs it holds
+// are behind it (actors/call.capnp, RefTable).
 //
 // What calls carry and records keep. Copies share the bytes, from any thread.
 #pragma once
@@ -19,7 +20,10 @@ class Payload {
   Payload() = default;  // Empty: no message.
 
   static Payload Of(capnp::MessageBuilder& message) {
-    auto words = std::make_shared<kj::Array<capnp::word>>(capnp::messageToFlatArray(message));
+    return Own(capnp::messageToFlatArray(message));
+  }
+  static Payload Own(kj::Array<capnp::word> from) {
+    auto words = std::make_shared<kj::Array<capnp::word>>(kj::mv(from));
     const kj::ArrayPtr<const capnp::word> view = *words;
     return Payload(std::move(words), view);
   }

@@ -1,0 +1,28 @@
+// HeaderText, SourceText: the generated code of a schema file. Declare: what x.capnp.h needs more.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "model.h"
+
+namespace troupe::capnpc {
+
+std::string HeaderText(const File& file);  // bank.troupe.h
+std::string SourceText(const File& file);  // bank.troupe.c++
+
+// bank.capnp.h with the declarations in its structs. Nothing, and `missing` is the struct whose
+// definition is not where it is looked for, when this Cap'n Proto compiler writes another form.
+std::optional<std::string> Declare(const File& file, std::string header, std::string& missing);
+
+// "bank" of "dir/bank.capnp".
+std::string BaseName(const std::string& schema);
+
+// Of a method: as declared in an actor class, and in a ref.
+std::string ActorParameters(const Method& method);
+enum class Defaults { kShown, kLeftOut };
+std::string RefParameters(const Method& method, Defaults defaults);
+std::string ActorResult(const Method& method);  // "uint64_t" of Task<uint64_t>
+std::string RefResult(const Method& method);
+
+}  // namespace troupe::capnpc
