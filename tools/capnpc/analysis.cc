@@ -114,7 +114,7 @@ Declarations& Analysis::DeclarationsOf(Node node) {
 
 void Analysis::Declare(Node node, const std::string& line, const std::string& name) {
   for (auto nested : node.getNestedNodes()) {
-    if (nested.getName() == name.c_str()) {
+    if (schema_.Has(nested.getId()) && CppName(schema_.Get(nested.getId())) == name) {
       schema_.Complain(node, nested.getName().cStr(),
                        name + " is a name of what is generated in " + schema_.ShortName(node) +
                            ": rename this, or give it another C++ name with $Cxx.name");
@@ -253,12 +253,8 @@ std::optional<Method> Analysis::MethodOf(Node of, Node actor, SchemaMethod metho
   out.params_whole = params.getScopeId() != 0;
   if (out.params_whole) {
     out.params_struct = NameOf(params);
-    Field field{.name = "params",
-                .accessor = "",
-                .kind = Kind::kReader,
-                .type = "",
-                .initial = "",
-                .default_value = ""};
+    Field field;
+    field.name = SnakeCase(CppName(params));
     std::set<uint64_t> seen;
     std::string why;
     if (!SendableStruct(params, seen, why)) return refuse("takes a struct that " + why);
@@ -273,7 +269,10 @@ std::optional<Method> Analysis::MethodOf(Node of, Node actor, SchemaMethod metho
       std::set<uint64_t> seen;
       std::string why;
       if (!Sendable(field.getSlot().getType(), seen, why)) {
-        return refuse(": parameter `" + std::string(field.getName().cStr()) + "` " + why);
+        schema_.Complain(
+            of, name,
+            "`" + name + "`: parameter `" + std::string(field.getName().cStr()) + "` " + why);
+        return std::nullopt;
       }
       if (auto made = FieldOf(of, name, field)) out.params.push_back(*made);
     }

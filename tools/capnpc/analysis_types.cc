@@ -1,4 +1,5 @@
 // Analysis, part two: types.
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 
@@ -86,8 +87,22 @@ std::string Whole(int64_t value) {
   return value == INT64_MIN ? "INT64_MIN" : std::to_string(value);
 }
 
-// As C++; empty where it cannot be written, or is zero.
-std::string Literal(capnp::schema::Value::Reader value, const std::string& type) {
+// "darkBlue": "DARK_BLUE". One that this schema does not know has no name.
+std::string EnumerantName(const Node& enumeration, uint16_t value) {
+  const auto enumerants = enumeration.getEnum().getEnumerants();
+  if (value >= enumerants.size()) return "";
+  std::string out;
+  for (char c :
+       NameOrRenamed(enumerants[value].getName().cStr(), enumerants[value].getAnnotations())) {
+    if (std::isupper(static_cast<unsigned char>(c)) != 0) out.push_back('_');
+    out.push_back(static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
+  }
+  return out;
+}
+
+// `enumeration`: of an enum's value. As C++; empty where it cannot be written, or is zero.
+std::string Literal(capnp::schema::Value::Reader value, const std::string& type,
+                    const Node& enumeration) {
   switch (value.which()) {
     case capnp::schema::Value::BOOL:
       return value.getBool() ? "true" : "";
@@ -113,7 +128,7 @@ std::string Literal(capnp::schema::Value::Reader value, const std::string& type)
       return value.getFloat64() == 0 ? "" : Real(value.getFloat64());
     case capnp::schema::Value::ENUM:
       if (value.getEnum() == 0) return "";
-      return "static_cast<" + type + ">(" + std::to_string(value.getEnum()) + ")";
+      return type + "::" + EnumerantName(enumeration, value.getEnum());
     case capnp::schema::Value::TEXT: {
       const auto text = value.getText();
       return text.size() == 0 ? "" : Quoted({text.begin(), text.size()});
@@ -198,10 +213,11 @@ std::optional<Field> Analysis::FieldOf(Node owner, std::string_view member,
 
 void Analysis::SetDefault(capnp::schema::Field::Slot::Reader slot, Field& out) const {
   if (out.kind != Kind::kScalar && out.kind != Kind::kBytes) return;
-  const auto literal = Literal(slot.getDefaultValue(), out.type);
+  const auto type = slot.getType();
+  const Node enumeration = type.isEnum() ? schema_.Get(type.getEnum().getTypeId()) : Node();
+  const auto literal = Literal(slot.getDefaultValue(), out.type, enumeration);
   if (!literal.empty()) out.initial = literal;
-  if (!slot.getHadExplicitDefault()) return;
-  out.optional = !(slot.getType().isData());
+  if (!slot.getHadExplicitDefault() || type.isData()) return;
   out.default_value = !literal.empty() ? literal : out.kind == Kind::kBytes ? "\"\"" : out.initial;
 }
 

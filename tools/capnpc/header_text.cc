@@ -19,14 +19,6 @@ std::string MethodComment(const Method& method) {
   return Comment(text, "  ");
 }
 
-// Wraps after `indent` columns where the line would be over 100.
-std::string Wrapped(const std::string& begin, const std::string& parameters,
-                    const std::string& end) {
-  const std::string line = begin + "(" + parameters + ")" + end;
-  if (line.size() <= 100) return line + "\n";
-  return begin + "(\n      " + parameters + ")" + end + "\n";
-}
-
 std::string ValueText(const ValueStruct& value) {
   std::string out = Comment(value.doc, "");
   out += "struct " + value.name + " {\n";
@@ -58,13 +50,11 @@ std::string RefText(const Interface& interface) {
   for (const auto& method : interface.methods) {
     out += "\n" + MethodComment(method);
     const std::string begin = "  ::troupe::Task<" + RefResult(method) + "> " + method.name;
-    out += Wrapped(begin, RefParameters(method, Defaults::kShown), " const;");
+    out += Listed(begin, RefParameters(method, Defaults::kShown), " const;") + "\n";
     if (!method.in_place) continue;
     out +=
-        "  // The same; `fill` writes the parameters where they are sent from, and runs at once.\n";
-    out +=
-        Wrapped(begin + "With",
-                "::kj::FunctionParam<void(" + method.params_struct + "::Builder)> fill", " const;");
+        "  // The same; `fill` runs at once and writes the parameters where they are sent from.\n";
+    out += Listed(begin + "With", FillParameters(method), " const;") + "\n";
   }
   return out + "};\n\n";
 }
@@ -83,8 +73,9 @@ std::string ActorText(const Interface& interface) {
   for (const auto& method : interface.methods) {
     if (&method != &interface.methods.front()) out += "\n";
     out += MethodComment(method);
-    out += Wrapped("  virtual ::troupe::Task<" + ActorResult(method) + "> " + method.name,
-                   ActorParameters(method), " = 0;");
+    out += Listed("  virtual ::troupe::Task<" + ActorResult(method) + "> " + method.name,
+                  ActorParameters(method), " = 0;") +
+           "\n";
   }
   if (!interface.methods.empty()) out += "\n";
   out += "  // Takes the calls that arrive to the methods above.\n";
@@ -114,7 +105,7 @@ std::string HeaderText(const File& file) {
   for (const auto& reply : file.replies) out += ValueText(reply);
   for (const auto& interface : file.interfaces) out += ActorText(interface);
   if (out.ends_with("\n\n")) out.pop_back();
-  return out + Namespace(file, false);
+  return Unqualified(file, out + Namespace(file, false));
 }
 
 }  // namespace troupe::capnpc

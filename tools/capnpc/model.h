@@ -26,8 +26,7 @@ struct Field {
   Kind kind = Kind::kScalar;
   std::string type;           // "uint64_t", "std::string", "Money::Value", "Money::Reader"
   std::string initial;        // C++ initialiser; empty: none is needed.
-  bool optional = false;      // The schema says a default, so that a caller may leave it out.
-  std::string default_value;  // Then, if it can be written.
+  std::string default_value;  // For callers that leave it out; empty: they cannot.
 };
 
 // A struct of plain fields: Money::Value, or the results of a method.

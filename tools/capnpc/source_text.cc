@@ -51,17 +51,8 @@ std::string Set(const Field& field, const std::string& out, const std::string& v
   return out + ".set" + name + "(" + value + ");";
 }
 
-// Parameters broken like the header's.
-std::string Begin(const std::string& result, const std::string& name, const std::string& parameters,
-                  const std::string& end) {
-  std::string line = result + " " + name + "(" + parameters + ")" + end;
-  if (line.size() <= 100) return line + "\n";
-  line = result + " " + name + "(\n    " + parameters + ")" + end;
-  return line + "\n";
-}
-
 std::string ValueText(const ValueStruct& value) {
-  std::string out = Begin(value.name, value.name + "::Read", value.type + "::Reader in_", " {");
+  std::string out = value.name + " " + value.name + "::Read(" + value.type + "::Reader in_) {\n";
   out += "  Value value_;\n";
   for (const auto& field : value.fields) {
     out += "  value_." + field.name + " = " + Get(field, "in_") + ";\n";
@@ -106,8 +97,8 @@ std::string Sending(const Method& method) {
 }
 
 std::string RefMethodText(const Interface& interface, const Method& method) {
-  const std::string result = "::troupe::Task<" + RefResult(method) + ">";
-  const std::string name = interface.type + "::Ref::" + method.name;
+  const std::string begin =
+      "::troupe::Task<" + RefResult(method) + "> " + interface.type + "::Ref::" + method.name;
   const std::string params = "call_.Params<" + method.params_struct + ">()";
   std::string call = "  ::troupe::OutCall call_(*this, " + Hex(method.interface_id) + ", " +
                      std::to_string(method.ordinal);
@@ -116,11 +107,11 @@ std::string RefMethodText(const Interface& interface, const Method& method) {
   }
   call += ");\n";
   std::string out =
-      Begin(result, name, RefParameters(method, Defaults::kLeftOut), " const {") + call;
+      Listed(begin, RefParameters(method, Defaults::kLeftOut), " const {") + "\n" + call;
   if (method.params_whole) {
     const auto& field = method.params.front();
-    out += field.kind == Kind::kValue ? "  params.Write(" + params + ");\n"
-                                      : "  call_.SetParams(params);\n";
+    out += field.kind == Kind::kValue ? "  " + field.name + ".Write(" + params + ");\n"
+                                      : "  call_.SetParams(" + field.name + ");\n";
   } else if (method.params.empty()) {
     out += "  " + params + ";\n";
   } else {
@@ -129,49 +120,47 @@ std::string RefMethodText(const Interface& interface, const Method& method) {
   }
   out += Sending(method) + "}\n\n";
   if (!method.in_place) return out;
-  out += Begin(result, name + "With",
-               "::kj::FunctionParam<void(" + method.params_struct + "::Builder)> fill", " const {");
+  out += Listed(begin + "With", FillParameters(method), " const {") + "\n";
   return out + call + "  fill(" + params + ");\n" + Sending(method) + "}\n\n";
 }
 
 // What writes the value that a method gave into the results.
 std::string Writing(const Method& method) {
-  const std::string results = "results_.initAs<" + method.results_struct + ">()";
-  std::string out =
-      "[](::capnp::AnyPointer::Builder results_, const " + method.result_type + "& value_) {\n";
   const std::string indent = "            ";
+  const std::string results = "results_.initAs<" + method.results_struct + ">()";
+  std::string out = indent + "[](::capnp::AnyPointer::Builder results_, const " +
+                    method.result_type + "& value_) {\n";
   if (method.results == Results::kWhole) {
-    out += indent + "value_.Write(" + results + ");\n";
+    out += indent + "  value_.Write(" + results + ");\n";
+  } else if (method.results == Results::kOne && method.result_fields[0].kind != Kind::kBytes) {
+    out += indent + "  " + Set(method.result_fields[0], results, "value_") + "\n";
   } else {
-    out += indent + "auto out_ = " + results + ";\n";
+    out += indent + "  auto out_ = " + results + ";\n";
     for (const auto& field : method.result_fields) {
-      const bool whole = method.results == Results::kOne;
-      out += indent + Set(field, "out_", whole ? "value_" : "value_." + field.name) + "\n";
+      const bool one = method.results == Results::kOne;
+      out += indent + "  " + Set(field, "out_", one ? "value_" : "value_." + field.name) + "\n";
     }
   }
-  return out + "          }";
+  return out + indent + "}";
 }
 
 std::string CaseText(const Method& method) {
   std::string out =
       "      case " + std::to_string(method.ordinal) + ": {  // " + method.schema_name + "\n";
-  std::string arguments;
-  if (!method.params.empty()) {
-    out += "        auto params_ = call_.getParams().getAs<" + method.params_struct + ">();\n";
-  }
-  for (const auto& field : method.params) {
-    arguments += (arguments.empty() ? "" : ", ") + Get(field, "params_");
-  }
+  const std::string params = "call_.getParams().getAs<" + method.params_struct + ">()";
+  if (!method.params.empty()) out += "        auto params_ = " + params + ";\n";
+  std::vector<std::string> arguments;
+  for (const auto& field : method.params) arguments.push_back(Get(field, "params_"));
   if (method.results == Results::kBuilder) {
-    arguments += (arguments.empty() ? "" : ", ") + std::string("call_.getResults().initAs<") +
-                 method.results_struct + ">()";
+    out += "        auto results_ = call_.getResults().initAs<" + method.results_struct + ">();\n";
+    arguments.push_back("results_");
   }
-  const std::string run = method.name + "(" + arguments + ")";
   if (method.result_type.empty()) {
-    out += "        return ::troupe::Answer(" + run + ");\n";
+    out += Listed("        return ::troupe::Answer(" + method.name, arguments, ");") + "\n";
   } else {
-    out += "        return ::troupe::Answer<" + method.result_type + ">(" + run + ", call_,\n" +
-           "          " + Writing(method) + ");\n";
+    out += "        return ::troupe::Answer<" + method.result_type + ">(\n" +
+           Listed("            " + method.name, arguments, ", call_,") + "\n" + Writing(method) +
+           ");\n";
   }
   return out + "      }\n";
 }
@@ -208,15 +197,15 @@ std::string SourceText(const File& file) {
   for (const auto& value : file.values) out += ValueText(value);
   for (const auto& interface : file.interfaces) {
     for (const auto& parent : interface.parents) {
-      out += interface.type + "::Ref::operator " + parent + "::Ref() const { return " + parent +
-             "::Ref(static_cast<const ::troupe::AnyRef&>(*this)); }\n\n";
+      out += interface.type + "::Ref::operator " + parent + "::Ref() const {\n  return " + parent +
+             "::Ref(static_cast<const ::troupe::AnyRef&>(*this));\n}\n\n";
     }
     for (const auto& method : interface.methods) out += RefMethodText(interface, method);
     out += DispatchText(interface);
   }
   if (out.ends_with("\n\n")) out.pop_back();
   if (!name.empty()) out += "\n}  // namespace " + name + "\n";
-  return out;
+  return Unqualified(file, out);
 }
 
 }  // namespace troupe::capnpc

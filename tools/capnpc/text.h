@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "model.h"
 
@@ -19,10 +20,20 @@ std::optional<std::string> Declare(const File& file, std::string header, std::st
 std::string BaseName(const std::string& schema);
 
 // Of a method: as declared in an actor class, and in a ref.
-std::string ActorParameters(const Method& method);
+std::vector<std::string> ActorParameters(const Method& method);
 enum class Defaults { kShown, kLeftOut };
-std::string RefParameters(const Method& method, Defaults defaults);
-std::string ActorResult(const Method& method);  // "uint64_t" of Task<uint64_t>
+std::vector<std::string> RefParameters(const Method& method, Defaults defaults);
+std::vector<std::string> FillParameters(const Method& method);  // Of DepositWith().
+std::string ActorResult(const Method& method);                  // "uint64_t" of Task<uint64_t>
 std::string RefResult(const Method& method);
+
+// `begin(a, b)end`, in lines of at most 100 columns where that is possible; what follows the first
+// is indented by that of `begin` and four more. Without a line end.
+std::string Listed(const std::string& begin, const std::vector<std::string>& items,
+                   const std::string& end);
+
+// Without the leading "::" of troupe, capnp, kj and absl, where a namespace of the file does not
+// hide them.
+std::string Unqualified(const File& file, const std::string& text);
 
 }  // namespace troupe::capnpc

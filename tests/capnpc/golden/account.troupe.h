@@ -1,0 +1,38 @@
+// Generated from account.capnp by capnpc-troupe. To change it, change the schema.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "account.capnp.h"
+#include "kj/function.h"
+#include "troupe/actors/actor.h"
+
+// Calls Account actors, wherever they are. A value: copy it, compare it, keep it, send it.
+class Account::Ref : public troupe::RefTo<Account> {
+ public:
+  using RefTo::RefTo;
+  static constexpr char kName[] = "Account";
+
+  // Adds to the balance.
+  troupe::Task<uint64_t> Deposit(uint64_t amount) const;
+
+  // Read-only.
+  troupe::Task<uint64_t> Balance() const;
+};
+
+// What such an actor derives from. Save() and Load() keep its state as AccountState.
+class Account::Actor : public troupe::Actor<Account, AccountState> {
+ public:
+  // Adds to the balance.
+  virtual troupe::Task<uint64_t> Deposit(uint64_t amount) = 0;
+
+  // Read-only.
+  virtual troupe::Task<uint64_t> Balance() = 0;
+
+  // Takes the calls that arrive to the methods above.
+  DispatchCallResult dispatchCall(
+      uint64_t interface_, uint16_t method_,
+      capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer> call_) final;
+};
