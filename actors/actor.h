@@ -28,10 +28,11 @@
 #include "troupe/actors/actor_id.h"
 #include "troupe/actors/any_ref.h"
 #include "troupe/actors/ref.h"
-#include "troupe/runtime/log.h"
 #include "troupe/runtime/task.h"
 
 namespace troupe {
+
+class Log;
 
 // What an activation can ask of the framework. Valid as long as the actor object.
 class ActorContext {
@@ -57,7 +58,7 @@ class ActorContext {
   virtual void RequestResume() = 0;
   virtual void CancelResume() = 0;
 
-  virtual const Log& log() const = 0;
+  virtual const Log& log() const = 0;  // runtime/log.h
 
  protected:
   virtual kj::Own<CallOrigin> Origin() = 0;
@@ -155,6 +156,19 @@ class Actor<Interface, void> : public ActorOf<Interface> {
  private:
   void SaveState(capnp::AnyPointer::Builder) const final {}
   void LoadState(capnp::AnyPointer::Reader) final {}
+};
+
+using AnyCall = capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer>;
+using Dispatched = capnp::Capability::Server::DispatchCallResult;
+
+// What generated actor bases derive from.
+template <typename Interface, typename State = void>
+class TypedActor : public Actor<Interface, State> {
+ public:
+  Dispatched dispatchCall(uint64_t interface_id, uint16_t method_id, AnyCall call) final {
+    using Base = typename Interface::Actor;
+    return Base::Dispatch(static_cast<Base&>(*this), interface_id, method_id, call);
+  }
 };
 
 }  // namespace troupe

@@ -15,8 +15,8 @@
 #include <concepts>
 #include <cstddef>
 #include <functional>
+#include <iosfwd>
 #include <optional>
-#include <ostream>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -96,8 +96,11 @@ class RefTo : public AnyRef {
 
   // "Account/alice"
   std::string ToString() const { return AnyRef::ToString(InterfaceType::Ref::kName); }
-  friend std::ostream& operator<<(std::ostream& out, const RefTo& ref) {
-    return out << ref.ToString();
+  template <typename Stream>
+  requires std::derived_from<Stream, std::ostream>
+  friend Stream& operator<<(Stream& out, const RefTo& ref) {
+    out << ref.ToString();
+    return out;
   }
   friend kj::String KJ_STRINGIFY(const RefTo& ref) { return kj::str(ref.ToString().c_str()); }
 };

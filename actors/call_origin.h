@@ -9,7 +9,6 @@
 #include "kj/async.h"
 #include "kj/refcount.h"
 #include "troupe/actors/actor_id.h"
-#include "troupe/rpc/payload.h"
 #include "troupe/runtime/ids.h"
 
 namespace troupe {
@@ -27,6 +26,8 @@ struct CallOptions {
 
   absl::Duration TimeLimit() const { return deadline.value_or(kDeadlineDefault); }
 };
+
+class Payload;
 
 class CallOrigin : public kj::Refcounted {
  public:

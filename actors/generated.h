@@ -1,7 +1,7 @@
 // What the code that capnpc-troupe writes is made of: OutCall makes a call, Answer() answers one.
 //
-// Included by x.troupe.c++ alone. Both are templates of the type of the result, not of the method:
-// most methods share theirs, and a method more costs the compiler little.
+// Included by x.troupe-inl.h alone. Both are templates of the type of the result, not of the
+// method: most methods share theirs, and a method more costs the compiler little.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,7 @@
 #include "capnp/blob.h"
 #include "capnp/capability.h"
 #include "kj/async.h"
+#include "troupe/actors/actor.h"
 #include "troupe/actors/any_ref.h"
 #include "troupe/actors/ref_message.h"
 #include "troupe/runtime/task.h"
@@ -67,9 +68,6 @@ class OutCall {
   const absl::Duration deadline_;
   OutgoingMessage message_;
 };
-
-using AnyCall = capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer>;
-using Dispatched = capnp::Capability::Server::DispatchCallResult;
 
 inline Dispatched Answer(Task<void> task) { return {kj::mv(task), false}; }
 

@@ -29,7 +29,7 @@ function(troupe_schema target)
     foreach(import ${root} ${roots} ${CAPNP_INCLUDE_DIRECTORY})
       list(APPEND imports -I${import})
     endforeach()
-    set(generated ${out}/${name}.c++ ${out}/${name}.h ${base}.troupe.c++ ${base}.troupe.h)
+    set(generated ${out}/${name}.c++ ${out}/${name}.h ${base}.troupe.h ${base}.troupe-inl.h)
     add_custom_command(
       OUTPUT ${generated}
       COMMAND ${CMAKE_COMMAND} -E make_directory ${out}

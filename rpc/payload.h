@@ -11,9 +11,11 @@
 #include "capnp/message.h"
 #include "capnp/serialize.h"
 #include "kj/array.h"
-#include "troupe/rpc/frame_stream.h"
+#include "kj/memory.h"
 
 namespace troupe {
+
+class Frame;
 
 class Payload {
  public:
@@ -29,10 +31,7 @@ class Payload {
   }
 
   // The frame's payload, sharing its bytes: they pin the chunk they arrived in.
-  static Payload Of(kj::Own<Frame> frame) {
-    const auto view = frame->payload();
-    return Payload(std::make_shared<kj::Own<Frame>>(kj::mv(frame)), view);
-  }
+  static Payload Of(kj::Own<Frame> frame);
 
   // Copies; for bytes that are kept longer than what they came in.
   static Payload Copy(kj::ArrayPtr<const capnp::word> from) {

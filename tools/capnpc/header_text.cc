@@ -41,6 +41,7 @@ std::string RefText(const Interface& interface) {
   std::string out = "// Calls " + interface.name +
                     " actors, wherever they are. A value: copy it, " +
                     "compare it, keep it, send it.\n";
+  out += "// Its methods are templates so that those which a file does not call cost it nothing.\n";
   out += "class " + type + "::Ref : public ::troupe::RefTo<" + type + "> {\n public:\n";
   out += "  using RefTo::RefTo;\n";
   out += "  static constexpr char kName[] = \"" + interface.name + "\";\n";
@@ -50,11 +51,13 @@ std::string RefText(const Interface& interface) {
   for (const auto& method : interface.methods) {
     out += "\n" + MethodComment(method);
     const std::string begin = "  ::troupe::Task<" + RefResult(method) + "> " + method.name;
-    out += Listed(begin, RefParameters(method, Defaults::kShown), " const;") + "\n";
+    out += "  template <typename = void>\n" +
+           Listed(begin, RefParameters(method, Defaults::kShown), " const;") + "\n";
     if (!method.in_place) continue;
     out +=
         "  // The same; `fill` runs at once and writes the parameters where they are sent from.\n";
-    out += Listed(begin + "With", FillParameters(method), " const;") + "\n";
+    out += "  template <typename = void>\n" +
+           Listed(begin + "With", FillParameters(method), " const;") + "\n";
   }
   return out + "};\n\n";
 }
@@ -67,7 +70,7 @@ std::string ActorText(const Interface& interface) {
          (interface.state.empty() ? "It keeps nothing from one activation to the next."
                                   : "Save() and Load() keep its state as " + interface.state + ".");
   std::string out = Comment(doc, "");
-  out += "class " + type + "::Actor : public ::troupe::Actor<" + type;
+  out += "class " + type + "::Actor : public ::troupe::TypedActor<" + type;
   if (!interface.state.empty()) out += ", " + interface.state;
   out += "> {\n public:\n";
   for (const auto& method : interface.methods) {
@@ -78,11 +81,12 @@ std::string ActorText(const Interface& interface) {
            "\n";
   }
   if (!interface.methods.empty()) out += "\n";
-  out += "  // Takes the calls that arrive to the methods above.\n";
   out +=
-      "  DispatchCallResult dispatchCall(\n"
-      "      uint64_t interface_, uint16_t method_,\n"
-      "      ::capnp::CallContext<::capnp::AnyPointer, ::capnp::AnyPointer> call_) final;\n";
+      "  // Takes the calls that arrive to the methods above.\n"
+      "  template <typename = void>\n"
+      "  static ::troupe::Dispatched Dispatch(Actor& self_, uint64_t interface_, uint16_t "
+      "method_,\n"
+      "                                       ::troupe::AnyCall call_);\n";
   return out + "};\n\n";
 }
 
@@ -105,7 +109,8 @@ std::string HeaderText(const File& file) {
   for (const auto& reply : file.replies) out += ValueText(reply);
   for (const auto& interface : file.interfaces) out += ActorText(interface);
   if (out.ends_with("\n\n")) out.pop_back();
-  return Unqualified(file, out + Namespace(file, false));
+  out += Namespace(file, false);
+  return Unqualified(file, out + "\n#include \"" + BaseName(file.schema) + ".troupe-inl.h\"\n");
 }
 
 }  // namespace troupe::capnpc

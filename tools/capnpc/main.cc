@@ -4,8 +4,8 @@
 //
 // Reads the compiler's request on standard input. Runs capnpc-c++ on the same, which writes
 // bank.capnp.h and bank.capnp.c++, declares in the former what it adds, and writes bank.troupe.h
-// and bank.troupe.c++ beside them. What the schema uses wrongly is told on standard error, one line
-// an error; then nothing is written and the exit code is 1.
+// and bank.troupe-inl.h beside them. What the schema uses wrongly is told on standard error, one
+// line an error; then nothing is written and the exit code is 1.
 //
 // Environment: TROUPE_CAPNPC_CXX is the capnpc-c++ to run, else the one in PATH. TROUPE_SCHEMA_ROOT
 // is the directory that --src-prefix names, so that errors can name lines.
@@ -120,7 +120,7 @@ int Run() {
     const auto base = file.schema.substr(0, file.schema.rfind(".capnp"));
     WriteFile(file.schema + ".h", *declared);
     WriteFile(base + ".troupe.h", HeaderText(file));
-    WriteFile(base + ".troupe.c++", SourceText(file));
+    WriteFile(base + ".troupe-inl.h", InlineText(file));
   }
   return 0;
 }

@@ -1,6 +1,6 @@
 // Model: what the generated code of one schema file consists of, in C++ terms.
 //
-// Filled by the Analysis, written out by HeaderText() and SourceText(). Names of types are as they
+// Filled by the Analysis, written out by HeaderText() and InlineText(). Names of types are as they
 // are written in the generated code: relative to the file's namespace, or from "::".
 #pragma once
 

@@ -1,4 +1,4 @@
-// HeaderText, SourceText: the generated code of a schema file. Declare: what x.capnp.h needs more.
+// HeaderText, InlineText: the generated code of a schema file. Declare: what x.capnp.h needs more.
 #pragma once
 
 #include <optional>
@@ -10,7 +10,7 @@
 namespace troupe::capnpc {
 
 std::string HeaderText(const File& file);  // bank.troupe.h
-std::string SourceText(const File& file);  // bank.troupe.c++
+std::string InlineText(const File& file);  // bank.troupe-inl.h
 
 // bank.capnp.h with the declarations in its structs. Nothing, and `missing` is the struct whose
 // definition is not where it is looked for, when this Cap'n Proto compiler writes another form.

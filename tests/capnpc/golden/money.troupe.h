@@ -12,12 +12,14 @@
 namespace kinds {
 
 // Calls Named actors, wherever they are. A value: copy it, compare it, keep it, send it.
+// Its methods are templates so that those which a file does not call cost it nothing.
 class Named::Ref : public troupe::RefTo<Named> {
  public:
   using RefTo::RefTo;
   static constexpr char kName[] = "Named";
 
   // Read-only.
+  template <typename = void>
   troupe::Task<std::string> Name() const;
 };
 
@@ -34,15 +36,17 @@ struct Money::Value {
 // What has a name.
 //
 // What such an actor derives from. It keeps nothing from one activation to the next.
-class Named::Actor : public troupe::Actor<Named> {
+class Named::Actor : public troupe::TypedActor<Named> {
  public:
   // Read-only.
   virtual troupe::Task<std::string> Name() = 0;
 
   // Takes the calls that arrive to the methods above.
-  DispatchCallResult dispatchCall(
-      uint64_t interface_, uint16_t method_,
-      capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer> call_) final;
+  template <typename = void>
+  static troupe::Dispatched Dispatch(Actor& self_, uint64_t interface_, uint16_t method_,
+                                       troupe::AnyCall call_);
 };
 
 }  // namespace kinds
+
+#include "money.troupe-inl.h"

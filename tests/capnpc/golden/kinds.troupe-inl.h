@@ -1,11 +1,11 @@
-// Generated from kinds.capnp by capnpc-troupe. To change it, change the schema.
-#include "kinds.troupe.h"
+// Generated from kinds.capnp by capnpc-troupe: how kinds.troupe.h, which includes this, does it.
+#pragma once
 
 #include "troupe/actors/generated.h"
 
 namespace kinds {
 
-Point::Value Point::Value::Read(Point::Reader in_) {
+inline Point::Value Point::Value::Read(Point::Reader in_) {
   Value value_;
   value_.x = in_.getX();
   value_.y = in_.getY();
@@ -14,17 +14,18 @@ Point::Value Point::Value::Read(Point::Reader in_) {
   return value_;
 }
 
-void Point::Value::Write(Point::Builder out_) const {
+inline void Point::Value::Write(Point::Builder out_) const {
   out_.setX(x);
   out_.setY(y);
   troupe::Fill(out_.initLabel(troupe::Room(label)), label);
   out_.setColour(colour);
 }
 
-Kinds::Ref::operator ::kinds::Named::Ref() const {
+inline Kinds::Ref::operator ::kinds::Named::Ref() const {
   return ::kinds::Named::Ref(static_cast<const troupe::AnyRef&>(*this));
 }
 
+template <typename>
 ::troupe::Task<std::string> Kinds::Ref::Name() const {
   troupe::OutCall call_(*this, 0xd7a46118eb391623u, 0);
   call_.Params<::kinds::Named::NameParams>();
@@ -33,6 +34,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   });
 }
 
+template <typename>
 ::troupe::Task<Kinds::CloseReply> Kinds::Ref::Close() const {
   troupe::OutCall call_(*this, 0x8eb45278211302b0u, 0);
   call_.Params<Closable::CloseParams>();
@@ -42,6 +44,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   });
 }
 
+template <typename>
 ::troupe::Task<bool> Kinds::Ref::IsClosed() const {
   troupe::OutCall call_(*this, 0x8eb45278211302b0u, 1);
   call_.Params<Closable::IsClosedParams>();
@@ -50,12 +53,14 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   });
 }
 
+template <typename>
 ::troupe::Task<void> Kinds::Ref::Nothing() const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 0);
   call_.Params<Kinds::NothingParams>();
   return call_.Send();
 }
 
+template <typename>
 ::troupe::Task<double> Kinds::Ref::Numbers(
     int8_t a, int16_t b, int32_t c, int64_t d, uint8_t e, uint16_t f, uint32_t g, uint64_t h,
     float i, double j, bool k) const {
@@ -77,6 +82,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   });
 }
 
+template <typename>
 ::troupe::Task<Kinds::TextsReply> Kinds::Ref::Texts(
     std::string_view text, std::string_view data) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 2);
@@ -89,6 +95,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   });
 }
 
+template <typename>
 ::troupe::Task<std::string> Kinds::Ref::Optional(
     uint64_t by, std::string_view name, Colour colour) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 3);
@@ -101,6 +108,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   });
 }
 
+template <typename>
 ::troupe::Task<Kinds::MoveReply> Kinds::Ref::Move(const Point::Value& from, Colour colour) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 4);
   auto params_ = call_.Params<Kinds::MoveParams>();
@@ -112,6 +120,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   });
 }
 
+template <typename>
 ::troupe::Task<::kinds::Money::Value> Kinds::Ref::Pay(const ::kinds::Money::Value& money) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 5, absl::Milliseconds(1500));
   money.Write(call_.Params<::kinds::Money>());
@@ -120,6 +129,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   });
 }
 
+template <typename>
 ::troupe::Task<uint64_t> Kinds::Ref::Sum(
     capnp::List<uint64_t>::Reader numbers, uint64_t scale) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 6);
@@ -131,6 +141,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   });
 }
 
+template <typename>
 ::troupe::Task<uint64_t> Kinds::Ref::SumWith(
     kj::FunctionParam<void(Kinds::SumParams::Builder)> fill) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 6);
@@ -140,6 +151,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   });
 }
 
+template <typename>
 ::troupe::Task<capnp::Response<Kinds::CountResults>> Kinds::Ref::Count(uint32_t to) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 7);
   auto params_ = call_.Params<Kinds::CountParams>();
@@ -147,6 +159,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   return call_.SendForResponse<Kinds::CountResults>();
 }
 
+template <typename>
 ::troupe::Task<capnp::Response<Kinds::DrawResults>> Kinds::Ref::Draw(
     Shape::Reader shape, capnp::List<Shape>::Reader more) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 8);
@@ -156,6 +169,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   return call_.SendForResponse<Kinds::DrawResults>();
 }
 
+template <typename>
 ::troupe::Task<capnp::Response<Kinds::DrawResults>> Kinds::Ref::DrawWith(
     kj::FunctionParam<void(Kinds::DrawParams::Builder)> fill) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 8);
@@ -163,6 +177,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   return call_.SendForResponse<Kinds::DrawResults>();
 }
 
+template <typename>
 ::troupe::Task<capnp::Response<Kinds::EchoResults>> Kinds::Ref::Echo(
     capnp::AnyPointer::Reader anything) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 9);
@@ -171,6 +186,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   return call_.SendForResponse<Kinds::EchoResults>();
 }
 
+template <typename>
 ::troupe::Task<capnp::Response<Kinds::EchoResults>> Kinds::Ref::EchoWith(
     kj::FunctionParam<void(Kinds::EchoParams::Builder)> fill) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 9);
@@ -178,12 +194,14 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   return call_.SendForResponse<Kinds::EchoResults>();
 }
 
+template <typename>
 ::troupe::Task<capnp::Response<Shape>> Kinds::Ref::Reshape(Shape::Reader shape) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 10);
   call_.SetParams(shape);
   return call_.SendForResponse<Shape>();
 }
 
+template <typename>
 ::troupe::Task<capnp::Response<Shape>> Kinds::Ref::ReshapeWith(
     kj::FunctionParam<void(Shape::Builder)> fill) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 10);
@@ -191,6 +209,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   return call_.SendForResponse<Shape>();
 }
 
+template <typename>
 ::troupe::Task<uint32_t> Kinds::Ref::Audit(::kinds::Ledger::Reader ledger) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 11);
   auto params_ = call_.Params<Kinds::AuditParams>();
@@ -200,6 +219,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   });
 }
 
+template <typename>
 ::troupe::Task<uint32_t> Kinds::Ref::AuditWith(
     kj::FunctionParam<void(Kinds::AuditParams::Builder)> fill) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 11);
@@ -209,6 +229,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   });
 }
 
+template <typename>
 ::troupe::Task<Kinds::ClassReply> Kinds::Ref::Class(uint64_t new_, std::string_view delete_) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 12);
   auto params_ = call_.Params<Kinds::ClassParams>();
@@ -220,6 +241,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   });
 }
 
+template <typename>
 ::troupe::Task<Kinds::Ref> Kinds::Ref::Befriend(const Kinds::Ref& friend_) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 13);
   auto params_ = call_.Params<Kinds::BefriendParams>();
@@ -229,6 +251,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   });
 }
 
+template <typename>
 ::troupe::Task<capnp::Response<Kinds::FriendsResults>> Kinds::Ref::Friends(
     capnp::List<Kinds>::Reader all, const ::kinds::Named::Ref& named) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 14);
@@ -238,6 +261,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   return call_.SendForResponse<Kinds::FriendsResults>();
 }
 
+template <typename>
 ::troupe::Task<capnp::Response<Kinds::FriendsResults>> Kinds::Ref::FriendsWith(
     kj::FunctionParam<void(Kinds::FriendsParams::Builder)> fill) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 14);
@@ -245,6 +269,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   return call_.SendForResponse<Kinds::FriendsResults>();
 }
 
+template <typename>
 ::troupe::Task<std::string> Kinds::Ref::AskFriend(uint64_t by) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 15);
   auto params_ = call_.Params<Kinds::AskFriendParams>();
@@ -254,6 +279,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   });
 }
 
+template <typename>
 ::troupe::Task<void> Kinds::Ref::Fail(std::string_view text) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 16);
   auto params_ = call_.Params<Kinds::FailParams>();
@@ -261,14 +287,14 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   return call_.Send();
 }
 
-::capnp::Capability::Server::DispatchCallResult Kinds::Actor::dispatchCall(
-    uint64_t interface_, uint16_t method_,
-    capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer> call_) {
+template <typename>
+::troupe::Dispatched Kinds::Actor::Dispatch(
+    Actor& self_, uint64_t interface_, uint16_t method_, troupe::AnyCall call_) {
   if (interface_ == 0xd7a46118eb391623u) {
     switch (method_) {
       case 0: {  // name
         return troupe::Answer<std::string>(
-            Name(), call_,
+            self_.Name(), call_,
             [](capnp::AnyPointer::Builder results_, const std::string& value_) {
               auto out_ = results_.initAs<::kinds::Named::NameResults>();
               troupe::Fill(out_.initName(troupe::Room(value_)), value_);
@@ -280,7 +306,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
     switch (method_) {
       case 0: {  // close
         return troupe::Answer<Kinds::CloseReply>(
-            Close(), call_,
+            self_.Close(), call_,
             [](capnp::AnyPointer::Builder results_, const Kinds::CloseReply& value_) {
               auto out_ = results_.initAs<Closable::CloseResults>();
               out_.setCalls(value_.calls);
@@ -289,7 +315,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
       }
       case 1: {  // isClosed
         return troupe::Answer<bool>(
-            IsClosed(), call_,
+            self_.IsClosed(), call_,
             [](capnp::AnyPointer::Builder results_, const bool& value_) {
               results_.initAs<Closable::IsClosedResults>().setClosed(value_);
             });
@@ -299,12 +325,12 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
   if (interface_ == 0xc7bc4ac44ce26749u) {
     switch (method_) {
       case 0: {  // nothing
-        return troupe::Answer(Nothing());
+        return troupe::Answer(self_.Nothing());
       }
       case 1: {  // numbers
         auto params_ = call_.getParams().getAs<Kinds::NumbersParams>();
         return troupe::Answer<double>(
-            Numbers(
+            self_.Numbers(
                 params_.getA(), params_.getB(), params_.getC(), params_.getD(), params_.getE(),
                 params_.getF(), params_.getG(), params_.getH(), params_.getI(), params_.getJ(),
                 params_.getK()), call_,
@@ -315,7 +341,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
       case 2: {  // texts
         auto params_ = call_.getParams().getAs<Kinds::TextsParams>();
         return troupe::Answer<Kinds::TextsReply>(
-            Texts(
+            self_.Texts(
                 troupe::ToString(params_.getText()),
                 troupe::ToString(params_.getData())), call_,
             [](capnp::AnyPointer::Builder results_, const Kinds::TextsReply& value_) {
@@ -327,7 +353,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
       case 3: {  // optional
         auto params_ = call_.getParams().getAs<Kinds::OptionalParams>();
         return troupe::Answer<std::string>(
-            Optional(
+            self_.Optional(
                 params_.getBy(), troupe::ToString(params_.getName()), params_.getColour()), call_,
             [](capnp::AnyPointer::Builder results_, const std::string& value_) {
               auto out_ = results_.initAs<Kinds::OptionalResults>();
@@ -337,7 +363,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
       case 4: {  // move
         auto params_ = call_.getParams().getAs<Kinds::MoveParams>();
         return troupe::Answer<Kinds::MoveReply>(
-            Move(Point::Value::Read(params_.getFrom()), params_.getColour()), call_,
+            self_.Move(Point::Value::Read(params_.getFrom()), params_.getColour()), call_,
             [](capnp::AnyPointer::Builder results_, const Kinds::MoveReply& value_) {
               auto out_ = results_.initAs<Kinds::MoveResults>();
               value_.to.Write(out_.initTo());
@@ -347,7 +373,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
       case 5: {  // pay
         auto params_ = call_.getParams().getAs<::kinds::Money>();
         return troupe::Answer<::kinds::Money::Value>(
-            Pay(::kinds::Money::Value::Read(params_)), call_,
+            self_.Pay(::kinds::Money::Value::Read(params_)), call_,
             [](capnp::AnyPointer::Builder results_, const ::kinds::Money::Value& value_) {
               value_.Write(results_.initAs<::kinds::Money>());
             });
@@ -355,7 +381,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
       case 6: {  // sum
         auto params_ = call_.getParams().getAs<Kinds::SumParams>();
         return troupe::Answer<uint64_t>(
-            Sum(params_.getNumbers(), params_.getScale()), call_,
+            self_.Sum(params_.getNumbers(), params_.getScale()), call_,
             [](capnp::AnyPointer::Builder results_, const uint64_t& value_) {
               results_.initAs<Kinds::SumResults>().setSum(value_);
             });
@@ -363,27 +389,27 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
       case 7: {  // count
         auto params_ = call_.getParams().getAs<Kinds::CountParams>();
         auto results_ = call_.getResults().initAs<Kinds::CountResults>();
-        return troupe::Answer(Count(params_.getTo(), results_));
+        return troupe::Answer(self_.Count(params_.getTo(), results_));
       }
       case 8: {  // draw
         auto params_ = call_.getParams().getAs<Kinds::DrawParams>();
         auto results_ = call_.getResults().initAs<Kinds::DrawResults>();
-        return troupe::Answer(Draw(params_.getShape(), params_.getMore(), results_));
+        return troupe::Answer(self_.Draw(params_.getShape(), params_.getMore(), results_));
       }
       case 9: {  // echo
         auto params_ = call_.getParams().getAs<Kinds::EchoParams>();
         auto results_ = call_.getResults().initAs<Kinds::EchoResults>();
-        return troupe::Answer(Echo(params_.getAnything(), results_));
+        return troupe::Answer(self_.Echo(params_.getAnything(), results_));
       }
       case 10: {  // reshape
         auto params_ = call_.getParams().getAs<Shape>();
         auto results_ = call_.getResults().initAs<Shape>();
-        return troupe::Answer(Reshape(params_, results_));
+        return troupe::Answer(self_.Reshape(params_, results_));
       }
       case 11: {  // audit
         auto params_ = call_.getParams().getAs<Kinds::AuditParams>();
         return troupe::Answer<uint32_t>(
-            Audit(params_.getLedger()), call_,
+            self_.Audit(params_.getLedger()), call_,
             [](capnp::AnyPointer::Builder results_, const uint32_t& value_) {
               results_.initAs<Kinds::AuditResults>().setLines(value_);
             });
@@ -391,7 +417,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
       case 12: {  // class
         auto params_ = call_.getParams().getAs<Kinds::ClassParams>();
         return troupe::Answer<Kinds::ClassReply>(
-            Class(params_.getNew(), troupe::ToString(params_.getDelete())), call_,
+            self_.Class(params_.getNew(), troupe::ToString(params_.getDelete())), call_,
             [](capnp::AnyPointer::Builder results_, const Kinds::ClassReply& value_) {
               auto out_ = results_.initAs<Kinds::ClassResults>();
               out_.setClass(value_.class_);
@@ -401,7 +427,7 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
       case 13: {  // befriend
         auto params_ = call_.getParams().getAs<Kinds::BefriendParams>();
         return troupe::Answer<Kinds::Ref>(
-            Befriend(Kinds::Ref(params_.getFriend())), call_,
+            self_.Befriend(Kinds::Ref(params_.getFriend())), call_,
             [](capnp::AnyPointer::Builder results_, const Kinds::Ref& value_) {
               results_.initAs<Kinds::BefriendResults>().setBefore(value_);
             });
@@ -409,13 +435,13 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
       case 14: {  // friends
         auto params_ = call_.getParams().getAs<Kinds::FriendsParams>();
         auto results_ = call_.getResults().initAs<Kinds::FriendsResults>();
-        return troupe::Answer(Friends(
+        return troupe::Answer(self_.Friends(
             params_.getAll(), ::kinds::Named::Ref(params_.getNamed()), results_));
       }
       case 15: {  // askFriend
         auto params_ = call_.getParams().getAs<Kinds::AskFriendParams>();
         return troupe::Answer<std::string>(
-            AskFriend(params_.getBy()), call_,
+            self_.AskFriend(params_.getBy()), call_,
             [](capnp::AnyPointer::Builder results_, const std::string& value_) {
               auto out_ = results_.initAs<Kinds::AskFriendResults>();
               troupe::Fill(out_.initFriendsName(troupe::Room(value_)), value_);
@@ -423,12 +449,12 @@ Kinds::Ref::operator ::kinds::Named::Ref() const {
       }
       case 16: {  // fail
         auto params_ = call_.getParams().getAs<Kinds::FailParams>();
-        return troupe::Answer(Fail(troupe::ToString(params_.getText())));
+        return troupe::Answer(self_.Fail(troupe::ToString(params_.getText())));
       }
     }
   }
   // Says that there is no such method.
-  return Kinds::Server::dispatchCall(interface_, method_, call_);
+  return self_.Kinds::Server::dispatchCall(interface_, method_, call_);
 }
 
 }  // namespace kinds

@@ -52,13 +52,14 @@ std::string Set(const Field& field, const std::string& out, const std::string& v
 }
 
 std::string ValueText(const ValueStruct& value) {
-  std::string out = value.name + " " + value.name + "::Read(" + value.type + "::Reader in_) {\n";
+  std::string out =
+      "inline " + value.name + " " + value.name + "::Read(" + value.type + "::Reader in_) {\n";
   out += "  Value value_;\n";
   for (const auto& field : value.fields) {
     out += "  value_." + field.name + " = " + Get(field, "in_") + ";\n";
   }
   out += "  return value_;\n}\n\n";
-  out += "void " + value.name + "::Write(" + value.type + "::Builder out_) const {\n";
+  out += "inline void " + value.name + "::Write(" + value.type + "::Builder out_) const {\n";
   if (value.fields.empty()) out += "  (void)out_;\n";
   for (const auto& field : value.fields) out += "  " + Set(field, "out_", field.name) + "\n";
   return out + "}\n\n";
@@ -106,8 +107,9 @@ std::string RefMethodText(const Interface& interface, const Method& method) {
     call += ", ::absl::Milliseconds(" + std::to_string(method.deadline_ms) + ")";
   }
   call += ");\n";
-  std::string out =
-      Listed(begin, RefParameters(method, Defaults::kLeftOut), " const {") + "\n" + call;
+  std::string out = "template <typename>\n" +
+                    Listed(begin, RefParameters(method, Defaults::kLeftOut), " const {") + "\n" +
+                    call;
   if (method.params_whole) {
     const auto& field = method.params.front();
     out += field.kind == Kind::kValue ? "  " + field.name + ".Write(" + params + ");\n"
@@ -120,7 +122,8 @@ std::string RefMethodText(const Interface& interface, const Method& method) {
   }
   out += Sending(method) + "}\n\n";
   if (!method.in_place) return out;
-  out += Listed(begin + "With", FillParameters(method), " const {") + "\n";
+  out +=
+      "template <typename>\n" + Listed(begin + "With", FillParameters(method), " const {") + "\n";
   return out + call + "  fill(" + params + ");\n" + Sending(method) + "}\n\n";
 }
 
@@ -156,19 +159,19 @@ std::string CaseText(const Method& method) {
     arguments.push_back("results_");
   }
   if (method.result_type.empty()) {
-    out += Listed("        return ::troupe::Answer(" + method.name, arguments, ");") + "\n";
+    out += Listed("        return ::troupe::Answer(self_." + method.name, arguments, ");") + "\n";
   } else {
     out += "        return ::troupe::Answer<" + method.result_type + ">(\n" +
-           Listed("            " + method.name, arguments, ", call_,") + "\n" + Writing(method) +
-           ");\n";
+           Listed("            self_." + method.name, arguments, ", call_,") + "\n" +
+           Writing(method) + ");\n";
   }
   return out + "      }\n";
 }
 
 std::string DispatchText(const Interface& interface) {
-  std::string out = "::capnp::Capability::Server::DispatchCallResult " + interface.type +
-                    "::Actor::dispatchCall(\n    uint64_t interface_, uint16_t method_,\n"
-                    "    ::capnp::CallContext<::capnp::AnyPointer, ::capnp::AnyPointer> call_) {\n";
+  std::string out = "template <typename>\n::troupe::Dispatched " + interface.type +
+                    "::Actor::Dispatch(\n    Actor& self_, uint64_t interface_, uint16_t method_, "
+                    "::troupe::AnyCall call_) {\n";
   // Methods of one interface follow each other.
   for (size_t i = 0; i < interface.methods.size();) {
     const uint64_t id = interface.methods[i].interface_id;
@@ -179,17 +182,16 @@ std::string DispatchText(const Interface& interface) {
     out += "    }\n  }\n";
   }
   out += "  // Says that there is no such method.\n";
-  return out + "  return " + interface.type +
+  return out + "  return self_." + interface.type +
          "::Server::dispatchCall(interface_, method_, call_);\n}\n\n";
 }
 
 }  // namespace
 
-std::string SourceText(const File& file) {
-  std::string out = "// Generated from " + BaseName(file.schema) +
-                    ".capnp by capnpc-troupe. To change it, change the schema.\n#include \"" +
+std::string InlineText(const File& file) {
+  std::string out = "// Generated from " + BaseName(file.schema) + ".capnp by capnpc-troupe: how " +
                     BaseName(file.schema) +
-                    ".troupe.h\"\n\n"
+                    ".troupe.h, which includes this, does it.\n#pragma once\n\n"
                     "#include \"troupe/actors/generated.h\"\n\n";
   std::string name;
   for (const auto& part : file.namespaces) name += (name.empty() ? "" : "::") + part;
@@ -197,7 +199,8 @@ std::string SourceText(const File& file) {
   for (const auto& value : file.values) out += ValueText(value);
   for (const auto& interface : file.interfaces) {
     for (const auto& parent : interface.parents) {
-      out += interface.type + "::Ref::operator " + parent + "::Ref() const {\n  return " + parent +
+      out += "inline " + interface.type + "::Ref::operator " + parent +
+             "::Ref() const {\n  return " + parent +
              "::Ref(static_cast<const ::troupe::AnyRef&>(*this));\n}\n\n";
     }
     for (const auto& method : interface.methods) out += RefMethodText(interface, method);
