@@ -84,9 +84,8 @@ std::string ActorText(const Interface& interface) {
   out +=
       "  // Takes the calls that arrive to the methods above.\n"
       "  template <typename = void>\n"
-      "  static ::troupe::Dispatched Dispatch(Actor& self_, uint64_t interface_, uint16_t "
-      "method_,\n"
-      "                                       ::troupe::AnyCall call_);\n";
+      "  static ::troupe::Dispatched Dispatch(\n"
+      "      Actor& self_, uint64_t interface_, uint16_t method_, ::troupe::AnyCall call_);\n";
   return out + "};\n\n";
 }
 

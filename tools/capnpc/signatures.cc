@@ -93,7 +93,7 @@ std::string Unqualified(const File& file, const std::string& text) {
     if (!quoted && text.compare(i, 2, "//") == 0) comment = true;
     if (!comment && c == '"' && (i == 0 || text[i - 1] != '\\')) quoted = !quoted;
     if (!comment && !quoted && text.compare(i, 2, "::") == 0 &&
-        (i == 0 || std::string_view(" (<!&").find(text[i - 1]) != std::string_view::npos)) {
+        (i == 0 || std::string_view(" \n(<!&").find(text[i - 1]) != std::string_view::npos)) {
       bool known = false;
       for (const std::string name : {"troupe", "capnp", "kj", "absl"}) {
         const auto& spaces = file.namespaces;

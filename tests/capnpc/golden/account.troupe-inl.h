@@ -4,7 +4,7 @@
 #include "troupe/actors/generated.h"
 
 template <typename>
-::troupe::Task<uint64_t> Account::Ref::Deposit(uint64_t amount) const {
+troupe::Task<uint64_t> Account::Ref::Deposit(uint64_t amount) const {
   troupe::OutCall call_(*this, 0xbdcfd1fab044aa15u, 0);
   auto params_ = call_.Params<Account::DepositParams>();
   params_.setAmount(amount);
@@ -14,7 +14,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<uint64_t> Account::Ref::Balance() const {
+troupe::Task<uint64_t> Account::Ref::Balance() const {
   troupe::OutCall call_(*this, 0xbdcfd1fab044aa15u, 1);
   call_.Params<Account::BalanceParams>();
   return call_.Send<uint64_t>([](capnp::AnyPointer::Reader results_) {
@@ -23,7 +23,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Dispatched Account::Actor::Dispatch(
+troupe::Dispatched Account::Actor::Dispatch(
     Actor& self_, uint64_t interface_, uint16_t method_, troupe::AnyCall call_) {
   if (interface_ == 0xbdcfd1fab044aa15u) {
     switch (method_) {

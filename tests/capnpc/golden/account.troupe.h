@@ -36,8 +36,8 @@ class Account::Actor : public troupe::TypedActor<Account, AccountState> {
 
   // Takes the calls that arrive to the methods above.
   template <typename = void>
-  static troupe::Dispatched Dispatch(Actor& self_, uint64_t interface_, uint16_t method_,
-                                       troupe::AnyCall call_);
+  static troupe::Dispatched Dispatch(
+      Actor& self_, uint64_t interface_, uint16_t method_, troupe::AnyCall call_);
 };
 
 #include "account.troupe-inl.h"

@@ -26,7 +26,7 @@ inline Kinds::Ref::operator ::kinds::Named::Ref() const {
 }
 
 template <typename>
-::troupe::Task<std::string> Kinds::Ref::Name() const {
+troupe::Task<std::string> Kinds::Ref::Name() const {
   troupe::OutCall call_(*this, 0xd7a46118eb391623u, 0);
   call_.Params<::kinds::Named::NameParams>();
   return call_.Send<std::string>([](capnp::AnyPointer::Reader results_) {
@@ -35,7 +35,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<Kinds::CloseReply> Kinds::Ref::Close() const {
+troupe::Task<Kinds::CloseReply> Kinds::Ref::Close() const {
   troupe::OutCall call_(*this, 0x8eb45278211302b0u, 0);
   call_.Params<Closable::CloseParams>();
   return call_.Send<Kinds::CloseReply>([](capnp::AnyPointer::Reader results_) {
@@ -45,7 +45,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<bool> Kinds::Ref::IsClosed() const {
+troupe::Task<bool> Kinds::Ref::IsClosed() const {
   troupe::OutCall call_(*this, 0x8eb45278211302b0u, 1);
   call_.Params<Closable::IsClosedParams>();
   return call_.Send<bool>([](capnp::AnyPointer::Reader results_) {
@@ -54,14 +54,14 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<void> Kinds::Ref::Nothing() const {
+troupe::Task<void> Kinds::Ref::Nothing() const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 0);
   call_.Params<Kinds::NothingParams>();
   return call_.Send();
 }
 
 template <typename>
-::troupe::Task<double> Kinds::Ref::Numbers(
+troupe::Task<double> Kinds::Ref::Numbers(
     int8_t a, int16_t b, int32_t c, int64_t d, uint8_t e, uint16_t f, uint32_t g, uint64_t h,
     float i, double j, bool k) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 1);
@@ -83,7 +83,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<Kinds::TextsReply> Kinds::Ref::Texts(
+troupe::Task<Kinds::TextsReply> Kinds::Ref::Texts(
     std::string_view text, std::string_view data) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 2);
   auto params_ = call_.Params<Kinds::TextsParams>();
@@ -96,7 +96,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<std::string> Kinds::Ref::Optional(
+troupe::Task<std::string> Kinds::Ref::Optional(
     uint64_t by, std::string_view name, Colour colour) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 3);
   auto params_ = call_.Params<Kinds::OptionalParams>();
@@ -109,7 +109,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<Kinds::MoveReply> Kinds::Ref::Move(const Point::Value& from, Colour colour) const {
+troupe::Task<Kinds::MoveReply> Kinds::Ref::Move(const Point::Value& from, Colour colour) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 4);
   auto params_ = call_.Params<Kinds::MoveParams>();
   from.Write(params_.initFrom());
@@ -121,7 +121,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<::kinds::Money::Value> Kinds::Ref::Pay(const ::kinds::Money::Value& money) const {
+troupe::Task<::kinds::Money::Value> Kinds::Ref::Pay(const ::kinds::Money::Value& money) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 5, absl::Milliseconds(1500));
   money.Write(call_.Params<::kinds::Money>());
   return call_.Send<::kinds::Money::Value>([](capnp::AnyPointer::Reader results_) {
@@ -130,7 +130,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<uint64_t> Kinds::Ref::Sum(
+troupe::Task<uint64_t> Kinds::Ref::Sum(
     capnp::List<uint64_t>::Reader numbers, uint64_t scale) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 6);
   auto params_ = call_.Params<Kinds::SumParams>();
@@ -142,7 +142,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<uint64_t> Kinds::Ref::SumWith(
+troupe::Task<uint64_t> Kinds::Ref::SumWith(
     kj::FunctionParam<void(Kinds::SumParams::Builder)> fill) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 6);
   fill(call_.Params<Kinds::SumParams>());
@@ -152,7 +152,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<capnp::Response<Kinds::CountResults>> Kinds::Ref::Count(uint32_t to) const {
+troupe::Task<capnp::Response<Kinds::CountResults>> Kinds::Ref::Count(uint32_t to) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 7);
   auto params_ = call_.Params<Kinds::CountParams>();
   params_.setTo(to);
@@ -160,7 +160,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<capnp::Response<Kinds::DrawResults>> Kinds::Ref::Draw(
+troupe::Task<capnp::Response<Kinds::DrawResults>> Kinds::Ref::Draw(
     Shape::Reader shape, capnp::List<Shape>::Reader more) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 8);
   auto params_ = call_.Params<Kinds::DrawParams>();
@@ -170,7 +170,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<capnp::Response<Kinds::DrawResults>> Kinds::Ref::DrawWith(
+troupe::Task<capnp::Response<Kinds::DrawResults>> Kinds::Ref::DrawWith(
     kj::FunctionParam<void(Kinds::DrawParams::Builder)> fill) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 8);
   fill(call_.Params<Kinds::DrawParams>());
@@ -178,7 +178,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<capnp::Response<Kinds::EchoResults>> Kinds::Ref::Echo(
+troupe::Task<capnp::Response<Kinds::EchoResults>> Kinds::Ref::Echo(
     capnp::AnyPointer::Reader anything) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 9);
   auto params_ = call_.Params<Kinds::EchoParams>();
@@ -187,7 +187,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<capnp::Response<Kinds::EchoResults>> Kinds::Ref::EchoWith(
+troupe::Task<capnp::Response<Kinds::EchoResults>> Kinds::Ref::EchoWith(
     kj::FunctionParam<void(Kinds::EchoParams::Builder)> fill) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 9);
   fill(call_.Params<Kinds::EchoParams>());
@@ -195,14 +195,14 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<capnp::Response<Shape>> Kinds::Ref::Reshape(Shape::Reader shape) const {
+troupe::Task<capnp::Response<Shape>> Kinds::Ref::Reshape(Shape::Reader shape) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 10);
   call_.SetParams(shape);
   return call_.SendForResponse<Shape>();
 }
 
 template <typename>
-::troupe::Task<capnp::Response<Shape>> Kinds::Ref::ReshapeWith(
+troupe::Task<capnp::Response<Shape>> Kinds::Ref::ReshapeWith(
     kj::FunctionParam<void(Shape::Builder)> fill) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 10);
   fill(call_.Params<Shape>());
@@ -210,7 +210,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<uint32_t> Kinds::Ref::Audit(::kinds::Ledger::Reader ledger) const {
+troupe::Task<uint32_t> Kinds::Ref::Audit(::kinds::Ledger::Reader ledger) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 11);
   auto params_ = call_.Params<Kinds::AuditParams>();
   params_.setLedger(ledger);
@@ -220,7 +220,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<uint32_t> Kinds::Ref::AuditWith(
+troupe::Task<uint32_t> Kinds::Ref::AuditWith(
     kj::FunctionParam<void(Kinds::AuditParams::Builder)> fill) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 11);
   fill(call_.Params<Kinds::AuditParams>());
@@ -230,7 +230,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<Kinds::ClassReply> Kinds::Ref::Class(uint64_t new_, std::string_view delete_) const {
+troupe::Task<Kinds::ClassReply> Kinds::Ref::Class(uint64_t new_, std::string_view delete_) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 12);
   auto params_ = call_.Params<Kinds::ClassParams>();
   params_.setNew(new_);
@@ -242,7 +242,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<Kinds::Ref> Kinds::Ref::Befriend(const Kinds::Ref& friend_) const {
+troupe::Task<Kinds::Ref> Kinds::Ref::Befriend(const Kinds::Ref& friend_) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 13);
   auto params_ = call_.Params<Kinds::BefriendParams>();
   params_.setFriend(friend_);
@@ -252,7 +252,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<capnp::Response<Kinds::FriendsResults>> Kinds::Ref::Friends(
+troupe::Task<capnp::Response<Kinds::FriendsResults>> Kinds::Ref::Friends(
     capnp::List<Kinds>::Reader all, const ::kinds::Named::Ref& named) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 14);
   auto params_ = call_.Params<Kinds::FriendsParams>();
@@ -262,7 +262,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<capnp::Response<Kinds::FriendsResults>> Kinds::Ref::FriendsWith(
+troupe::Task<capnp::Response<Kinds::FriendsResults>> Kinds::Ref::FriendsWith(
     kj::FunctionParam<void(Kinds::FriendsParams::Builder)> fill) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 14);
   fill(call_.Params<Kinds::FriendsParams>());
@@ -270,7 +270,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<std::string> Kinds::Ref::AskFriend(uint64_t by) const {
+troupe::Task<std::string> Kinds::Ref::AskFriend(uint64_t by) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 15);
   auto params_ = call_.Params<Kinds::AskFriendParams>();
   params_.setBy(by);
@@ -280,7 +280,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Task<void> Kinds::Ref::Fail(std::string_view text) const {
+troupe::Task<void> Kinds::Ref::Fail(std::string_view text) const {
   troupe::OutCall call_(*this, 0xc7bc4ac44ce26749u, 16);
   auto params_ = call_.Params<Kinds::FailParams>();
   troupe::Fill(params_.initText(troupe::Room(text)), text);
@@ -288,7 +288,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Dispatched Kinds::Actor::Dispatch(
+troupe::Dispatched Kinds::Actor::Dispatch(
     Actor& self_, uint64_t interface_, uint16_t method_, troupe::AnyCall call_) {
   if (interface_ == 0xd7a46118eb391623u) {
     switch (method_) {

@@ -246,8 +246,8 @@ class Kinds::Actor : public troupe::TypedActor<Kinds, KindsState> {
 
   // Takes the calls that arrive to the methods above.
   template <typename = void>
-  static troupe::Dispatched Dispatch(Actor& self_, uint64_t interface_, uint16_t method_,
-                                       troupe::AnyCall call_);
+  static troupe::Dispatched Dispatch(
+      Actor& self_, uint64_t interface_, uint16_t method_, troupe::AnyCall call_);
 };
 
 }  // namespace kinds

@@ -18,7 +18,7 @@ inline void Money::Value::Write(Money::Builder out_) const {
 }
 
 template <typename>
-::troupe::Task<std::string> Named::Ref::Name() const {
+troupe::Task<std::string> Named::Ref::Name() const {
   troupe::OutCall call_(*this, 0xd7a46118eb391623u, 0);
   call_.Params<Named::NameParams>();
   return call_.Send<std::string>([](capnp::AnyPointer::Reader results_) {
@@ -27,7 +27,7 @@ template <typename>
 }
 
 template <typename>
-::troupe::Dispatched Named::Actor::Dispatch(
+troupe::Dispatched Named::Actor::Dispatch(
     Actor& self_, uint64_t interface_, uint16_t method_, troupe::AnyCall call_) {
   if (interface_ == 0xd7a46118eb391623u) {
     switch (method_) {

@@ -43,8 +43,8 @@ class Named::Actor : public troupe::TypedActor<Named> {
 
   // Takes the calls that arrive to the methods above.
   template <typename = void>
-  static troupe::Dispatched Dispatch(Actor& self_, uint64_t interface_, uint16_t method_,
-                                       troupe::AnyCall call_);
+  static troupe::Dispatched Dispatch(
+      Actor& self_, uint64_t interface_, uint16_t method_, troupe::AnyCall call_);
 };
 
 }  // namespace kinds
