@@ -11,6 +11,7 @@ namespace {
 // As in troupe.capnp.
 constexpr uint64_t kReadOnly = 0xc0f8a7b2d3e41596ull;
 constexpr uint64_t kReentrant = 0xa41f86d3c7095be2ull;
+constexpr uint64_t kIdleTimeout = 0x8f61d2c95be7a340ull;
 constexpr uint64_t kDurable = 0xf30a7bd1524e9c68ull;
 
 std::string ShortName(capnp::InterfaceSchema schema) {
@@ -45,6 +46,11 @@ void Registry::Add(capnp::InterfaceSchema schema, std::function<kj::Own<ActorBas
   type.name = ShortName(schema);
   type.make = std::move(make);
   AddMethods(schema, type);
+  for (auto annotation : schema.getProto().getAnnotations()) {
+    if (annotation.getId() != kIdleTimeout) continue;
+    const auto duration = annotation.getValue().getStruct().getAs<schema::Duration>();
+    type.idle_timeout = absl::Milliseconds(duration.getMilliseconds());
+  }
   KJ_REQUIRE(!Has(schema.getProto().getAnnotations(), kDurable),
              "$Troupe.durable is not supported yet", type.name);
   KJ_REQUIRE(types_.emplace(type.id, type).second, "an actor type is hosted twice", type.name);

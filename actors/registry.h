@@ -7,10 +7,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "capnp/schema.h"
 #include "kj/memory.h"
 #include "troupe/actors/actor.h"
@@ -27,6 +29,7 @@ struct ActorType {
   std::string name;                                             // "Counter"
   std::map<std::pair<uint64_t, uint16_t>, MethodInfo> methods;  // Inherited ones too.
   std::function<kj::Own<ActorBase>()> make;
+  std::optional<absl::Duration> idle_timeout;  // As $Troupe.idleTimeout has it.
 };
 
 class Registry {
