@@ -169,6 +169,12 @@ class TypedActor : public Actor<Interface, State> {
     using Base = typename Interface::Actor;
     return Base::Dispatch(static_cast<Base&>(*this), interface_id, method_id, call);
   }
+
+ protected:
+  // Tells the caller that there is none.
+  Dispatched UnknownMethod(uint64_t interface_id, uint16_t method_id, AnyCall call) {
+    return Interface::Server::dispatchCall(interface_id, method_id, call);
+  }
 };
 
 }  // namespace troupe

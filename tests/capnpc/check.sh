@@ -3,9 +3,9 @@
 #
 #   check.sh golden|refused|update CAPNP CAPNPC_TROUPE IMPORT_ROOT...
 #
-# golden: generates the code of the schemas here and compares it with golden/, where x.declared has
-# what was added to x.capnp.h; update writes golden/ anew (target update-golden). refused: each schema
-# of refused/ is to fail with exactly the errors that it tells: a line that ends in
+# golden: generates the code of the schemas here and compares it with golden/, where x.declared.golden
+# has what was added to x.capnp.h; update writes golden/ anew (target update-golden). refused: each
+# schema of refused/ is to fail with exactly the errors that it tells: a line that ends in
 # "# error: TEXT" is named by an error that contains TEXT.
 set -euo pipefail
 
@@ -25,13 +25,15 @@ generate() {
 }
 
 make_golden() {
-  local name plain=$out/plain
+  local name header plain=$out/plain
   generate "$here" "$here"/{account,kinds,money}.capnp
   mkdir "$plain" "$out/golden"
   "$capnp" compile "-oc++:$plain" "--src-prefix=$here" "${imports[@]}" "$here"/{account,kinds,money}.capnp
   for name in account kinds money; do
-    cp "$out/$name".{troupe,troupe-inl}.h "$out/golden"
-    { diff "$plain/$name.capnp.h" "$out/$name.capnp.h" || true; } | grep '^>' | cut -c3- >"$out/golden/$name.declared"
+    for header in troupe.h troupe-inl.h; do  # Under a name by which nothing formats them.
+      cp "$out/$name.$header" "$out/golden/$name.$header.golden"
+    done
+    { diff "$plain/$name.capnp.h" "$out/$name.capnp.h" || true; } | grep '^>' | cut -c3- >"$out/golden/$name.declared.golden"
     cmp "$plain/$name.capnp.c++" "$out/$name.capnp.c++"
   done
 }

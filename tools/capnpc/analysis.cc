@@ -184,6 +184,7 @@ void Analysis::AddInterface(Node node) {
   }
   Interface out;
   out.type = NameOf(node);
+  out.path = Relative(node);
   out.name = CppName(node);
   out.doc = schema_.DocOf(node.getId());
   out.state = StateOf(node);
@@ -209,7 +210,7 @@ void Analysis::AddMethods(Node of, Node actor, Interface& out, std::set<uint64_t
     if (IsActor(node)) {
       // Its classes come first, and its ref is made from ours.
       if (schema_.FileOf(node).getId() == requested_.getId()) AddInterface(node);
-      out.parents.push_back(NameOf(node));
+      if (!seen.contains(node.getId())) out.parents.push_back(NameOf(node));
     }
     AddMethods(node, actor, out, seen);
   }
@@ -332,7 +333,7 @@ void Analysis::AddResults(Node of, Node actor, SchemaMethod method, Method& out)
     out.result_type = NameOf(owner) + "::" + local;
     if (owner.getId() != actor.getId()) return;
     Declare(owner, "struct " + local + ";", local);
-    out_.replies.push_back({out.results_struct, out.result_type, local,
+    out_.replies.push_back({out.results_struct, Relative(owner) + "::" + local, local,
                             "What `" + out.schema_name + "` returns.", out.result_fields, false});
   }
 }

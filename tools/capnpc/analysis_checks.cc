@@ -21,10 +21,11 @@ constexpr Named kOurs[] = {
     {annotation::kDurable, "durable"}};
 
 // What an actor class and a ref have already; and what their own names would be.
-constexpr const char* kReserved[] = {
-    "Actor",    "Ref",   "Save",         "Load",      "Resume",         "Attach",
-    "Self",     "Task",  "SaveState",    "LoadState", "ActorInterface", "Interface",
-    "ToString", "Write", "WithDeadline", "With",      "Client",         "Server"};
+constexpr const char* kReserved[] = {"Actor",          "Ref",           "Save",      "Load",
+                                     "Resume",         "Attach",        "Self",      "Task",
+                                     "Dispatch",       "UnknownMethod", "SaveState", "LoadState",
+                                     "ActorInterface", "Interface",     "ToString",  "Write",
+                                     "WithDeadline",   "With",          "Client",    "Server"};
 
 }  // namespace
 

@@ -77,7 +77,10 @@ std::string Quoted(std::string_view text) {
 }
 
 std::string Real(double value) {
-  if (!std::isfinite(value)) return "";
+  if (std::isnan(value)) return "std::numeric_limits<double>::quiet_NaN()";
+  if (std::isinf(value)) {
+    return std::string(value < 0 ? "-" : "") + "std::numeric_limits<double>::infinity()";
+  }
   char text[40];
   std::snprintf(text, sizeof text, "%.17g", value);
   return text;
@@ -303,7 +306,7 @@ ValueStruct& Analysis::NeedValue(Node node) {
   }
   if (auto it = values_.find(node.getId()); it != values_.end()) return out_.values[it->second];
   ValueStruct value{
-      NameOf(node), NameOf(node) + "::Value", "Value", schema_.DocOf(node.getId()), {}, true};
+      NameOf(node), Relative(node) + "::Value", "Value", schema_.DocOf(node.getId()), {}, true};
   if (value.doc.empty()) value.doc = schema_.ShortName(node) + " as a value.";
   if (!IsValue(node)) return nothing;  // Complained of by CheckNode.
   for (auto field : node.getStruct().getFields()) {

@@ -21,7 +21,7 @@ std::string MethodComment(const Method& method) {
 
 std::string ValueText(const ValueStruct& value) {
   std::string out = Comment(value.doc, "");
-  out += "struct " + value.name + " {\n";
+  out += "struct " + value.path + " {\n";
   for (const auto& field : value.fields) {
     out += "  " + field.type + " " + field.name;
     if (!field.initial.empty()) out += " = " + field.initial;
@@ -42,7 +42,7 @@ std::string RefText(const Interface& interface) {
                     " actors, wherever they are. A value: copy it, " +
                     "compare it, keep it, send it.\n";
   out += "// Its methods are templates so that those which a file does not call cost it nothing.\n";
-  out += "class " + type + "::Ref : public ::troupe::RefTo<" + type + "> {\n public:\n";
+  out += "class " + interface.path + "::Ref : public ::troupe::RefTo<" + type + "> {\n public:\n";
   out += "  using RefTo::RefTo;\n";
   out += "  static constexpr char kName[] = \"" + interface.name + "\";\n";
   for (const auto& parent : interface.parents) {
@@ -70,7 +70,7 @@ std::string ActorText(const Interface& interface) {
          (interface.state.empty() ? "It keeps nothing from one activation to the next."
                                   : "Save() and Load() keep its state as " + interface.state + ".");
   std::string out = Comment(doc, "");
-  out += "class " + type + "::Actor : public ::troupe::TypedActor<" + type;
+  out += "class " + interface.path + "::Actor : public ::troupe::TypedActor<" + type;
   if (!interface.state.empty()) out += ", " + interface.state;
   out += "> {\n public:\n";
   for (const auto& method : interface.methods) {
@@ -92,11 +92,12 @@ std::string ActorText(const Interface& interface) {
 }  // namespace
 
 std::string HeaderText(const File& file) {
-  std::string out = "// Generated from " + BaseName(file.schema) +
-                    ".capnp by capnpc-troupe. To change it, change the schema.\n#pragma once\n\n"
-                    "#include <cstdint>\n#include <string>\n#include <string_view>\n\n"
-                    "#include \"" +
-                    BaseName(file.schema) + ".capnp.h\"\n";
+  std::string out =
+      "// Generated from " + BaseName(file.schema) +
+      ".capnp by capnpc-troupe. To change it, change the schema.\n#pragma once\n\n"
+      "#include <cstdint>\n#include <limits>\n#include <string>\n#include <string_view>\n\n"
+      "#include \"" +
+      BaseName(file.schema) + ".capnp.h\"\n";
   if (!file.interfaces.empty()) {
     out += "#include \"kj/function.h\"\n#include \"troupe/actors/actor.h\"\n";
   }

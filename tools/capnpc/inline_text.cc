@@ -53,13 +53,13 @@ std::string Set(const Field& field, const std::string& out, const std::string& v
 
 std::string ValueText(const ValueStruct& value) {
   std::string out =
-      "inline " + value.name + " " + value.name + "::Read(" + value.type + "::Reader in_) {\n";
+      "inline " + value.path + " " + value.path + "::Read(" + value.type + "::Reader in_) {\n";
   out += "  Value value_;\n";
   for (const auto& field : value.fields) {
     out += "  value_." + field.name + " = " + Get(field, "in_") + ";\n";
   }
   out += "  return value_;\n}\n\n";
-  out += "inline void " + value.name + "::Write(" + value.type + "::Builder out_) const {\n";
+  out += "inline void " + value.path + "::Write(" + value.type + "::Builder out_) const {\n";
   if (value.fields.empty()) out += "  (void)out_;\n";
   for (const auto& field : value.fields) out += "  " + Set(field, "out_", field.name) + "\n";
   return out + "}\n\n";
@@ -99,7 +99,7 @@ std::string Sending(const Method& method) {
 
 std::string RefMethodText(const Interface& interface, const Method& method) {
   const std::string begin =
-      "::troupe::Task<" + RefResult(method) + "> " + interface.type + "::Ref::" + method.name;
+      "::troupe::Task<" + RefResult(method) + "> " + interface.path + "::Ref::" + method.name;
   const std::string params = "call_.Params<" + method.params_struct + ">()";
   std::string call = "  ::troupe::OutCall call_(*this, " + Hex(method.interface_id) + ", " +
                      std::to_string(method.ordinal);
@@ -169,7 +169,7 @@ std::string CaseText(const Method& method) {
 }
 
 std::string DispatchText(const Interface& interface) {
-  std::string out = "template <typename>\n::troupe::Dispatched " + interface.type +
+  std::string out = "template <typename>\n::troupe::Dispatched " + interface.path +
                     "::Actor::Dispatch(\n    Actor& self_, uint64_t interface_, uint16_t method_, "
                     "::troupe::AnyCall call_) {\n";
   // Methods of one interface follow each other.
@@ -181,9 +181,7 @@ std::string DispatchText(const Interface& interface) {
     }
     out += "    }\n  }\n";
   }
-  out += "  // Says that there is no such method.\n";
-  return out + "  return self_." + interface.type +
-         "::Server::dispatchCall(interface_, method_, call_);\n}\n\n";
+  return out + "  return self_.UnknownMethod(interface_, method_, call_);\n}\n\n";
 }
 
 }  // namespace
@@ -199,7 +197,7 @@ std::string InlineText(const File& file) {
   for (const auto& value : file.values) out += ValueText(value);
   for (const auto& interface : file.interfaces) {
     for (const auto& parent : interface.parents) {
-      out += "inline " + interface.type + "::Ref::operator " + parent +
+      out += "inline " + interface.path + "::Ref::operator " + parent +
              "::Ref() const {\n  return " + parent +
              "::Ref(static_cast<const ::troupe::AnyRef&>(*this));\n}\n\n";
     }

@@ -32,7 +32,7 @@ struct Field {
 // A struct of plain fields: Money::Value, or the results of a method.
 struct ValueStruct {
   std::string type;   // "Money", the Cap'n Proto struct.
-  std::string name;   // "Money::Value" or "Account::BalanceReply".
+  std::string path;   // "Money::Value" or "Account::BalanceReply", as a definition begins.
   std::string local;  // "Value" or "BalanceReply".
   std::string doc;
   std::vector<Field> fields;
@@ -67,6 +67,7 @@ struct Method {
 
 struct Interface {
   std::string type;  // "Account"
+  std::string path;  // The same, as a definition begins: never from "::".
   std::string name;  // "Account", without its scopes.
   std::string doc;
   std::string state;                 // Empty: none.
