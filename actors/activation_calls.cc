@@ -86,7 +86,8 @@ class Activation::BackgroundOrigin final : public CallOrigin {
     header.id = ActorCall{self.id_,           self.shard_.lineage(), self.shard_.epoch(),
                           self.resume_since_, self.resume_since_,    options.id.value_or(Id128())};
     self.NoteCall(target, self.resume_since_);
-    const absl::Time deadline = self.host_.clock().Now() + std::min(options.TimeLimit(), kDeadlineMax);
+    const absl::Time deadline =
+        self.host_.clock().Now() + std::min(options.TimeLimit(), kDeadlineMax);
     return turns_->Send(self.EarlierSafe(), std::move(header), std::move(params), deadline);
   }
 

@@ -1,7 +1,7 @@
-// Payload: a whole Cap'n Proto message in standard framing, immutable and shared. What refs it holds
-// are behind it (actors/call.capnp, RefTable).
+// Payload: a whole Cap'n Proto message in standard framing, immutable and shared.
 //
-// What calls carry and records keep. Copies share the bytes, from any thread.
+// What calls carry and records keep. What refs it holds are named behind it (actors/call.capnp,
+// RefTable). Copies share the bytes, from any thread.
 #pragma once
 
 #include <cstring>
