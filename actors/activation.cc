@@ -223,7 +223,7 @@ void Activation::StartRead(kj::Own<InboundCall> call) {
   ++readers_;
   turn.ticket = shard_.StartRead();
   turn.deadline = call->deadline();
-  turn.context = kj::refcounted<Context>(call->params());
+  turn.context = kj::refcounted<Context>(call->params(), Origin());
   turn.call = kj::mv(call);
   auto ended = [this, number](kj::Maybe<kj::Exception> failure) {
     auto& turn = *reads_.at(number);
@@ -247,27 +247,26 @@ void Activation::StartRead(kj::Own<InboundCall> call) {
 }
 
 // What no frame could carry is an error instead.
-kj::Maybe<kj::Exception> Activation::TooLarge(const Payload& results,
-                                              const InboundCall& call) const {
-  if (results.size_bytes() <= kCallBytesMax) return nullptr;
-  return Failed(absl::StrCat("the results of ", Describe(call), " are ", results.size_bytes(),
-                             " bytes; at most ", kCallBytesMax, " can be sent"));
+kj::Maybe<kj::Exception> Activation::TakeResults(Context& context, const InboundCall& call,
+                                                 CallOutcome& out) const {
+  return kj::runCatchingExceptions([&] {
+    auto results = context.TakeResults();
+    if (results.size_bytes() > kCallBytesMax) {
+      kj::throwRecoverableException(
+          Failed(absl::StrCat("the results of ", Describe(call), " are ", results.size_bytes(),
+                              " bytes; at most ", kCallBytesMax, " can be sent")));
+      return;
+    }
+    out.emplace<Payload>(std::move(results));
+  });
 }
 
 void Activation::EndRead(Turn& turn, kj::Maybe<kj::Exception> failure) {
   --readers_;
   if (turn.call.get() == nullptr) return;  // Stopped meanwhile.
   CallOutcome outcome;
-  KJ_IF_MAYBE (e, failure) {
-    outcome.emplace<kj::Exception>(kj::mv(*e));
-  } else {
-    auto results = turn.context->TakeResults();
-    KJ_IF_MAYBE (e, TooLarge(results, *turn.call)) {
-      outcome.emplace<kj::Exception>(kj::mv(*e));
-    } else {
-      outcome.emplace<Payload>(std::move(results));
-    }
-  }
+  if (failure == nullptr) failure = TakeResults(*turn.context, *turn.call, outcome);
+  KJ_IF_MAYBE (e, failure) outcome.emplace<kj::Exception>(kj::mv(*e));
   shard_.Hold(id_, HoldKind::kRead, turn.ticket,
               [call = kj::mv(turn.call), outcome = std::move(outcome)](bool ok) mutable {
                 if (ok) call->Finish(std::move(outcome));

@@ -154,7 +154,8 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   bool OutdatedWhileWaiting(const InboundCall& call) const;
   void StartRead(kj::Own<InboundCall> call);
   void EndRead(Turn& turn, kj::Maybe<kj::Exception> failure);
-  kj::Maybe<kj::Exception> TooLarge(const Payload& results, const InboundCall& call) const;
+  kj::Maybe<kj::Exception> TakeResults(Context& context, const InboundCall& call,
+                                       CallOutcome& out) const;
   std::string Running() const;  // What the open turn is, for error texts.
 
   // ---- activation_records.cc

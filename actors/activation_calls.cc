@@ -24,7 +24,7 @@ class Activation::TurnOrigin final : public CallOrigin {
     if (activation_ == nullptr) return Disconnected("the calling actor has been deactivated");
     auto& self = *activation_;
     CallHeader header{target, interface_id, method_id, {}, {}};
-    absl::Time deadline = self.host_.clock().Now() + std::min(options.deadline, kDeadlineMax);
+    absl::Time deadline = self.host_.clock().Now() + std::min(options.TimeLimit(), kDeadlineMax);
     if (self.turn_ == nullptr) {
       // A read-only turn: nothing to be kept in step with, so the call is the node's own.
       if (self.readers_ == 0) {
@@ -86,7 +86,8 @@ class Activation::BackgroundOrigin final : public CallOrigin {
     header.id = ActorCall{self.id_,           self.shard_.lineage(), self.shard_.epoch(),
                           self.resume_since_, self.resume_since_,    options.id.value_or(Id128())};
     self.NoteCall(target, self.resume_since_);
-    const absl::Time deadline = self.host_.clock().Now() + std::min(options.deadline, kDeadlineMax);
+    const absl::Time deadline =
+        self.host_.clock().Now() + std::min(options.TimeLimit(), kDeadlineMax);
     return turns_->Send(self.EarlierSafe(), std::move(header), std::move(params), deadline);
   }
 

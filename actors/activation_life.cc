@@ -36,9 +36,8 @@ void Activation::BeginObject() {
     auto fresh = type_.make();
     fresh->Attach(*this);
     if (!last_saved_->empty()) {
-      auto words = ToWords(*last_saved_);
-      capnp::FlatArrayMessageReader reader(words);
-      fresh->LoadState(reader);
+      IncomingMessage state(Payload::Own(ToWords(*last_saved_)), Origin());
+      fresh->LoadState(state.root());
     }
     actor_ = kj::mv(fresh);
   });

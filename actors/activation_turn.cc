@@ -37,7 +37,7 @@ void Activation::StartMutating(kj::Own<InboundCall> call) {
   BeginTurn(TurnKind::kCall, InboundId(call->header().id), call->header().chain, call->deadline());
   records_.AdvanceFloor(host_.clock().Now(), call->header().id, shard_.mutations());
   turn_->argument_hash = open_.at(KeyOf(call->header().id)).argument_hash;
-  turn_->context = kj::refcounted<Context>(call->params());
+  turn_->context = kj::refcounted<Context>(call->params(), Origin());
   turn_->call = kj::mv(call);
   turn_->running =
       kj::evalNow([&] {
@@ -58,11 +58,7 @@ void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
   const uint64_t hash = turn_->argument_hash;
   auto context = kj::mv(turn_->context);
   CallOutcome outcome;
-  if (failure == nullptr) {
-    auto results = context->TakeResults();
-    failure = TooLarge(results, *call);
-    outcome.emplace<Payload>(std::move(results));
-  }
+  if (failure == nullptr) failure = TakeResults(*context, *call, outcome);
   CloseTurn(failure);
   KJ_IF_MAYBE (e, failure) outcome.emplace<kj::Exception>(kj::cp(*e));
   const auto& id = call->header().id;
@@ -181,10 +177,10 @@ void Activation::UndoTurn(const Turn& turn) {
 }
 
 std::string Activation::EncodeState() const {
-  capnp::MallocMessageBuilder message;
-  actor_->SaveState(message);
-  auto words = capnp::messageToFlatArray(message);
-  auto bytes = words.asBytes();
+  OutgoingMessage message;
+  actor_->SaveState(message.root());
+  const auto words = message.ToWords();
+  const auto bytes = words.asBytes();
   return std::string(reinterpret_cast<const char*>(bytes.begin()), bytes.size());
 }
 

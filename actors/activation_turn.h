@@ -11,6 +11,7 @@
 #include "capnp/message.h"
 #include "capnp/serialize.h"
 #include "troupe/actors/activation.h"
+#include "troupe/actors/ref_message.h"
 #include "troupe/rpc/status.h"
 
 namespace troupe {
@@ -25,12 +26,13 @@ inline kj::Array<capnp::word> ToWords(const std::string& bytes) {
 // What a method sees of its call.
 class Activation::Context final : public capnp::CallContextHook, public kj::Refcounted {
  public:
-  explicit Context(const Payload& params) : params_(params), reader_(params_.words()) {}
+  // Refs among the parameters call by `origin`.
+  Context(const Payload& params, kj::Own<CallOrigin> origin) : params_(params, kj::mv(origin)) {}
 
-  capnp::AnyPointer::Reader getParams() override { return reader_.getRoot<capnp::AnyPointer>(); }
+  capnp::AnyPointer::Reader getParams() override { return params_.root(); }
   void releaseParams() override {}
   capnp::AnyPointer::Builder getResults(kj::Maybe<capnp::MessageSize>) override {
-    return results_.getRoot<capnp::AnyPointer>();
+    return results_.root();
   }
   kj::Promise<void> tailCall(kj::Own<capnp::RequestHook>&& request) override {
     return directTailCall(kj::mv(request)).promise;
@@ -40,22 +42,18 @@ class Activation::Context final : public capnp::CallContextHook, public kj::Refc
   kj::Promise<capnp::AnyPointer::Pipeline> onTailCall() override { return kj::NEVER_DONE; }
   capnp::ClientHook::VoidPromiseAndPipeline directTailCall(
       kj::Own<capnp::RequestHook>&& request) override {
-    auto done = request->send().then([this](capnp::Response<capnp::AnyPointer>&& response) {
-      results_.getRoot<capnp::AnyPointer>().set(response);
-    });
+    auto done = request->send().then(
+        [this](capnp::Response<capnp::AnyPointer>&& response) { results_.root().set(response); });
     return {kj::mv(done), capnp::newBrokenPipeline(Unimplemented("no pipelining here"))};
   }
   kj::Own<capnp::CallContextHook> addRef() override { return kj::addRef(*this); }
 
-  Payload TakeResults() {
-    (void)results_.getRoot<capnp::AnyPointer>();  // A method need not touch what it returns.
-    return Payload::Of(results_);
-  }
+  // Throws when they hold what cannot be sent.
+  Payload TakeResults() { return results_.Take(); }
 
  private:
-  Payload params_;
-  capnp::FlatArrayMessageReader reader_;
-  capnp::MallocMessageBuilder results_{64};
+  IncomingMessage params_;
+  OutgoingMessage results_;
 };
 
 // One run of a method, or a turn of the actor's own.

@@ -1,14 +1,15 @@
 // Actor: what an actor class derives from.
 //
-//   class CounterActor final : public troupe::Actor<Counter, CounterState> {
-//     kj::Promise<void> add(AddContext call) override {
-//       call.getResults().setValue(value_ += call.getParams().getBy());
-//       return kj::READY_NOW;
-//     }
+//   class CounterActor final : public Counter::Actor {
+//     Task<uint64_t> Add(uint64_t by) override { co_return value_ += by; }
 //     void Save(CounterState::Builder out) const override { out.setValue(value_); }
 //     void Load(CounterState::Reader in) override { value_ = in.getValue(); }
 //     uint64_t value_ = 0;
 //   };
+//
+// Counter::Actor is generated (capnpc-troupe) where the schema says $Troupe.actor, and derives from
+// this. For any other interface, derive from troupe::Actor<Counter, CounterState> and override what
+// Cap'n Proto declares: kj::Promise<void> add(AddContext call).
 //
 // One object is one activation: private state, one message at a time, on one loop, so no locks. A
 // method may wait (return a promise, or a Task); no other mutating method of the actor starts until
@@ -25,17 +26,18 @@
 #include <type_traits>
 #include <utility>
 
+#include "capnp/any.h"
 #include "capnp/capability.h"
-#include "capnp/message.h"
-#include "capnp/serialize.h"
 #include "kj/async.h"
 #include "kj/debug.h"
 #include "kj/function.h"
 #include "troupe/actors/actor_id.h"
 #include "troupe/actors/actor_timer.h"
+#include "troupe/actors/any_ref.h"
 #include "troupe/actors/ref.h"
 #include "troupe/actors/reminder_table.h"
 #include "troupe/runtime/log.h"
+#include "troupe/runtime/task.h"
 
 namespace troupe {
 
@@ -59,8 +61,12 @@ class ActorContext {
   // A ref to another actor. Calls made in a turn get ids derived from the turn's own call, so that
   // a turn that runs again elsewhere reaches the callee once.
   template <typename Interface>
-  typename Interface::Client Get(std::string_view key, CallOptions options = {}) {
+  RefOf<Interface> Get(std::string_view key, CallOptions options = {}) {
     return Refer<Interface>(Origin(), key, options);
+  }
+  template <HasRef Interface>
+  RefOf<Interface> Get(schema::ActorRef::Reader ref, CallOptions options = {}) {
+    return Refer<Interface>(Origin(), ref, options);
   }
 
   // Asks for Resume() once the current turn is safe, and after any failover until it is taken back.
@@ -116,9 +122,14 @@ class ResumeContext {
   // A ref whose calls all carry `id`: the callee is reached once by as many attempts as it takes. A
   // call leaves when what completed turns have changed is safe.
   template <typename Interface>
-  typename Interface::Client Get(std::string_view key, Id128 id,
-                                 absl::Duration deadline = kDeadlineDefault) {
+  RefOf<Interface> Get(std::string_view key, Id128 id,
+                       std::optional<absl::Duration> deadline = std::nullopt) {
     return Refer<Interface>(ResumeOrigin(), key, {.deadline = deadline, .id = id});
+  }
+  template <HasRef Interface>
+  RefOf<Interface> Get(const AnyRef& ref, Id128 id,
+                       std::optional<absl::Duration> deadline = std::nullopt) {
+    return RefOf<Interface>(ResumeOrigin(), ref.id(), {.deadline = deadline, .id = id});
   }
 
   // Runs `work` as a turn of its own. Rejects with what it throws; then it has changed nothing, and
@@ -136,8 +147,8 @@ class ActorBase {
   virtual ~ActorBase() noexcept(false) = default;
 
   virtual capnp::Capability::Server& server() = 0;
-  virtual void SaveState(capnp::MessageBuilder& out) const = 0;
-  virtual void LoadState(capnp::MessageReader& in) = 0;
+  virtual void SaveState(capnp::AnyPointer::Builder out) const = 0;
+  virtual void LoadState(capnp::AnyPointer::Reader in) = 0;
 
   // A turn of each new object, after Load and before any other: at the first call or reminder, and
   // anew after a failed turn. May do what any turn may. What it throws is the answer to the calls
@@ -173,11 +184,27 @@ class ActorBase {
   ActorContext* context_ = nullptr;
 };
 
-template <typename Interface, typename State>
-class Actor : public Interface::Server, public ActorBase {
+template <typename Interface>
+class ActorOf : public Interface::Server, public ActorBase {
  public:
   using ActorInterface = Interface;
 
+ protected:
+  template <typename T>
+  using Task = ::troupe::Task<T>;
+
+  // A ref to this actor, as for anybody else: its calls enter the mailbox. One that the calling
+  // turn waits for is a call cycle, and fails. Not in the constructor.
+  RefOf<Interface> Self() { return context().template Get<Interface>(context().key()); }
+  typename Interface::Client thisCap() { return Self(); }
+
+ private:
+  capnp::Capability::Server& server() final { return *this; }
+};
+
+// `State`: the struct that Save() writes; void: the actor keeps nothing from turn to turn.
+template <typename Interface, typename State = void>
+class Actor : public ActorOf<Interface> {
  protected:
   // Writes all of the state, between turns. Must not change anything.
   virtual void Save(typename State::Builder out) const = 0;
@@ -185,16 +212,35 @@ class Actor : public Interface::Server, public ActorBase {
   // answer to the calls that needed the actor; nothing stored is lost.
   virtual void Load(typename State::Reader in) = 0;
 
-  // A ref to this actor, as for anybody else: its calls enter the mailbox. One that the calling
-  // turn waits for is a call cycle, and fails. Not in the constructor.
-  typename Interface::Client thisCap() {
-    return context().template Get<Interface>(context().key());
+ private:
+  void SaveState(capnp::AnyPointer::Builder out) const final { Save(out.template initAs<State>()); }
+  void LoadState(capnp::AnyPointer::Reader in) final { Load(in.template getAs<State>()); }
+};
+
+template <typename Interface>
+class Actor<Interface, void> : public ActorOf<Interface> {
+ private:
+  void SaveState(capnp::AnyPointer::Builder) const final {}
+  void LoadState(capnp::AnyPointer::Reader) final {}
+};
+
+using AnyCall = capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer>;
+using Dispatched = capnp::Capability::Server::DispatchCallResult;
+
+// What generated actor bases derive from.
+template <typename Interface, typename State = void>
+class TypedActor : public Actor<Interface, State> {
+ public:
+  Dispatched dispatchCall(uint64_t interface_id, uint16_t method_id, AnyCall call) final {
+    using Base = typename Interface::Actor;
+    return Base::Dispatch(static_cast<Base&>(*this), interface_id, method_id, call);
   }
 
- private:
-  capnp::Capability::Server& server() final { return *this; }
-  void SaveState(capnp::MessageBuilder& out) const final { Save(out.template initRoot<State>()); }
-  void LoadState(capnp::MessageReader& in) final { Load(in.template getRoot<State>()); }
+ protected:
+  // Tells the caller that there is none.
+  Dispatched UnknownMethod(uint64_t interface_id, uint16_t method_id, AnyCall call) {
+    return Interface::Server::dispatchCall(interface_id, method_id, call);
+  }
 };
 
 }  // namespace troupe

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "absl/time/time.h"
 
@@ -33,11 +34,14 @@ struct Supervision {
   absl::Duration suspended_for = absl::Minutes(5);
 };
 
+// The longest deadline of a call: whoever was talking to this very object has had an answer by then.
+inline constexpr absl::Duration kIdleTimeoutDefault = absl::Minutes(5);
+
 struct ActorTypeOptions {
   // Without a call for so long, the object goes; its state stays on all copies, and the next call
-  // makes it anew. Zero: never. The default is the longest deadline of a call: whoever was talking
-  // to this very object has had an answer by then.
-  absl::Duration idle_timeout = absl::Minutes(5);
+  // makes it anew. Zero: never. Not given: what $Troupe.idleTimeout of its interface says, else
+  // kIdleTimeoutDefault.
+  std::optional<absl::Duration> idle_timeout = std::nullopt;
   Supervision supervision = {};
 };
 

@@ -22,6 +22,17 @@ struct ActorName {
   key @1 :Data;     # At most 1024 bytes.
 }
 
+struct RefTable {
+  # Parameters, results, records and snapshots are each a message in standard framing. Refs in it are
+  # capability pointers: indices into this table, which is the root of a second message, right behind
+  # the first; a message without refs has none. An older node does not look behind the first: to it
+  # the refs are capabilities without a table, and reading them fails.
+  #
+  # A ref gives no right and holds nothing alive: it is a name. The receiver makes of it a ref of its
+  # own, calls by which are its own calls.
+  refs @0 :List(ActorName);  # At most 65,536. Type 0: an index that is not used.
+}
+
 struct CallFrame {
   # Who receives it must answer, by the deadline, with results, a failure or a redirection. A call
   # that is known by its id is not run again: its recorded answer is given (docs/protocol.md P6).

@@ -9,7 +9,6 @@
 #include "kj/async.h"
 #include "kj/refcount.h"
 #include "troupe/actors/actor_id.h"
-#include "troupe/rpc/payload.h"
 #include "troupe/runtime/ids.h"
 
 namespace troupe {
@@ -17,13 +16,18 @@ namespace troupe {
 inline constexpr absl::Duration kDeadlineDefault = absl::Seconds(30);
 
 struct CallOptions {
-  // From the moment of the call to its answer or error. More than kDeadlineMax is cut to it; within
-  // a turn, no more than what the turn's own call has left.
-  absl::Duration deadline = kDeadlineDefault;
+  // From the moment of the call to its answer or error; unset: the method's own ($Troupe.deadline,
+  // heeded by generated refs), else kDeadlineDefault. More than kDeadlineMax is cut to it; within a
+  // turn, no more than what the turn's own call has left.
+  std::optional<absl::Duration> deadline = std::nullopt;
 
   // Of an actor's call: its id instead of one derived from the turn (see ResumeContext).
   std::optional<Id128> id = std::nullopt;
+
+  absl::Duration TimeLimit() const { return deadline.value_or(kDeadlineDefault); }
 };
+
+class Payload;
 
 class CallOrigin : public kj::Refcounted {
  public:
@@ -34,5 +38,11 @@ class CallOrigin : public kj::Refcounted {
                                     uint16_t method_id, Payload params,
                                     const CallOptions& options) = 0;
 };
+
+// One more owner; null of null.
+inline kj::Own<CallOrigin> Share(const kj::Own<CallOrigin>& origin) {
+  if (origin.get() == nullptr) return {};
+  return kj::addRef(const_cast<CallOrigin&>(*origin));
+}
 
 }  // namespace troupe

@@ -22,7 +22,7 @@ class Client::ClientOrigin final : public CallOrigin {
                             Payload params, const CallOptions& options) override {
     CallHeader header{target, interface_id, method_id, client_.sequence_.Next(), {}};
     const absl::Time deadline =
-        client_.host_.clock().Now() + std::min(options.deadline, kDeadlineMax);
+        client_.host_.clock().Now() + std::min(options.TimeLimit(), kDeadlineMax);
     return client_.caller_.Call(std::move(header), std::move(params), deadline, &client_.sequence_);
   }
 

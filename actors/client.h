@@ -2,7 +2,7 @@
 //
 //   Client client(machine.control(), {.nodes = {"10.0.0.1:7100", "10.0.0.2:7100"}});
 //   auto alice = client.Get<Account>("alice");
-//   auto reply = alice.depositRequest(); ...
+//   uint64_t balance = co_await alice.Deposit(5);
 //
 // Knows several nodes, follows the map from any of them, and takes each call to the node that has
 // the actor; retries under one call id when nodes die or actors move, so that no call takes effect
@@ -40,7 +40,7 @@ class Client final : private LinkPool::Watcher, private Router::Surroundings {
 
   // A ref; sends nothing. Valid while the client is.
   template <typename Interface>
-  typename Interface::Client Get(std::string_view key, CallOptions options = {}) {
+  RefOf<Interface> Get(std::string_view key, CallOptions options = {}) {
     return Refer<Interface>(Origin(), key, options);
   }
   kj::Own<CallOrigin> Origin();

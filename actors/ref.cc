@@ -1,7 +1,7 @@
 #include "troupe/actors/ref.h"
 
-#include "capnp/serialize.h"
-#include "troupe/actors/call.h"
+#include "troupe/actors/any_ref.h"
+#include "troupe/actors/ref_message.h"
 #include "troupe/rpc/status.h"
 
 namespace troupe {
@@ -15,20 +15,8 @@ kj::Own<capnp::PipelineHook> NoPipeline() {
                     "results"));
 }
 
-// Keeps the words that a response reads from.
-class ResultsHolder final : public capnp::ResponseHook {
- public:
-  explicit ResultsHolder(Payload payload)
-      : payload_(std::move(payload)), reader_(payload_.words()) {}
-  AnyPointer::Reader root() { return reader_.getRoot<AnyPointer>(); }
-
- private:
-  Payload payload_;
-  capnp::FlatArrayMessageReader reader_;
-};
-
-capnp::Response<AnyPointer> MakeResponse(Payload payload) {
-  auto holder = kj::heap<ResultsHolder>(std::move(payload));
+capnp::Response<AnyPointer> MakeResponse(Payload payload, kj::Own<CallOrigin> origin) {
+  auto holder = kj::heap<ResponseMessage>(std::move(payload), kj::mv(origin));
   auto root = holder->root();
   return capnp::Response<AnyPointer>(root, kj::mv(holder));
 }
@@ -44,10 +32,12 @@ class ActorRequest final : public capnp::RequestHook {
         method_id_(method_id),
         message_(FirstSegment(hint)) {}
 
-  AnyPointer::Builder root() { return message_.getRoot<AnyPointer>(); }
+  AnyPointer::Builder root() { return message_.root(); }
 
   capnp::RemotePromise<AnyPointer> send() override {
-    auto results = Send().then([](Payload&& payload) { return MakeResponse(std::move(payload)); });
+    auto results = Send().then([origin = kj::addRef(*origin_)](Payload&& payload) mutable {
+      return MakeResponse(std::move(payload), kj::mv(origin));
+    });
     return capnp::RemotePromise<AnyPointer>(kj::mv(results), AnyPointer::Pipeline(NoPipeline()));
   }
   kj::Promise<void> sendStreaming() override { return Send().ignoreResult(); }
@@ -60,7 +50,7 @@ class ActorRequest final : public capnp::RequestHook {
     return words;
   }
   kj::Promise<Payload> Send() {
-    return origin_->Call(actor_, interface_id_, method_id_, Payload::Of(message_), options_);
+    return origin_->Call(actor_, interface_id_, method_id_, message_.Take(), options_);
   }
 
   kj::Own<CallOrigin> origin_;
@@ -68,7 +58,7 @@ class ActorRequest final : public capnp::RequestHook {
   CallOptions options_;
   uint64_t interface_id_;
   uint16_t method_id_;
-  capnp::MallocMessageBuilder message_;
+  OutgoingMessage message_;
 };
 
 class ActorHook final : public capnp::ClientHook, public kj::Refcounted {
@@ -87,13 +77,13 @@ class ActorHook final : public capnp::ClientHook, public kj::Refcounted {
   // A call that arrives through a Cap'n Proto RPC connection.
   VoidPromiseAndPipeline call(uint64_t interface_id, uint16_t method_id,
                               kj::Own<capnp::CallContextHook>&& context) override {
-    capnp::MallocMessageBuilder params;
-    params.getRoot<AnyPointer>().set(context->getParams());
+    OutgoingMessage params;
+    params.root().set(context->getParams());
     auto& results = *context;
-    auto done = origin_->Call(actor_, interface_id, method_id, Payload::Of(params), options_)
-                    .then([&results](Payload&& payload) {
-                      capnp::FlatArrayMessageReader reader(payload.words());
-                      auto root = reader.getRoot<AnyPointer>();
+    auto done = origin_->Call(actor_, interface_id, method_id, params.Take(), options_)
+                    .then([&results, origin = kj::addRef(*origin_)](Payload&& payload) mutable {
+                      IncomingMessage message(std::move(payload), kj::mv(origin));
+                      auto root = message.root();
                       results.getResults(root.targetSize()).set(root);
                     })
                     .attach(kj::mv(context));
@@ -104,6 +94,12 @@ class ActorHook final : public capnp::ClientHook, public kj::Refcounted {
   kj::Maybe<kj::Promise<kj::Own<capnp::ClientHook>>> whenMoreResolved() override { return nullptr; }
   kj::Own<capnp::ClientHook> addRef() override { return kj::addRef(*this); }
   const void* getBrand() override { return &kBrand; }
+  static ActorHook* Find(capnp::ClientHook& hook) {
+    KJ_IF_MAYBE (resolved, hook.getResolved()) return Find(*resolved);
+    return hook.getBrand() == &kBrand ? &kj::downcast<ActorHook>(hook) : nullptr;
+  }
+  const ActorId& actor() const { return actor_; }
+  AnyRef ToRef() { return AnyRef(kj::addRef(*origin_), actor_, options_); }
   kj::Maybe<int> getFd() override { return nullptr; }
 
  private:
@@ -115,9 +111,22 @@ class ActorHook final : public capnp::ClientHook, public kj::Refcounted {
 
 }  // namespace
 
+kj::Own<capnp::ClientHook> HookOf(kj::Own<CallOrigin> origin, ActorId actor, CallOptions options) {
+  return kj::refcounted<ActorHook>(kj::mv(origin), std::move(actor), options);
+}
+
 capnp::Capability::Client ReferTo(kj::Own<CallOrigin> origin, ActorId actor, CallOptions options) {
-  return capnp::Capability::Client(kj::Own<capnp::ClientHook>(
-      kj::refcounted<ActorHook>(kj::mv(origin), std::move(actor), options)));
+  return capnp::Capability::Client(HookOf(kj::mv(origin), std::move(actor), options));
+}
+
+const ActorId* FindActor(capnp::ClientHook& hook) {
+  auto* found = ActorHook::Find(hook);
+  return found == nullptr ? nullptr : &found->actor();
+}
+
+std::optional<AnyRef> FindRef(capnp::ClientHook& hook) {
+  auto* found = ActorHook::Find(hook);
+  return found == nullptr ? std::nullopt : std::optional<AnyRef>(found->ToRef());
 }
 
 }  // namespace troupe

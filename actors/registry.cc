@@ -8,16 +8,20 @@
 namespace troupe {
 namespace {
 
-constexpr uint64_t kReadOnlyAnnotation = 0xc0f8a7b2d3e41596ull;  // $readOnly in troupe.capnp.
+// As in troupe.capnp.
+constexpr uint64_t kReadOnly = 0xc0f8a7b2d3e41596ull;
+constexpr uint64_t kReentrant = 0xa41f86d3c7095be2ull;
+constexpr uint64_t kIdleTimeout = 0x8f61d2c95be7a340ull;
+constexpr uint64_t kDurable = 0xf30a7bd1524e9c68ull;
 
 std::string ShortName(capnp::InterfaceSchema schema) {
   const auto name = schema.getShortDisplayName();
   return std::string(name.begin(), name.size());
 }
 
-bool IsReadOnly(capnp::InterfaceSchema::Method method) {
-  for (auto annotation : method.getProto().getAnnotations()) {
-    if (annotation.getId() == kReadOnlyAnnotation) return true;
+bool Has(capnp::List<capnp::schema::Annotation>::Reader annotations, uint64_t id) {
+  for (auto annotation : annotations) {
+    if (annotation.getId() == id) return true;
   }
   return false;
 }
@@ -25,9 +29,11 @@ bool IsReadOnly(capnp::InterfaceSchema::Method method) {
 void AddMethods(capnp::InterfaceSchema schema, ActorType& type) {
   for (auto method : schema.getMethods()) {
     const auto name = method.getProto().getName();
+    const auto annotations = method.getProto().getAnnotations();
     type.methods[{schema.getProto().getId(), method.getOrdinal()}] =
         MethodInfo{absl::StrCat(ShortName(schema), ".", std::string(name.begin(), name.size())),
-                   IsReadOnly(method)};
+                   Has(annotations, kReadOnly)};
+    KJ_REQUIRE(!Has(annotations, kReentrant), "$Troupe.reentrant is not supported yet", name);
   }
   for (auto parent : schema.getSuperclasses()) AddMethods(parent, type);
 }
@@ -38,6 +44,14 @@ void Registry::Add(capnp::InterfaceSchema schema, ActorType type) {
   type.id = schema.getProto().getId();
   type.name = ShortName(schema);
   AddMethods(schema, type);
+  for (auto annotation : schema.getProto().getAnnotations()) {
+    if (annotation.getId() != kIdleTimeout) continue;
+    const auto duration = annotation.getValue().getStruct().getAs<schema::Duration>();
+    type.idle_timeout = absl::Milliseconds(duration.getMilliseconds());
+  }
+  if (type.options.idle_timeout) type.idle_timeout = *type.options.idle_timeout;
+  KJ_REQUIRE(!Has(schema.getProto().getAnnotations(), kDurable),
+             "$Troupe.durable is not supported yet", type.name);
   KJ_REQUIRE(types_.emplace(type.id, type).second, "an actor type is hosted twice", type.name);
 }
 

@@ -7,11 +7,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "capnp/schema.h"
 #include "kj/memory.h"
 #include "troupe/actors/actor.h"
@@ -30,6 +32,7 @@ struct ActorType {
   std::map<std::pair<uint64_t, uint16_t>, MethodInfo> methods;  // Inherited ones too.
   std::function<kj::Own<ActorBase>()> make;
   ActorTypeOptions options;
+  absl::Duration idle_timeout = kIdleTimeoutDefault;  // Of the options, the schema, or neither.
   // Whether the class overrides OnActivate() and OnDeactivate(): no turn is made of what is empty.
   bool activates = true;
   bool deactivates = true;

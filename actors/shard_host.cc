@@ -75,7 +75,7 @@ void ShardHost::CheckDeadlines(absl::Time now) {
     if (activation == nullptr || activation->Look(now) || watched_[i] == nullptr) continue;
     watched_[i] = nullptr;
     activation->watched = false;
-    const auto timeout = activation->type().options.idle_timeout;
+    const auto timeout = activation->type().idle_timeout;
     if (timeout > absl::ZeroDuration()) {
       idle_.Set(activation->id(), activation->idle_since() + timeout);
     }
@@ -91,7 +91,7 @@ void ShardHost::CheckDeadlines(absl::Time now) {
     if (it->second->leaving()) {
       if (!it->second->watched) Watch(*it->second);
     } else {
-      idle_.Set(actor, now + it->second->type().options.idle_timeout);
+      idle_.Set(actor, now + it->second->type().idle_timeout);
     }
   }
 }

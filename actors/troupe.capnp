@@ -1,15 +1,58 @@
-# Annotations for the schemas of users.
+# Annotations for the schemas of users, and how a ref is written down.
 #
 #   using Troupe = import "/troupe/actors/troupe.capnp";
-#   interface Account {
-#     balance @0 () -> (balance :UInt64) $Troupe.readOnly;
+#
+#   interface Account $Troupe.actor(state = "AccountState") {
+#     deposit @0 (amount :UInt64) -> (balance :UInt64);
+#     balance @1 () -> (balance :UInt64) $Troupe.readOnly;
 #   }
+#   struct AccountState { balance @0 :UInt64; }
+#
+# capnpc-troupe, which the CMake function troupe_schema() runs, reads all of them and refuses those
+# that are used wrongly. A node reads readOnly, idleTimeout and what it must refuse from the schema
+# that is compiled into the program, whoever generated the code.
 
 @0xd8a5f9c3b1e04672;
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("troupe::schema");
 
+annotation actor @0xe2b7c04d9f5a3168 (interface) :ActorOptions;
+# Generates Account::Actor, to derive an actor from, and Account::Ref, to call one.
+
+struct ActorOptions {
+  state @0 :Text;
+  # The struct that the actor's state is saved as, by the name that it has where the interface stands.
+  # Without one, `$Troupe.actor()`, an actor keeps nothing from one activation to the next.
+}
+
 annotation readOnly @0xc0f8a7b2d3e41596 (method) :Void;
 # The method changes nothing. Calls of such methods may interleave with each other, are answered
 # without replication, and leave no record: a retry may run them again.
+
+annotation deadline @0x97d3f1a86c2e4b05 (method) :Duration;
+# How long a call of the method may take, from the moment that it is made, unless its caller says
+# otherwise; at most 5 minutes. Of generated refs: who calls by a plain Cap'n Proto client has 30 s.
+
+annotation idleTimeout @0x8f61d2c95be7a340 (interface) :Duration;
+# An actor that nobody has called for so long may leave memory until it is called again.
+
+struct Duration {
+  milliseconds @0 :UInt32;
+}
+
+annotation value @0xb5c91e70d84f2a36 (struct) :Void;
+# Generates Money::Value, a plain C++ struct, whatever its size and whether or not an actor of this
+# file uses it; and lets the actors of other files use it as that.
+
+annotation reentrant @0xa41f86d3c7095be2 (method) :Void;
+annotation durable @0xf30a7bd1524e9c68 (interface) :Void;
+# Reserved. Both are refused: no node heeds them yet.
+
+struct ActorRef {
+  # A ref, where a message must say whom it means without being one: AnyRef::Write() and
+  # Get<Account>(ActorRef::Reader). The field type :Account does the same by itself.
+
+  type @0 :UInt64;  # Id of the actor's interface; 0: nobody.
+  key @1 :Data;
+}

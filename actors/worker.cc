@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/actor_store.h"
 #include "troupe/actors/gateway.h"
+#include "troupe/actors/ref_message.h"
 #include "troupe/actors/replica_codec.h"
 #include "troupe/membership/cluster_codec.h"
 #include "troupe/rpc/status.h"
@@ -38,7 +39,7 @@ class Worker::OwnOrigin final : public CallOrigin {
                             Payload params, const CallOptions& options) override {
     CallHeader header{target, interface_id, method_id, worker_.own_calls_.Next(), {}};
     const absl::Time deadline =
-        worker_.host_.clock().Now() + std::min(options.deadline, kDeadlineMax);
+        worker_.host_.clock().Now() + std::min(options.TimeLimit(), kDeadlineMax);
     return worker_.own_caller_.Call(std::move(header), std::move(params), deadline,
                                     &worker_.own_calls_);
   }
@@ -178,7 +179,7 @@ void Worker::OnCallFrame(uint64_t id, Session& session, kj::Own<Frame> frame) {
                                       "and a client gives its calls ids of its own")));
   }
   // Throws when the payload is not a message: an actor is never given one that cannot be read.
-  (void)capnp::FlatArrayMessageReader(frame->payload());
+  CheckMessage(frame->payload());
   const auto time_left =
       std::min(absl::Milliseconds(in.getTimeLeftMs()), kDeadlineMax) - frame->transit();
   const absl::Time deadline = host_.clock().Now() + time_left - Margin(time_left);

@@ -1,6 +1,7 @@
 // Payload: a whole Cap'n Proto message in standard framing, immutable and shared.
 //
-// What calls carry and records keep. Copies share the bytes, from any thread.
+// What calls carry and records keep. What refs it holds are named behind it (actors/call.capnp,
+// RefTable). Copies share the bytes, from any thread.
 #pragma once
 
 #include <cstring>
@@ -10,25 +11,27 @@
 #include "capnp/message.h"
 #include "capnp/serialize.h"
 #include "kj/array.h"
-#include "troupe/rpc/frame_stream.h"
+#include "kj/memory.h"
 
 namespace troupe {
+
+class Frame;
 
 class Payload {
  public:
   Payload() = default;  // Empty: no message.
 
   static Payload Of(capnp::MessageBuilder& message) {
-    auto words = std::make_shared<kj::Array<capnp::word>>(capnp::messageToFlatArray(message));
+    return Own(capnp::messageToFlatArray(message));
+  }
+  static Payload Own(kj::Array<capnp::word> from) {
+    auto words = std::make_shared<kj::Array<capnp::word>>(kj::mv(from));
     const kj::ArrayPtr<const capnp::word> view = *words;
     return Payload(std::move(words), view);
   }
 
   // The frame's payload, sharing its bytes: they pin the chunk they arrived in.
-  static Payload Of(kj::Own<Frame> frame) {
-    const auto view = frame->payload();
-    return Payload(std::make_shared<kj::Own<Frame>>(kj::mv(frame)), view);
-  }
+  static Payload Of(kj::Own<Frame> frame);
 
   // Copies; for bytes that are kept longer than what they came in.
   static Payload Copy(kj::ArrayPtr<const capnp::word> from) {

@@ -46,7 +46,7 @@ enum class SimHosts {
 };
 
 struct SimOptions {
-  SimLink link;
+  SimLink link = {};
   SimHosts hosts = SimHosts::kOneEach;
   size_t stream_window =
       256 * 1024;  // Bytes written and not yet read by the peer; then writes wait.

@@ -5,8 +5,7 @@
 //   sim::Cluster cluster({.seed = 1, .nodes = {"a", "b", "c"}}, registry);
 //   Client& client = cluster.AddClient("teller");
 //   ASSERT_TRUE(cluster.Settle()) << cluster.Describe();
-//   auto deposit = client.Get<Account>("alice").depositRequest(); ...
-//   auto answer = cluster.Await(deposit.send().then([](auto&& r) { return r.getBalance(); }));
+//   uint64_t balance = cluster.Await(client.Get<Account>("alice").Deposit(5));
 //   cluster.Kill("b");
 //   cluster.Run(absl::Seconds(5));
 //
@@ -35,6 +34,7 @@
 #include "troupe/actors/client.h"
 #include "troupe/actors/node.h"
 #include "troupe/runtime/sim_world.h"
+#include "troupe/runtime/task.h"
 
 namespace troupe::sim {
 
@@ -80,6 +80,13 @@ class Cluster {
   // Waits for a promise while time passes; throws when that takes longer than `limit`.
   template <typename T>
   T Await(kj::Promise<T> promise, absl::Duration limit = absl::Seconds(60));
+  void Await(kj::Promise<void> promise, absl::Duration limit = absl::Seconds(60)) {
+    Await(promise.then([] { return true; }), limit);
+  }
+  template <typename T>
+  T Await(Task<T> task, absl::Duration limit = absl::Seconds(60)) {
+    return Await(kj::mv(task).AsPromise(), limit);
+  }
   // Runs `step` after each event of the world, at most once per `every`: for checks that must hold
   // at any moment. One at a time; it must not make time pass.
   void OnStep(kj::Function<void()> step, absl::Duration every = absl::ZeroDuration());

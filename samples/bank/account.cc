@@ -4,34 +4,25 @@
 
 #include "kj/debug.h"
 
-kj::Promise<void> AccountActor::deposit(DepositContext call) {
-  call.getResults().setBalance(balance_ += call.getParams().getAmount());
-  return kj::READY_NOW;
-}
+troupe::Task<uint64_t> AccountActor::Deposit(uint64_t amount) { co_return balance_ += amount; }
 
-kj::Promise<void> AccountActor::transfer(TransferContext call) {
-  const uint64_t amount = call.getParams().getAmount();
+troupe::Task<uint64_t> AccountActor::Transfer(Account::Ref to, uint64_t amount) {
   KJ_REQUIRE(amount <= balance_, "the balance is too small", balance_, amount);
   balance_ -= amount;
-  pending_.push_back({next_transfer_++, call.getParams().getTo().cStr(), amount});
+  pending_.push_back({next_transfer_++, to, amount});
   context().RequestResume();
-  call.getResults().setBalance(balance_);
-  return kj::READY_NOW;
+  co_return balance_;
 }
 
-kj::Promise<void> AccountActor::balance(BalanceContext call) {
+troupe::Task<Account::BalanceReply> AccountActor::Balance() {
   uint64_t pending = 0;
   for (const auto& transfer : pending_) pending += transfer.amount;
-  call.getResults().setBalance(balance_);
-  call.getResults().setPending(pending);
-  return kj::READY_NOW;
+  co_return {balance_, pending};
 }
-
-kj::Promise<void> AccountActor::Resume(troupe::ResumeContext& work) { return BringPending(work); }
 
 troupe::Task<void> AccountActor::BringPending(troupe::ResumeContext& work) {
   for (;;) {
-    std::optional<Transfer> next;
+    std::optional<Pending> next;
     auto looked = work.InTurn([this, &next] {
       if (pending_.empty()) return context().CancelResume();
       next = pending_.front();
@@ -40,11 +31,7 @@ troupe::Task<void> AccountActor::BringPending(troupe::ResumeContext& work) {
     if (!next) co_return;
 
     // The same id each time, so that a second attempt is answered, not done again.
-    auto payee = work.Get<Account>(next->to, troupe::Id128{0, next->number});
-    auto request = payee.depositRequest();
-    request.setAmount(next->amount);
-    auto deposited = request.send();
-    co_await deposited;
+    co_await work.Get<Account>(next->to, troupe::Id128{0, next->number}).Deposit(next->amount);
 
     auto crossed_off = work.InTurn([this] { pending_.pop_front(); });
     co_await crossed_off;
@@ -66,6 +53,6 @@ void AccountActor::Load(AccountState::Reader in) {
   balance_ = in.getBalance();
   next_transfer_ = in.getNextTransfer();
   for (auto transfer : in.getPending()) {
-    pending_.push_back({transfer.getNumber(), transfer.getTo().cStr(), transfer.getAmount()});
+    pending_.push_back({transfer.getNumber(), transfer.getTo(), transfer.getAmount()});
   }
 }

@@ -8,29 +8,26 @@
 
 #include <cstdint>
 #include <deque>
-#include <string>
 
-#include "bank.capnp.h"
-#include "troupe/actors/actor.h"
-#include "troupe/runtime/task.h"
+#include "bank.troupe.h"
 
-class AccountActor final : public troupe::Actor<Account, AccountState> {
+class AccountActor final : public Account::Actor {
  private:
-  struct Transfer {
+  struct Pending {
     uint64_t number;
-    std::string to;
+    Account::Ref to;
     uint64_t amount;
   };
 
-  kj::Promise<void> deposit(DepositContext call) override;
-  kj::Promise<void> transfer(TransferContext call) override;
-  kj::Promise<void> balance(BalanceContext call) override;
-  kj::Promise<void> Resume(troupe::ResumeContext& work) override;
-  troupe::Task<void> BringPending(troupe::ResumeContext& work);
+  Task<uint64_t> Deposit(uint64_t amount) override;
+  Task<uint64_t> Transfer(Account::Ref to, uint64_t amount) override;
+  Task<Account::BalanceReply> Balance() override;
+  kj::Promise<void> Resume(troupe::ResumeContext& work) override { return BringPending(work); }
+  Task<void> BringPending(troupe::ResumeContext& work);
   void Save(AccountState::Builder out) const override;
   void Load(AccountState::Reader in) override;
 
   uint64_t balance_ = 0;
-  std::deque<Transfer> pending_;
+  std::deque<Pending> pending_;
   uint64_t next_transfer_ = 1;
 };

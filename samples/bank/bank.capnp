@@ -4,10 +4,10 @@
 
 using Troupe = import "/troupe/actors/troupe.capnp";
 
-interface Account {
+interface Account $Troupe.actor(state = "AccountState") {
   deposit @0 (amount :UInt64) -> (balance :UInt64);
 
-  transfer @1 (to :Text, amount :UInt64) -> (balance :UInt64);
+  transfer @1 (to :Account, amount :UInt64) -> (balance :UInt64);
   # Takes the amount from this account at once and promises to bring it to the other one. Once this
   # is answered the transfer will be whole, whoever dies. Fails when the balance is too small.
 
@@ -22,7 +22,7 @@ struct AccountState {
 
   struct Transfer {
     number @0 :UInt64;  # Of this payer; names the call that brings it to the payee.
-    to @1 :Text;
+    to @1 :Account;
     amount @2 :UInt64;
   }
 }

@@ -1,12 +1,10 @@
 // hello: an actor that greets and counts. Any Cap'n Proto client can talk to it.
-#include "hello.capnp.h"
+#include "hello.troupe.h"
 #include "troupe/actors/main.h"
 
-class GreeterActor final : public troupe::Actor<Greeter, GreeterState> {
-  kj::Promise<void> greet(GreetContext call) override {
-    call.getResults().setGreeting(kj::str("Hello, ", call.getParams().getName(), "!"));
-    call.getResults().setTimes(++times_);
-    return kj::READY_NOW;
+class GreeterActor final : public Greeter::Actor {
+  Task<Greeter::GreetReply> Greet(std::string name) override {
+    co_return {"Hello, " + name + "!", ++times_};
   }
   void Save(GreeterState::Builder out) const override { out.setTimes(times_); }
   void Load(GreeterState::Reader in) override { times_ = in.getTimes(); }

@@ -126,8 +126,5 @@ troupe::Task<std::string> KillRun::Coordinator() {
 }
 
 troupe::Task<uint64_t> KillRun::CountOf(std::string word) {
-  auto ref = client_->Get<Word>(word);
-  auto sent = ref.countRequest().send();
-  auto reply = co_await sent;
-  co_return reply.getCount();
+  co_return co_await client_->Get<Word>(word).Count();
 }

@@ -27,7 +27,7 @@ Load::Load(troupe::Host& host, troupe::Client& client, const std::vector<std::st
 
 void Load::Start() { Fill(); }
 
-Word::Client& Load::RefOf(const std::string& word) {
+Word::Ref& Load::RefOf(const std::string& word) {
   auto it = refs_.find(word);
   if (it == refs_.end()) {
     it = refs_.emplace(word, client_.Get<Word>(word, {.deadline = kCallLimit})).first;
@@ -54,9 +54,9 @@ void Load::Send(size_t word) {
   const size_t slot = free_slots_.back();
   free_slots_.pop_back();
   began_[slot] = host_.clock().Now();
-  auto request = RefOf(words_[word]).addRequest();
-  tasks_.add(request.send().then([this, slot](auto&&) { Answered(slot, nullptr); },
-                                 [this, slot](kj::Exception&& e) { Answered(slot, kj::mv(e)); }));
+  auto answer = RefOf(words_[word]).Add().AsPromise();
+  tasks_.add(answer.then([this, slot](uint64_t) { Answered(slot, nullptr); },
+                         [this, slot](kj::Exception&& e) { Answered(slot, kj::mv(e)); }));
 }
 
 void Load::Answered(size_t slot, kj::Maybe<kj::Exception> failure) {

@@ -10,7 +10,7 @@
 #include "kj/async.h"
 #include "troupe/actors/client.h"
 #include "troupe/runtime/host.h"
-#include "wordcount.capnp.h"
+#include "wordcount.troupe.h"
 
 class Load {
  public:
@@ -40,13 +40,13 @@ class Load {
   void Fill();
   void Send(size_t word);
   void Answered(size_t slot, kj::Maybe<kj::Exception> failure);
-  Word::Client& RefOf(const std::string& word);
+  Word::Ref& RefOf(const std::string& word);
 
   troupe::Host& host_;
   troupe::Client& client_;
   const std::vector<std::string>& words_;
   const size_t in_flight_max_;
-  std::unordered_map<std::string, Word::Client> refs_;
+  std::unordered_map<std::string, Word::Ref> refs_;
   std::vector<absl::Time> began_;  // By slot; infinite future: free.
   std::vector<size_t> free_slots_;
   size_t next_ = 0;

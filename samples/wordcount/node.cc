@@ -1,16 +1,10 @@
 // wordcount node: hosts the Word actors. See demo.cc for the client.
 #include "troupe/actors/main.h"
-#include "wordcount.capnp.h"
+#include "wordcount.troupe.h"
 
-class WordActor final : public troupe::Actor<Word, WordState> {
-  kj::Promise<void> add(AddContext call) override {
-    call.getResults().setCount(count_ += call.getParams().getOccurrences());
-    return kj::READY_NOW;
-  }
-  kj::Promise<void> count(CountContext call) override {
-    call.getResults().setCount(count_);
-    return kj::READY_NOW;
-  }
+class WordActor final : public Word::Actor {
+  Task<uint64_t> Add(uint64_t occurrences) override { co_return count_ += occurrences; }
+  Task<uint64_t> Count() override { co_return count_; }
   void Save(WordState::Builder out) const override { out.setCount(count_); }
   void Load(WordState::Reader in) override { count_ = in.getCount(); }
   uint64_t count_ = 0;

@@ -4,7 +4,7 @@
 
 using Troupe = import "/troupe/actors/troupe.capnp";
 
-interface Word {
+interface Word $Troupe.actor(state = "WordState") {
   add @0 (occurrences :UInt64 = 1) -> (count :UInt64);
   count @1 () -> (count :UInt64) $Troupe.readOnly;
 }

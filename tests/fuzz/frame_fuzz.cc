@@ -4,6 +4,7 @@
 
 #include "fuzz.h"
 #include "troupe/actors/call.h"
+#include "troupe/actors/ref_message.h"
 #include "troupe/actors/replica_codec.h"
 #include "troupe/rpc/link.h"
 #include "troupe/rpc/status.h"
@@ -52,11 +53,13 @@ class HeaderReader final : public FrameSink {
       case wire::KIND_CALL: {
         const auto header = DecodeCall(frame->header<wire::CallFrame>());
         ArgumentHash(header.interface_id, header.method_id, Payload::Copy(frame->payload()));
+        CheckMessage(frame->payload());
         break;
       }
       case wire::KIND_ANSWER: {
         auto answer = frame->header<wire::AnswerFrame>();
         if (answer.isFailure()) DecodeFailure(answer.getFailure());
+        if (answer.isResults()) CheckMessage(frame->payload());
         break;
       }
       case wire::KIND_REPLICA:

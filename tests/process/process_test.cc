@@ -104,8 +104,7 @@ class ProcessTest : public ::testing::Test {
     std::map<std::string, uint64_t> expected;
     for (const auto& word : words_) expected[word] += load_->passes();
     for (const auto& [word, count] : expected) {
-      auto reply = client_->Get<Word>(word).countRequest().send().wait(machine_->wait_scope());
-      EXPECT_EQ(reply.getCount(), count) << word;
+      EXPECT_EQ(client_->Get<Word>(word).Count().Wait(machine_->wait_scope()), count) << word;
     }
   }
   size_t IndexOf(const std::string& name) { return static_cast<size_t>(cluster_->IndexOf(name)); }

@@ -32,22 +32,16 @@ class BankTest : public ::testing::TestWithParam<uint64_t> {
   Sums Read(sim::Cluster& cluster, Client& client) {
     Sums sums;
     for (int i = 0; i < kAccounts; ++i) {
-      cluster.Await(client.Get<Account>(Name(static_cast<uint64_t>(i)))
-                        .balanceRequest()
-                        .send()
-                        .then([&](auto&& reply) {
-                          sums.balance += reply.getBalance();
-                          sums.pending += reply.getPending();
-                          return 0;
-                        }));
+      auto account = client.Get<Account>(Name(static_cast<uint64_t>(i)));
+      const auto reply = cluster.Await(account.Balance());
+      sums.balance += reply.balance;
+      sums.pending += reply.pending;
     }
     return sums;
   }
   void Fund(sim::Cluster& cluster, Client& client) {
     for (uint64_t i = 0; i < kAccounts; ++i) {
-      auto request = client.Get<Account>(Name(i)).depositRequest();
-      request.setAmount(kMoney);
-      cluster.Await(request.send().then([](auto&&) { return 0; }));
+      cluster.Await(client.Get<Account>(Name(i)).Deposit(kMoney));
     }
   }
   // Accounts are read one after another, so only what two readings agree on was so at one moment.
@@ -62,11 +56,11 @@ class BankTest : public ::testing::TestWithParam<uint64_t> {
   }
   kj::Promise<void> Transfer(Client& client, Random& random) {
     const uint64_t from = random.Below(kAccounts);
-    const std::string to = Name((from + 1 + random.Below(kAccounts - 1)) % kAccounts);
-    auto request = client.Get<Account>(Name(from)).transferRequest();
-    request.setTo(to);
-    request.setAmount(1 + random.Below(20));
-    return request.send().ignoreResult();
+    const auto to = client.Get<Account>(Name((from + 1 + random.Below(kAccounts - 1)) % kAccounts));
+    return client.Get<Account>(Name(from))
+        .Transfer(to, 1 + random.Below(20))
+        .AsPromise()
+        .ignoreResult();
   }
 
   struct Errors final : kj::TaskSet::ErrorHandler {
@@ -109,15 +103,11 @@ TEST_P(BankTest, PayersWhoUseTheSameNumberAreAllHeard) {
   ASSERT_TRUE(cluster.Settle()) << cluster.Describe();
   std::vector<kj::Promise<void>> asked;
   for (uint64_t i = 1; i < kAccounts; ++i) {
-    auto deposit = teller.Get<Account>(Name(i)).depositRequest();
-    deposit.setAmount(13);
-    auto transfer = teller.Get<Account>(Name(i)).transferRequest();
-    transfer.setTo(Name(0));
-    transfer.setAmount(13);
-    asked.push_back(deposit.send().ignoreResult());
-    asked.push_back(transfer.send().ignoreResult());
+    auto payer = teller.Get<Account>(Name(i));
+    asked.push_back(payer.Deposit(13).AsPromise().ignoreResult());
+    asked.push_back(payer.Transfer(teller.Get<Account>(Name(0)), 13).AsPromise().ignoreResult());
   }
-  for (auto& promise : asked) cluster.Await(promise.then([] { return 0; }));
+  for (auto& promise : asked) cluster.Await(kj::mv(promise));
   const Sums sums = ReadWhenDone(cluster, teller);
   EXPECT_EQ(sums.pending, 0u);
   EXPECT_EQ(sums.balance, (kAccounts - 1) * 13u);
@@ -150,7 +140,7 @@ TEST_P(BankTest, MoneyIsConservedThroughAStorm) {
 
   ASSERT_TRUE(cluster.Settle(absl::Minutes(2))) << cluster.Describe() << "\n"
                                                 << absl::StrJoin(storm.said(), "\n");
-  cluster.Await(transfers.then([] { return 0; }));
+  cluster.Await(kj::mv(transfers));
   const Sums sums = ReadWhenDone(cluster, teller);
   EXPECT_EQ(sums.pending, 0u) << "seed " << GetParam();
   EXPECT_EQ(sums.balance, kAccounts * kMoney) << "seed " << GetParam();

@@ -90,6 +90,9 @@ TEST_P(ClusterTest, ARunThatIsFencedBeforeItKnowsItsBootComesBack) {
   const Boot before = cluster_->NewestMap()->FindNode("b")->boot;
   const auto entry = [&] { return cluster_->NewestMap()->FindNode("b"); };
   cluster_->Kill("b");
+  for (const char* other : {"a", "c"}) {  // So that it is the last to hear of its boot.
+    cluster_->world().SetLink("b", other, {absl::Milliseconds(50), absl::Milliseconds(60)});
+  }
   cluster_->Restart("b");
   ASSERT_TRUE(cluster_->RunUntil([&] { return entry()->boot > before; }));
   cluster_->Isolate("b");

@@ -1,0 +1,50 @@
+#include "troupe/actors/any_ref.h"
+
+#include "absl/strings/str_cat.h"
+#include "troupe/rpc/status.h"
+
+namespace troupe {
+
+AnyRef::AnyRef(const AnyRef& other)
+    : origin_(Share(other.origin_)), actor_(other.actor_), options_(other.options_) {}
+
+AnyRef& AnyRef::operator=(AnyRef other) noexcept {
+  origin_ = kj::mv(other.origin_);
+  actor_ = std::move(other.actor_);
+  options_ = other.options_;
+  return *this;
+}
+
+void AnyRef::Write(schema::ActorRef::Builder out) const {
+  out.setType(actor_.type);
+  out.setKey(kj::arrayPtr(reinterpret_cast<const kj::byte*>(actor_.key.data()), actor_.key.size()));
+}
+
+AnyRef AnyRef::Of(capnp::Capability::Client capability) {
+  auto hook = capnp::ClientHook::from(kj::mv(capability));
+  if (hook->isNull()) return AnyRef();
+  auto ref = FindRef(*hook);
+  if (!ref) {
+    kj::throwFatalException(Failed("a capability is not a ref of an actor; ask for it with Get()"));
+  }
+  return *std::move(ref);
+}
+
+capnp::Capability::Client AnyRef::ToCapability() const {
+  if (origin_.get() == nullptr) return nullptr;
+  return ReferTo(Share(origin_), actor_, options_);
+}
+
+AnyRef AnyRef::With(std::optional<absl::Duration> deadline) const {
+  AnyRef out(*this);
+  out.options_.deadline = deadline;
+  return out;
+}
+
+std::string AnyRef::ToString(const char* interface) const {
+  if (!*this) return absl::StrCat(interface, "/(nobody)");
+  const auto id = actor_.ToString();
+  return absl::StrCat(interface, id.substr(id.find('/')));
+}
+
+}  // namespace troupe
