@@ -3,10 +3,14 @@
 // Single loop. Turns follow docs/protocol.md P6: mutating ones one at a time, `$readOnly` ones
 // together but never inside a mutating one, all in order of arrival. A started turn belongs to the
 // actor: no cancel or deadline of a caller ends it. What a turn changed is encoded when it ends,
-// before the next begins (P6.8), so a turn that fails undoes itself and nothing else.
+// before the next begins (P6.8), so a turn that fails undoes itself and nothing else. Beside calls,
+// the actor's own turns take their place in the mailbox: timers and reminders (P6.13). The object
+// is made when a turn needs one, and goes when it is idle (P6.10) or has failed; the activation
+// stays as long as it remembers failures.
 #pragma once
 
 #include <deque>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -19,10 +23,13 @@
 #include "kj/async.h"
 #include "troupe/actors/actor.h"
 #include "troupe/actors/actor_store.h"
+#include "troupe/actors/actor_timer.h"
 #include "troupe/actors/call.h"
 #include "troupe/actors/registry.h"
+#include "troupe/actors/reminder_table.h"
 #include "troupe/actors/router.h"
 #include "troupe/actors/shard_replica.h"
+#include "troupe/actors/supervisor.h"
 #include "troupe/actors/turn_slice.h"
 #include "troupe/runtime/host.h"
 
@@ -38,7 +45,10 @@ inline constexpr size_t kCalledMax = 1 << 16;
 inline constexpr size_t kReadersMax =
     1024;  // Turns of `$readOnly` methods at once; the rest waits.
 
-class Activation final : private ActorContext, private ResumeContext {
+// Of OnDeactivate(): a move waits no longer for it than for other turns.
+inline constexpr absl::Duration kDeactivateLimit = absl::Seconds(4);
+
+class Activation final : private ActorContext, private ResumeContext, private ActorTimers::Owner {
  public:
   // What an activation asks of its shard.
   class Shard {
@@ -60,6 +70,14 @@ class Activation final : private ActorContext, private ResumeContext {
     virtual const ReplicaMutations& mutations() const = 0;
     virtual TurnSlice& slice() = 0;
 
+    // To be looked after (Look) until it says that there is no need.
+    virtual void Watch(Activation& activation) = 0;
+    // It is over, in order: to be dropped, and what is left in its mailbox given to a new one.
+    virtual void Retire(Activation& activation) = 0;
+    // When to call Remind(), by the wall clock; InfiniteFuture: never.
+    virtual void RemindAt(const ActorId& actor, absl::Time due) = 0;
+    virtual void OnSuspended(const ActorId& actor, bool suspended) = 0;
+
    protected:
     ~Shard() = default;
   };
@@ -68,8 +86,8 @@ class Activation final : private ActorContext, private ResumeContext {
   ~Activation() noexcept(false);
   KJ_DISALLOW_COPY(Activation);
 
-  // Takes on what is stored, if anything; before any call. The error names the actor.
-  absl::Status Load(const StoredActor* stored);
+  // Takes on what is stored, if anything; before any call. The object is not made yet.
+  void Load(const StoredActor* stored);
 
   // Takes an admitted call: runs it, queues it, answers it from a record, or refuses it. False, and
   // the call is still there, when there is no room for its record now: it is to be sent again,
@@ -82,16 +100,35 @@ class Activation final : private ActorContext, private ResumeContext {
   // A calling actor's last mark (P6.5).
   void DeliverSettle(kj::Own<InboundCall> call);
 
-  // Tells actors that this one has called, and not for a while again, its mark.
-  void SettleCalls(absl::Time now);
+  // A reminder may be due: its turn takes its place in the mailbox.
+  void Remind();
 
-  // Answers calls whose deadline has passed: those that wait are dropped, an open turn goes on.
-  void CheckDeadlines(absl::Time now);
+  // What time brings: answers calls whose deadline has passed, tells actors that this one has
+  // called its mark (P6.5). False when there is nothing more to look after: see IdleSince().
+  bool Look(absl::Time now);
+  absl::Time idle_since() const { return active_at_; }
+
+  // Lets it go, now or as soon as it can be, if it is still idle and nothing holds it.
+  void RetireIfIdle(absl::Time now);
+  // Before the shard moves: once its mailbox is empty. Only if OnDeactivate() is to be called.
+  void RetireForMove();
+  void StayAfterAll();  // The shard does not move.
+  // What it has not begun to answer, in order; it is over.
+  std::vector<kj::Own<InboundCall>> TakeWaiting();
+
+  // By the operator. FailedPrecondition when it is not suspended.
+  absl::Status Unsuspend();
+  std::string WhySuspended() const;
 
   // No more turns; waiting calls go back to their callers to be sent elsewhere.
   void Stop();
 
   bool idle() const { return mailbox_.empty() && !turn_ && readers_ == 0; }
+  // A move is to wait for it.
+  bool busy() const { return !idle() || retire_ == Retirement::kForMove; }
+  bool leaving() const { return retire_ != Retirement::kNone; }
+  bool watched = false;  // Kept by whoever watches.
+  const ActorType& type() const { return type_; }
   const ActorId& id() const override { return id_; }
 
  private:
@@ -99,6 +136,7 @@ class Activation final : private ActorContext, private ResumeContext {
   class TurnOrigin;
   class BackgroundOrigin;
   struct Turn;
+  enum class TurnKind : uint8_t { kCall, kResume, kActivate, kDeactivate, kTimer, kReminder };
   // Who called, under which id: an actor may choose ids that others choose too.
   using CallKey = std::tuple<ActorId, Id128, uint64_t>;
 
@@ -106,21 +144,67 @@ class Activation final : private ActorContext, private ResumeContext {
   const MethodInfo& InfoOf(const InboundCall& call) const;
   std::string Describe(const InboundCall& call) const;
 
-  bool AnswerFromRecords(kj::Own<InboundCall>& call, uint64_t argument_hash);
-  void AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& record);
-  void AnswerRepeat(kj::Own<InboundCall> repeat, uint64_t argument_hash);
+  // ---- activation.cc: calls in, reads
   void RunReady();
+  bool HasWork() const;
+  void RunLetter();
+  void RunCall(kj::Own<InboundCall> call);
   void ReadInsideTurn();
   bool PauseAtEndOfSlice();
   bool OutdatedWhileWaiting(const InboundCall& call) const;
   void StartRead(kj::Own<InboundCall> call);
-  void StartMutating(kj::Own<InboundCall> call);
-  void BeginTurn(Id128 inbound, std::vector<ActorId> chain, absl::Time deadline);
   void EndRead(Turn& turn, kj::Maybe<kj::Exception> failure);
-  void EndMutating(kj::Maybe<kj::Exception> failure);
-  void CloseTurn(kj::Maybe<kj::Exception>& failure);
+  kj::Maybe<kj::Exception> TakeResults(Context& context, const InboundCall& call,
+                                       CallOutcome& out) const;
+  std::string Running() const;  // What the open turn is, for error texts.
+
+  // ---- activation_records.cc
+  bool AnswerFromRecords(kj::Own<InboundCall>& call, uint64_t argument_hash);
+  void AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& record);
+  void AnswerRepeat(kj::Own<InboundCall> repeat, uint64_t argument_hash);
   void Record(const CallId& id, uint64_t argument_hash, const CallOutcome& outcome);
   void FinishWaiters(const CallKey& key, const CallOutcome& outcome);
+
+  // ---- activation_turn.cc: mutating turns, and what they leave
+  void BeginTurn(TurnKind kind, Id128 inbound, std::vector<ActorId> chain, absl::Time deadline);
+  void StartMutating(kj::Own<InboundCall> call);
+  void EndMutating(kj::Maybe<kj::Exception> failure);
+  void StartOwn(TurnKind kind, Id128 inbound, kj::Function<kj::Promise<void>()> work);
+  void EndOwn(kj::Maybe<kj::Exception> failure);
+  Id128 OwnTurnId() const;
+  void CloseTurn(kj::Maybe<kj::Exception>& failure);
+  void UndoTurn(const Turn& turn);
+  std::string EncodeState() const;
+  kj::Maybe<kj::Exception> SaveState(const std::string& before);
+  void DropState();
+  void MarkDirty();
+  ActorChange TakeChange();
+  uint64_t OldestUnsettled(const Turn& turn) const;
+
+  // ---- activation_life.cc: the object, its failures, its end
+  bool Ready();  // The object is there; else it is on its way, or not to be tried yet.
+  void BeginObject();
+  void DropObject();
+  kj::Exception Supervise(const kj::Exception& failure, const std::string& what);
+  void OnFailedCall(const kj::Exception& failure);
+  void OnFailedOwnTurn(const kj::Exception& failure, TurnKind kind);
+  void RefuseWaiting(const kj::Exception& why);
+  void WakeAt(absl::Time when);
+  bool Suspended(absl::Time now) const { return supervisor_ && supervisor_->suspended(now); }
+  kj::Exception SuspendedError() const;
+  std::string Name() const;
+  void CheckDeadlines(absl::Time now);
+  bool Leaving() const;  // No letter is begun any more.
+  void ProceedToRetire();
+  void LimitDeactivation();
+
+  // ---- activation_time.cc: timers and reminders
+  void OnTimer(kj::Own<ActorTimer::Entry> entry) override;
+  void Discard(kj::Promise<void> wait) override { DestroyLater(kj::mv(wait)); }
+  void StartTimerTurn(kj::Own<ActorTimer::Entry> entry);
+  void StartReminderTurn();
+  void AnnounceReminders();
+
   // ---- activation_resume.cc
   void ScheduleResume();
   void StartResume();
@@ -136,31 +220,40 @@ class Activation final : private ActorContext, private ResumeContext {
   void DetachOrigins();
   void NoteCall(const ActorId& callee, uint64_t turn);
   kj::Promise<void> EarlierSafe();  // P6.6: resolves when what completed turns changed is safe.
+  void SettleCalls(absl::Time now);
   kj::Promise<void> SendSettle(const ActorId& callee, uint64_t mark);
-
-  ActorChange TakeChange();
-  uint64_t OldestUnsettled(const Turn& turn) const;
-  kj::Maybe<kj::Exception> SaveState();
-  void RestoreState();  // The object is made anew from last_saved_.
-  ActorBase& Object();  // Made anew if the last turn failed.
-  kj::Maybe<kj::Exception> TakeResults(Context& context, const InboundCall& call,
-                                       CallOutcome& out) const;
 
   // ActorContext
   void RequestResume() override;
   void CancelResume() override;
+  ActorTimer AddTimer(TimerOptions options, ActorTimer::Entry::Work work) override;
+  void SetReminder(std::string_view name, const ReminderOptions& options) override;
+  bool CancelReminder(std::string_view name) override;
+  void Deactivate() override;
+  void Erase() override;
+  absl::Time WallNow() const override { return host_.clock().WallNow(); }
   const Log& log() const override { return host_.log(); }
   kj::Own<CallOrigin> Origin() override;
+
+  // What may be what runs now.
+  template <typename... T>
+  void DestroyLater(T... what);
 
   Host& host_;
   Shard& shard_;
   const ActorId id_;
   const ActorType& type_;
-  kj::Own<ActorBase> actor_;  // Null after a turn that failed, until the next.
+  kj::Own<ActorBase> actor_;  // Null before the first turn, and after one that failed.
+  bool ready_ = false;        // It has had its OnActivate().
+  bool restart_due_ = false;  // To be made anew without waiting for a call.
+  bool resume_due_ = false;   // Resume() waits for the object.
+  std::unique_ptr<Supervisor> supervisor_;  // Null while there is no failure to remember.
+  absl::Time wake_at_ = absl::InfiniteFuture();
 
   RecordTable records_;
   absl::Time next_aging_ = absl::InfinitePast();
   uint64_t next_turn_ = 1;
+  bool has_called_ = false;  // Others, ever: they may remember its turn numbers.
   bool resume_ = false;
   // The turn that asked for the Resume() that is not done yet. Until then it counts as unsettled,
   // so that callees keep the records of what Resume() has called (P6.5).
@@ -169,8 +262,16 @@ class Activation final : private ActorContext, private ResumeContext {
   bool state_moved_ = false;   // last_saved_ is newer than what was taken for a batch.
   bool whole_records_ = true;  // The next change carries the whole table.
   bool dirty_ = false;         // Completed turns changed something that is in no ActorChange.
+  ReminderTable reminders_;
+  bool reminders_moved_ = false;  // As of last_saved_.
 
-  std::deque<kj::Own<InboundCall>> mailbox_;
+  // What waits for its turn: a call, a timer that is due, or else reminders.
+  struct Letter {
+    kj::Own<InboundCall> call;
+    kj::Own<ActorTimer::Entry> timer;
+  };
+  std::deque<Letter> mailbox_;
+  bool reminder_waits_ = false;  // There is a letter for it.
   // Calls waiting or running, with those that came again under the same id.
   struct Open {
     uint64_t argument_hash;
@@ -186,9 +287,18 @@ class Activation final : private ActorContext, private ResumeContext {
     kj::Function<void()> work;
     kj::Own<kj::PromiseFulfiller<void>> done;
   };
-  std::deque<InternalTurn> internal_turns_;  // Run next, before what waits in the mailbox.
+  std::list<InternalTurn> internal_turns_;  // Run next, before what waits in the mailbox.
   kj::Maybe<kj::Promise<void>> resuming_;
   absl::Duration resume_pause_ = absl::ZeroDuration();
+  // Why it goes, once it can: not wanted, Deactivate(), its shard moves.
+  enum class Retirement : uint8_t { kNone, kIdle, kAsked, kForMove } retire_ = Retirement::kNone;
+  absl::Time retire_since_;
+  bool deactivated_ = false;  // OnDeactivate() has begun: nothing else does.
+  bool awaiting_safe_ = false;
+  uint64_t marks_ = 0;       // Times that something changed, ...
+  uint64_t safe_marks_ = 0;  // ... and how many of them are on all in-sync copies.
+  absl::Time active_at_;     // Last seen with something to do for others.
+  bool used_ = true;         // Since then.
   bool stopped_ = false;
   bool pausing_ = false;  // Until the loop has looked at its sockets.
 
@@ -208,6 +318,7 @@ class Activation final : private ActorContext, private ResumeContext {
     void taskFailed(kj::Exception&& exception) override;
     const Log& log;
   } errors_;
+  ActorTimers timers_;
   kj::TaskSet tasks_;
 };
 

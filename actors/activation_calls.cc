@@ -1,4 +1,4 @@
-// Activation, part four: the calls that the actor makes, and that their records may go.
+// Activation, part five: the calls that the actor makes, and that their records may go.
 #include <algorithm>
 #include <utility>
 
@@ -117,6 +117,7 @@ kj::Promise<void> Activation::EarlierSafe() {
 // ---- Records at those that were called (P6.5)
 
 void Activation::NoteCall(const ActorId& callee, uint64_t turn) {
+  has_called_ = true;
   auto it = called_.find(callee);
   if (it == called_.end()) {
     if (called_.size() >= kCalledMax) return;
@@ -145,7 +146,7 @@ kj::Promise<void> Activation::SendSettle(const ActorId& callee, uint64_t mark) {
   if (stopped_) return kj::READY_NOW;
   capnp::MallocMessageBuilder nothing;
   nothing.getRoot<capnp::AnyPointer>();
-  CallHeader header{callee, kSettleInterface, 0, {}, {}};
+  CallHeader header{callee, kActivationInterface, kSettleMethod, {}, {}};
   header.id = ActorCall{id_, shard_.lineage(), shard_.epoch(), mark, mark, Id128{0, mark}};
   auto ended = [this, callee, mark](bool told) {
     auto it = called_.find(callee);

@@ -1,4 +1,4 @@
-// Activation, part three: calls that are known are answered from their records.
+// Activation, part four: calls that are known are answered from their records.
 #include <algorithm>
 #include <utility>
 
@@ -125,8 +125,7 @@ void Activation::DeliverSettle(kj::Own<InboundCall> call) {
   nothing.getRoot<capnp::AnyPointer>();
   auto results = Payload::Of(nothing);
   if (!records_.Settle(host_.clock().Now(), *last)) return call->Finish(std::move(results));
-  dirty_ = true;
-  shard_.Dirty(id_);
+  MarkDirty();
   // The answer says that no copy will come back with the records.
   shard_.Hold(id_, HoldKind::kAnswer, {},
               [call = kj::mv(call), results = std::move(results)](bool ok) mutable {

@@ -1,4 +1,4 @@
-// Activation, part two: work that goes on beside the turns until it is finished.
+// Activation, part three: work that goes on beside the turns until it is finished.
 #include <algorithm>
 #include <utility>
 
@@ -38,8 +38,12 @@ void Activation::StartResume() {
     resume_scheduled_ = false;
     return;
   }
+  if (!ready_) {
+    resume_due_ = true;
+    return RunReady();
+  }
   resuming_ =
-      kj::evalNow([this] { return Object().Resume(*this); })
+      kj::evalNow([this] { return actor_->Resume(*this); })
           .then([this] { EndResume(nullptr); }, [this](kj::Exception&& e) { EndResume(kj::mv(e)); })
           .eagerlyEvaluate([this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
 }
@@ -55,8 +59,7 @@ void Activation::EndResume(kj::Maybe<kj::Exception> failure) {
 
 void Activation::AbandonResume() {
   KJ_IF_MAYBE (resuming, resuming_) {
-    // It may be what runs now.
-    tasks_.add(kj::evalLater([old = kj::mv(*resuming)] {}));
+    DestroyLater(kj::mv(*resuming));
     resuming_ = nullptr;
     resume_scheduled_ = false;
   }
@@ -73,6 +76,7 @@ kj::Promise<void> Activation::InTurn(kj::Function<void()> work) {
   if (stopped_) return Disconnected("the actor has been deactivated");
   auto paf = kj::newPromiseAndFulfiller<void>();
   internal_turns_.push_back({kj::mv(work), kj::mv(paf.fulfiller)});
+  used_ = true;
   RunReady();
   return kj::mv(paf.promise);
 }
@@ -80,11 +84,10 @@ kj::Promise<void> Activation::InTurn(kj::Function<void()> work) {
 void Activation::RunInternalTurn() {
   auto turn = kj::mv(internal_turns_.front());
   internal_turns_.pop_front();
-  BeginTurn(DerivedId({shard_.lineage(), shard_.epoch()}, id_, 0, 0, next_turn_), {},
-            host_.clock().Now() + kDeadlineDefault);
+  BeginTurn(TurnKind::kResume, OwnTurnId(), {}, host_.clock().Now() + kDeadlineDefault);
   kj::Maybe<kj::Exception> failure = kj::runCatchingExceptions([&turn] { turn.work(); });
   CloseTurn(failure);
-  shard_.Dirty(id_);
+  MarkDirty();
   KJ_IF_MAYBE (e, failure) {
     turn.done->reject(kj::mv(*e));
   } else {

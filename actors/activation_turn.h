@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <map>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -55,15 +56,24 @@ class Activation::Context final : public capnp::CallContextHook, public kj::Refc
   OutgoingMessage results_;
 };
 
-// One run of a method.
+// One run of a method, or a turn of the actor's own.
 struct Activation::Turn {
-  kj::Own<InboundCall> call;  // Null for a turn of Resume().
+  TurnKind kind = TurnKind::kCall;
+  kj::Own<InboundCall> call;  // Null for the actor's own, and once it is over.
   uint64_t argument_hash = 0;
   ReadTicket ticket;
   kj::Own<Context> context;
   absl::Time deadline;
   // Of the calls that the turn makes.
   bool resume_before = false;  // What a failure goes back to.
+  ReminderTable::Snapshot reminders_before;
+  bool erases = false;                      // Erase() was called.
+  bool deactivates = false;                 // Deactivate() was called.
+  std::optional<std::string> state_before;  // Of a new object; else it is the last that was saved.
+  // Of the actor's own.
+  kj::Function<kj::Promise<void>()> work;
+  kj::Own<ActorTimer::Entry> timer;
+  std::optional<ReminderTable::Firing> reminder;
   uint64_t number = 0;
   Id128 inbound;
   std::vector<ActorId> chain;
@@ -71,5 +81,11 @@ struct Activation::Turn {
   kj::Own<kj::ForkedPromise<void>> earlier_safe;  // P6.6; made with the first call out.
   kj::Promise<void> running = nullptr;
 };
+
+// KJ lets nothing destroy what runs now: a turn's own promise, for one.
+template <typename... T>
+void Activation::DestroyLater(T... what) {
+  tasks_.add(kj::evalLater([... what = kj::mv(what)] {}));
+}
 
 }  // namespace troupe

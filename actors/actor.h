@@ -14,25 +14,42 @@
 // One object is one activation: private state, one message at a time, on one loop, so no locks. A
 // method may wait (return a promise, or a Task); no other mutating method of the actor starts until
 // it is done. A method that throws changes nothing: its caller gets the error, and the actor goes
-// on from its last snapshot. What a method answered survives the loss of the node.
+// on from its last snapshot, in a new object. What a method answered survives the loss of the node.
+//
+// The object comes and goes: OnActivate() is where it gets what `Save` does not keep, its timers
+// for example; OnDeactivate() where it lets go. See docs/guide/state.md, time.md and failure.md.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include "capnp/any.h"
 #include "capnp/capability.h"
 #include "kj/async.h"
+#include "kj/debug.h"
 #include "kj/function.h"
 #include "troupe/actors/actor_id.h"
+#include "troupe/actors/actor_timer.h"
 #include "troupe/actors/any_ref.h"
 #include "troupe/actors/ref.h"
+#include "troupe/actors/reminder_table.h"
 #include "troupe/runtime/task.h"
 
 namespace troupe {
 
 class Log;
+
+// When a reminder is due. One of `at` and `after` is given, or neither: then after `every`, and one
+// of that name that has this rhythm already stays as it is.
+struct ReminderOptions {
+  std::optional<absl::Time> at = std::nullopt;  // Of the wall clock. In the past: at once.
+  std::optional<absl::Duration> after = std::nullopt;
+  absl::Duration every = absl::ZeroDuration();  // Zero: once. At least kReminderPeriodMin.
+  CatchUp catch_up = CatchUp::kOnce;
+};
 
 // What an activation can ask of the framework. Valid as long as the actor object.
 class ActorContext {
@@ -58,10 +75,44 @@ class ActorContext {
   virtual void RequestResume() = 0;
   virtual void CancelResume() = 0;
 
+  // Runs `work` later, as a turn of its own that takes its place in the mailbox; never two of one
+  // timer at a time. It may return nothing, a promise or a Task. Not replicated: gone with the
+  // handle, and with the object. If it throws, that is a failure of the actor (Supervision).
+  template <typename Work>
+  ActorTimer StartTimer(TimerOptions options, Work work) {
+    return AddTimer(options, [work = std::move(work)]() mutable -> kj::Promise<void> {
+      if constexpr (std::is_void_v<decltype(work())>) {
+        work();
+        return kj::READY_NOW;
+      } else {
+        return work();
+      }
+    });
+  }
+
+  // Has OnReminder() called when it is due, whichever node the actor is on by then, and whether it
+  // is active or not. Part of the actor's state: set, moved and taken back together with what the
+  // turn changes; to be called within a turn. Replaces the reminder of that name. Throws FAILED,
+  // naming the bound, for what cannot be kept.
+  virtual void SetReminder(std::string_view name, const ReminderOptions& options) = 0;
+  virtual bool CancelReminder(std::string_view name) = 0;  // False: there was none.
+
+  // Lets the object go once the effects of the current turn are safe. The state stays; the calls
+  // that wait and the next ones meet a new object. To be called within a turn.
+  virtual void Deactivate() = 0;
+  // The same, and the state goes: what comes next meets an actor that is new. Answers that are
+  // still to be given a second time are kept for as long as ever; then nothing is left of the
+  // actor.
+  virtual void Erase() = 0;
+
+  // The time of day, as reminders go by; of this node's clock, virtual in simulation.
+  virtual absl::Time WallNow() const = 0;
+
   virtual const Log& log() const = 0;  // runtime/log.h
 
  protected:
   virtual kj::Own<CallOrigin> Origin() = 0;
+  virtual ActorTimer AddTimer(TimerOptions options, ActorTimer::Entry::Work work) = 0;
 };
 
 // What Resume() works with. It runs beside the actor's turns, so that two actors that finish work
@@ -99,6 +150,22 @@ class ActorBase {
   virtual capnp::Capability::Server& server() = 0;
   virtual void SaveState(capnp::AnyPointer::Builder out) const = 0;
   virtual void LoadState(capnp::AnyPointer::Reader in) = 0;
+
+  // A turn of each new object, after Load and before any other: at the first call or reminder, and
+  // anew after a failed turn. May do what any turn may. What it throws is the answer to the calls
+  // that wait, and a failure of the actor (Supervision).
+  virtual kj::Promise<void> OnActivate() { return kj::READY_NOW; }
+
+  // The last turn of an object that goes in order: idle, by Deactivate(), or as its shard moves to
+  // another node. Not before a crash, and not for an object that a failed turn has left. It ends
+  // within kDeactivateLimit, or is undone. What it throws is logged.
+  virtual kj::Promise<void> OnDeactivate() { return kj::READY_NOW; }
+
+  // The turn of a reminder that is due. `reminder` is valid until the turn ends. Once it succeeds
+  // the reminder is served, in one change with what the turn changed; until then it comes again.
+  virtual kj::Promise<void> OnReminder(const DueReminder& reminder) {
+    return KJ_EXCEPTION(FAILED, "the actor has no OnReminder() for its reminder", reminder.name);
+  }
 
   // Finishes work that must be finished though whoever began it may be gone: called when a turn
   // called RequestResume(), after a failover, and again with a growing pause until a turn calls

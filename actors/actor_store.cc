@@ -44,12 +44,17 @@ ActorStore::Outcome ActorStore::Apply(const ActorUpdate& update) {
   if (update.kind != ActorUpdate::Kind::kDelta) {
     held.state = kEmpty;
     held.records = RecordTable();
+    held.reminders = nullptr;
   }
   if (update.state != nullptr) held.state = update.state;
+  if (update.reminders != nullptr) {
+    held.reminders = update.reminders->empty() ? nullptr : update.reminders;
+  }
   held.records.Replay(update.records);
   held.turn = update.turn;
   held.oldest_unsettled = update.oldest_unsettled;
   held.resume = update.resume;
+  held.called = update.called;
   return outcome;
 }
 
@@ -68,6 +73,8 @@ SharedUpdate ActorStore::Image(const ActorId& actor, Version stamp) const {
   update->turn = held->turn;
   update->oldest_unsettled = held->oldest_unsettled;
   update->resume = held->resume;
+  update->called = held->called;
+  update->reminders = held->reminders;
   return update;
 }
 
@@ -109,6 +116,26 @@ void ActorStore::AgeRecords(absl::Time now) {
     held->records.Age(now);
     held->records.ForgetChanges();
   }
+}
+
+std::vector<std::pair<ActorId, absl::Time>> ActorStore::ListReminders() const {
+  std::vector<std::pair<ActorId, absl::Time>> out;
+  for (const auto& [actor, held] : actors_) {
+    if (held->reminders == nullptr || held->tombstone) continue;
+    out.emplace_back(actor, ReminderTable(held->reminders).NextDue());
+  }
+  return out;
+}
+
+std::vector<ActorId> ActorStore::ListEmpty() const {
+  std::vector<ActorId> out;
+  for (const auto& [actor, held] : actors_) {
+    const bool empty = held->state->empty() && held->records.empty() &&
+                       held->reminders == nullptr && !held->resume && !held->called;
+    if (empty && !held->tombstone) out.push_back(actor);
+  }
+  std::sort(out.begin(), out.end());
+  return out;
 }
 
 std::vector<ActorId> ActorStore::ListToResume() const {

@@ -27,6 +27,8 @@ struct StoredActor {
   uint64_t turn = 0;
   uint64_t oldest_unsettled = 0;
   bool resume = false;
+  bool called = false;
+  ReminderTable::Snapshot reminders;  // Null: none.
 };
 
 class ActorStore {
@@ -63,6 +65,11 @@ class ActorStore {
   size_t size() const { return actors_.size(); }
   // Actors to activate without being called; in order of their ids.
   std::vector<ActorId> ListToResume() const;
+  // Actors that have reminders, with the time at which the first is due; in no order.
+  std::vector<std::pair<ActorId, absl::Time>> ListReminders() const;
+  // Actors of which nothing is left that anybody could ask for; in order of their ids. Not those
+  // that have called others: a later actor of that name must go on counting where they ended.
+  std::vector<ActorId> ListEmpty() const;
 
  private:
   StoredActor& Slot(const ActorId& actor, Version version);

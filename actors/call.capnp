@@ -65,6 +65,9 @@ struct CallFrame {
   # Interface 0, method 0, from an actor: nothing is run. The caller says with `mark`, in its lane,
   # that it will not repeat what turns below it have called, so that their records go (P6.5). An
   # older node answers that it is not implemented.
+  #
+  # Interface 0, method 1, from a client: nothing is run. An actor that is suspended is tried again
+  # at once; FAILED when it is not suspended.
 
   lane @15 :Lane;
   struct Lane {
@@ -116,6 +119,14 @@ struct StatusFrame {
   calls @7 :UInt64;          # Calls answered since the start.
   storedActors @8 :UInt64;   # Actors of which this node holds a copy.
   notice @9 :Text;           # What the operator should know; empty: nothing.
+  suspended @10 :UInt64;     # Actors that this node does not run because they failed too often.
+  suspendedActors @11 :List(Text);  # Some of them, as TYPE/KEY with their last error.
+  types @12 :List(Type);     # That this node hosts.
+
+  struct Type {
+    id @0 :UInt64;           # Of the Cap'n Proto interface.
+    name @1 :Text;
+  }
 
   struct Member {
     name @0 :Text;

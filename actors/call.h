@@ -82,7 +82,10 @@ class InboundCall {
   bool answered_ = false;
 };
 
-inline constexpr uint64_t kSettleInterface = 0;  // No interface has it: call.capnp, CallFrame.
+// No interface has it: what is said to an activation, not to the actor (call.capnp, CallFrame).
+inline constexpr uint64_t kActivationInterface = 0;
+inline constexpr uint16_t kSettleMethod = 0;
+inline constexpr uint16_t kUnsuspendMethod = 1;
 
 inline constexpr size_t kChainMax = 64;           // Calls within calls; beyond it is a runaway.
 inline constexpr size_t kCallBytesMax = 8 << 20;  // Parameters or results.

@@ -149,6 +149,15 @@ void Client::NeedNewerMap(uint64_t) {
   }
 }
 
+kj::Promise<void> Client::Unsuspend(const ActorId& actor, absl::Duration limit) {
+  capnp::MallocMessageBuilder nothing;
+  nothing.getRoot<capnp::AnyPointer>();
+  CallHeader header{actor, kActivationInterface, kUnsuspendMethod, sequence_.Next(), {}};
+  return caller_
+      .Call(std::move(header), Payload::Of(nothing), host_.clock().Now() + limit, &sequence_)
+      .ignoreResult();
+}
+
 kj::Promise<Payload> Client::Status(std::string node, absl::Duration limit) {
   const uint64_t number = next_question_++;
   auto paf = kj::newPromiseAndFulfiller<Payload>();

@@ -51,6 +51,9 @@ class Client final : private LinkPool::Watcher, private Router::Surroundings {
   // What one node sees; rejects after `limit`. The root is wire::StatusFrame.
   kj::Promise<Payload> Status(std::string node, absl::Duration limit);
 
+  // Has a suspended actor tried again at once. Rejects, FAILED, when it is not suspended.
+  kj::Promise<void> Unsuspend(const ActorId& actor, absl::Duration limit);
+
   const SharedMap& map() const { return router_.map(); }
   // Runs at every newer map, on this loop.
   void OnMapChange(kj::Function<void(const ClusterState&)> watcher) { on_map_ = kj::mv(watcher); }

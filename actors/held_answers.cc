@@ -16,6 +16,7 @@ void HeldAnswers::Stage(const ActorId& actor, ActorChange change) {
     // Two images of one actor between cuts: the newer state, and both changes of the records.
     ActorChange& older = *dirty.staged;
     if (change.state == nullptr) change.state = older.state;
+    if (change.reminders == nullptr) change.reminders = older.reminders;
     dirty.record_bytes += change.records.bytes();
     older.records.Append(std::move(change.records));
     change.records = std::move(older.records);

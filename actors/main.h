@@ -29,14 +29,14 @@ class Main {
   Main(int argc, char** argv);
 
   template <typename ActorClass>
-  Main& Host() {
-    registry_.Host<ActorClass>();
+  Main& Host(ActorTypeOptions options = {}) {
+    registry_.Host<ActorClass>(options);
     return *this;
   }
   // With a factory, called on worker loops, for actors that need something of the program.
   template <typename ActorClass>
-  Main& Host(std::function<kj::Own<ActorBase>()> make) {
-    registry_.Host<ActorClass>(std::move(make));
+  Main& Host(std::function<kj::Own<ActorBase>()> make, ActorTypeOptions options = {}) {
+    registry_.Host<ActorClass>(std::move(make), options);
     return *this;
   }
 

@@ -214,18 +214,22 @@ SharedUpdate Primary::ApplyChange(const ActorId& actor, ActorChange change, Vers
   update->turn = change.turn;
   update->oldest_unsettled = change.oldest_unsettled;
   update->resume = change.resume;
+  update->called = change.called;
   update->state = std::move(change.state);
   update->records = std::move(change.records);
+  update->reminders = std::move(change.reminders);
   if (change.removed) {
     update->kind = ActorUpdate::Kind::kTombstone;
     update->state = nullptr;
     update->records = RecordChanges();
+    update->reminders = nullptr;
   } else if (held != nullptr && !update->records.whole) {
     update->kind = ActorUpdate::Kind::kDelta;
     update->base = held->version;
   } else {
     update->kind = ActorUpdate::Kind::kImage;
     if (update->state == nullptr && held != nullptr) update->state = held->state;
+    if (update->reminders == nullptr && held != nullptr) update->reminders = held->reminders;
   }
   copy_.store.Apply(*update);
   if (copy_.mutations.record_outside_batch) {

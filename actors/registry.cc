@@ -40,17 +40,18 @@ void AddMethods(capnp::InterfaceSchema schema, ActorType& type) {
 
 }  // namespace
 
-void Registry::Add(capnp::InterfaceSchema schema, std::function<kj::Own<ActorBase>()> make) {
-  ActorType type;
+void Registry::Add(capnp::InterfaceSchema schema, ActorType type) {
   type.id = schema.getProto().getId();
   type.name = ShortName(schema);
-  type.make = std::move(make);
   AddMethods(schema, type);
   for (auto annotation : schema.getProto().getAnnotations()) {
     if (annotation.getId() != kIdleTimeout) continue;
     const auto duration = annotation.getValue().getStruct().getAs<schema::Duration>();
-    type.idle_timeout = absl::Milliseconds(duration.getMilliseconds());
+    if (!type.options.idle_timeout) {
+      type.options.idle_timeout = absl::Milliseconds(duration.getMilliseconds());
+    }
   }
+  if (!type.options.idle_timeout) type.options.idle_timeout = kIdleTimeoutDefault;
   KJ_REQUIRE(!Has(schema.getProto().getAnnotations(), kDurable),
              "$Troupe.durable is not supported yet", type.name);
   KJ_REQUIRE(types_.emplace(type.id, type).second, "an actor type is hosted twice", type.name);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "capnp/schema.h"
 #include "kj/memory.h"
 #include "troupe/actors/actor.h"
+#include "troupe/actors/actor_options.h"
 
 namespace troupe {
 
@@ -29,28 +31,47 @@ struct ActorType {
   std::string name;                                             // "Counter"
   std::map<std::pair<uint64_t, uint16_t>, MethodInfo> methods;  // Inherited ones too.
   std::function<kj::Own<ActorBase>()> make;
-  std::optional<absl::Duration> idle_timeout;  // As $Troupe.idleTimeout has it.
+  ActorTypeOptions options;
+  // Whether the class overrides OnActivate() and OnDeactivate(): no turn is made of what is empty.
+  bool activates = true;
+  bool deactivates = true;
+};
+
+// False only when `ActorClass` surely has the base's empty one; a private override is one too.
+template <typename ActorClass>
+concept HasOwnOnActivate = !requires {
+  requires std::is_same_v<decltype(&ActorClass::OnActivate), decltype(&ActorBase::OnActivate)>;
+};
+template <typename ActorClass>
+concept HasOwnOnDeactivate = !requires {
+  requires std::is_same_v<decltype(&ActorClass::OnDeactivate), decltype(&ActorBase::OnDeactivate)>;
 };
 
 class Registry {
  public:
   template <typename ActorClass>
-  void Host() {
+  void Host(ActorTypeOptions options = {}) {
     using Interface = typename ActorClass::ActorInterface;
-    Host<ActorClass>([] { return kj::heap<ActorClass>(); });
+    Host<ActorClass>([] { return kj::heap<ActorClass>(); }, options);
     static_assert(capnp::kind<Interface>() == capnp::Kind::INTERFACE);
   }
   // With a factory, for actors that need something of the program. Called on worker loops.
   template <typename ActorClass>
-  void Host(std::function<kj::Own<ActorBase>()> make) {
-    Add(capnp::Schema::from<typename ActorClass::ActorInterface>(), std::move(make));
+  void Host(std::function<kj::Own<ActorBase>()> make, ActorTypeOptions options = {}) {
+    ActorType type;
+    type.make = std::move(make);
+    type.options = options;
+    type.activates = HasOwnOnActivate<ActorClass>;
+    type.deactivates = HasOwnOnDeactivate<ActorClass>;
+    Add(capnp::Schema::from<typename ActorClass::ActorInterface>(), std::move(type));
   }
 
   const ActorType* Find(uint64_t type) const;
   std::vector<std::string> names() const;  // Sorted.
+  const std::map<uint64_t, ActorType>& types() const { return types_; }
 
  private:
-  void Add(capnp::InterfaceSchema schema, std::function<kj::Own<ActorBase>()> make);
+  void Add(capnp::InterfaceSchema schema, ActorType type);
   std::map<uint64_t, ActorType> types_;
 };
 

@@ -151,6 +151,38 @@ RecordChanges DecodeRecords(wire::Records::Reader in, absl::Time now) {
   return out;
 }
 
+// ---- Reminders
+
+void EncodeReminders(const ReminderTable::List& from, wire::Reminders::Builder out) {
+  auto list = out.initList(Size(from.size()));
+  for (unsigned i = 0; i < list.size(); ++i) {
+    list[i].setName(Bytes(from[i].name));
+    list[i].setDue(absl::ToUnixNanos(from[i].due));
+    list[i].setEvery(absl::ToInt64Nanoseconds(from[i].every));
+    list[i].setCatchUp(static_cast<wire::Reminders::CatchUp>(from[i].catch_up));
+    list[i].setSkipped(from[i].skipped);
+    list[i].setSetBy(from[i].set_by);
+  }
+}
+
+ReminderTable::Snapshot DecodeReminders(wire::Reminders::Reader in) {
+  CheckLength(in.getList(), kRemindersMax, "reminders");
+  ReminderTable::List out;
+  for (auto reminder : in.getList()) {
+    if (reminder.getName().size() > kReminderNameBytesMax) {
+      throw Malformed{absl::StrCat("a reminder's name of ", reminder.getName().size(), " bytes")};
+    }
+    if (reminder.getCatchUp() > wire::Reminders::CatchUp::ALL || reminder.getEvery() < 0) {
+      throw Malformed{"a reminder of an unknown kind"};
+    }
+    out.push_back({Text(reminder.getName()), absl::FromUnixNanos(reminder.getDue()),
+                   absl::Nanoseconds(reminder.getEvery()),
+                   static_cast<CatchUp>(reminder.getCatchUp()), reminder.getSkipped(),
+                   reminder.getSetBy()});
+  }
+  return std::make_shared<const ReminderTable::List>(std::move(out));
+}
+
 // ---- Updates
 
 void EncodeUpdate(const ActorUpdate& from, absl::Time now, wire::Update::Builder out) {
@@ -160,6 +192,8 @@ void EncodeUpdate(const ActorUpdate& from, absl::Time now, wire::Update::Builder
   out.setTurn(from.turn);
   out.setOldestUnsettled(from.oldest_unsettled);
   out.setResume(from.resume);
+  out.setCalled(from.called);
+  if (from.reminders != nullptr) EncodeReminders(*from.reminders, out.initReminders());
   switch (from.kind) {
     case ActorUpdate::Kind::kTombstone:
       out.setTombstone();
@@ -192,6 +226,8 @@ SharedUpdate DecodeUpdate(wire::Update::Reader in, absl::Time now) {
   out->turn = in.getTurn();
   out->oldest_unsettled = in.getOldestUnsettled();
   out->resume = in.getResume();
+  out->called = in.getCalled();
+  if (in.hasReminders()) out->reminders = DecodeReminders(in.getReminders());
   switch (in.which()) {
     case wire::Update::TOMBSTONE:
       out->kind = ActorUpdate::Kind::kTombstone;

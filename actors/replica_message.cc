@@ -35,7 +35,10 @@ std::string DescribeBody(const Report& report) {
 }  // namespace
 
 size_t ActorUpdate::bytes() const {
-  return 128 + actor.key.size() + (state == nullptr ? 0 : state->size()) + records.bytes();
+  size_t out = 128 + actor.key.size() + (state == nullptr ? 0 : state->size()) + records.bytes();
+  if (reminders == nullptr) return out;
+  for (const auto& reminder : *reminders) out += 64 + reminder.name.size();
+  return out;
 }
 
 std::string Describe(const ReplicaMessage& message) {

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "troupe/actors/actor_id.h"
 #include "troupe/actors/call_record.h"
+#include "troupe/actors/reminder_table.h"
 #include "troupe/membership/cluster_state.h"
 #include "troupe/runtime/ids.h"
 
@@ -47,6 +48,8 @@ struct ActorUpdate {
   uint64_t turn = 0;  // The actor's turn counter and oldest unsettled turn (P6.5).
   uint64_t oldest_unsettled = 0;
   bool resume = false;  // To be activated by a new primary without being called.
+  bool called = false;  // It has called other actors, which may remember its turns (P6.5).
+  ReminderTable::Snapshot reminders = nullptr;  // kDelta: null when unchanged.
 
   size_t bytes() const;  // About; for chunking.
 };

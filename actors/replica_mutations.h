@@ -39,20 +39,22 @@ struct ReplicaMutations {
   bool wait_for_last_only = false;        // Against P4.3: for the latest grant, not for all.
   bool early_for_own_map = false;         // Against P4.4: takes data before its own Register.
   // Calls and records.
-  bool repeat_runs_again = false;      // Against P6.3: a known id is not looked up.
-  bool repeat_answered_early = false;  // Against P6.3: from a record that is not yet safe.
-  bool records_forgotten = false;      // Against P6.2: a new activation begins without records.
-  bool floor_forgotten = false;        // Against P6.4: with the records it stood for.
-  bool floor_too_high = false;         // Against P6.4: records go while a retry may come.
-  bool caller_mark_ahead = false;      // Against P6.5: unsettled turns count as settled.
-  bool lower_caller_epoch = false;     // Against P6.5: calls of an undone past are run.
-  bool ordinal_forgotten = false;      // Against P6.5: ids of outgoing calls are not derived.
-  bool outgoing_early = false;         // Against P6.6.
-  bool cancel_ends_turn = false;       // Against P6.7: a turn past its deadline is undone.
-  bool failure_keeps_state = false;    // Against P6.7: what a failed turn changed stays.
-  bool open_turn_saved = false;        // Against P6.8: a snapshot of an open turn.
-  bool overtaking = false;             // Against P6.9: what follows a refused call may run.
-  bool reads_inside_turns = false;     // Against P6.9: `$readOnly` in an open mutating turn.
+  bool repeat_runs_again = false;       // Against P6.3: a known id is not looked up.
+  bool repeat_answered_early = false;   // Against P6.3: from a record that is not yet safe.
+  bool records_forgotten = false;       // Against P6.2: a new activation begins without records.
+  bool floor_forgotten = false;         // Against P6.4: with the records it stood for.
+  bool floor_too_high = false;          // Against P6.4: records go while a retry may come.
+  bool caller_mark_ahead = false;       // Against P6.5: unsettled turns count as settled.
+  bool lower_caller_epoch = false;      // Against P6.5: calls of an undone past are run.
+  bool ordinal_forgotten = false;       // Against P6.5: ids of outgoing calls are not derived.
+  bool outgoing_early = false;          // Against P6.6.
+  bool cancel_ends_turn = false;        // Against P6.7: a turn past its deadline is undone.
+  bool failure_keeps_state = false;     // Against P6.7: what a failed turn changed stays.
+  bool open_turn_saved = false;         // Against P6.8: a snapshot of an open turn.
+  bool overtaking = false;              // Against P6.9: what follows a refused call may run.
+  bool reads_inside_turns = false;      // Against P6.9: `$readOnly` in an open mutating turn.
+  bool passivated_early = false;        // Against P6.10: with changes that are not acknowledged.
+  bool reminder_outside_batch = false;  // Against P6.13: it goes on before its turn has run.
 };
 
 inline constexpr ReplicaMutations kNoMutations;

@@ -89,6 +89,14 @@ struct Update {
   oldestUnsettled @5 :UInt64;  # Lowest turn whose calls may be made again.
   resume @6 :Bool;             # A timer or an open call wants the actor activated after a failover.
 
+  reminders @15 :Reminders;
+  # All of the actor's. In a delta: not there when they did not change, an empty list when there are
+  # none any more. An older node forgets them.
+
+  called @16 :Bool;
+  # It has called other actors, which may remember the numbers of its turns: it goes on counting
+  # though it may have been erased.
+
   union {
     tombstone @7 :Void;  # The actor is gone; kept as such until a mark covers it.
     image :group {       # Replaces state and records.
@@ -104,6 +112,27 @@ struct Update {
       }
       changes @14 :Records;
     }
+  }
+}
+
+struct Reminders {
+  # Turns that an actor has asked for. Times are of the wall clock, in nanoseconds since 1970: they
+  # mean the same on another node, but for what the clocks are apart.
+
+  list @0 :List(Reminder);  # At most 64, by name.
+
+  struct Reminder {
+    name @0 :Data;       # 1 to 256 bytes.
+    due @1 :Int64;       # The next due time that is not served.
+    every @2 :Int64;     # Nanoseconds; 0: once.
+    catchUp @3 :CatchUp;
+    skipped @4 :UInt64;  # Due times before `due` that were passed over since the last was served.
+    setBy @5 :UInt64;    # Number of the turn that set it.
+  }
+  enum CatchUp {  # What becomes of due times that passed while no primary served the shard.
+    skip @0;
+    once @1;
+    all @2;
   }
 }
 

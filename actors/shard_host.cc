@@ -1,5 +1,6 @@
 #include "troupe/actors/shard_host.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,11 @@ namespace {
 // ones, all are, and order across the refusals that are under way is then not kept.
 constexpr size_t kLanesMax = 1 << 16;
 constexpr size_t kParkedMax = 4096;  // Calls that wait for a move to end; then Moved.
+// At one look, so that the loop goes on.
+constexpr size_t kRetiredAtOnce = 1024;
+constexpr size_t kRemindedAtOnce = 256;
+constexpr size_t kForgottenAtOnce = 1024;
+constexpr absl::Duration kForgetEvery = absl::Minutes(1);  // As often as records age.
 
 }  // namespace
 
@@ -53,18 +59,40 @@ void ShardHost::OnConfirmed(uint64_t id, const ClusterState& map) {
 }
 
 void ShardHost::Tick(absl::Time now, absl::Duration stalled) {
+  if (reminders_.size() > 0) RemindDue();
   if (deadline_ == absl::InfinitePast()) deadline_ = replica_.NextDeadline();
   if (deadline_ > now) return;
   ReplicaEffects effects;
   replica_.Tick(now, stalled, effects);
   Perform(effects);
+  if (admitting_ && now >= forgotten_ + kForgetEvery) ForgetErased(now);
   worker_.Touch(shard_);
 }
 
 void ShardHost::CheckDeadlines(absl::Time now) {
-  for (auto& [id, activation] : activations_) {
-    if (!activation->idle()) activation->CheckDeadlines(now);
-    activation->SettleCalls(now);
+  for (size_t i = 0; i < watched_.size(); ++i) {  // Grows meanwhile.
+    Activation* const activation = watched_[i];
+    if (activation == nullptr || activation->Look(now) || watched_[i] == nullptr) continue;
+    watched_[i] = nullptr;
+    activation->watched = false;
+    const auto timeout = *activation->type().options.idle_timeout;
+    if (timeout > absl::ZeroDuration()) {
+      idle_.Set(activation->id(), activation->idle_since() + timeout);
+    }
+  }
+  std::erase(watched_, nullptr);
+  for (const ActorId& actor : idle_.TakeDue(now, kRetiredAtOnce)) {
+    auto it = activations_.find(actor);
+    if (it == activations_.end() || it->second->watched) continue;
+    it->second->RetireIfIdle(now);
+    // What stays is looked at again: with something to do, or in as long a time.
+    it = activations_.find(actor);
+    if (it == activations_.end()) continue;
+    if (it->second->leaving()) {
+      if (!it->second->watched) Watch(*it->second);
+    } else {
+      idle_.Set(actor, now + *it->second->type().options.idle_timeout);
+    }
   }
 }
 
@@ -109,27 +137,21 @@ void ShardHost::Perform(ReplicaEffects& effects) {
 
 void ShardHost::OnServing(const ServingChange& change) {
   switch (change.kind) {
-    case ServingChange::Kind::kStart: {
-      admitting_ = true;
-      ++served_;
-      for (const auto& actor : replica_.store().ListToResume()) {
-        absl::Status error;
-        const auto* type = registry_.Find(actor.type);
-        if (type == nullptr || Activate(actor, *type, error) == nullptr) {
-          host_.log().Error("cannot resume actor",
-                            {{"actor", actor.ToString()}, {"error", error.ToString()}});
-        }
-      }
-      return;
-    }
+    case ServingChange::Kind::kStart:
+      return StartServing();
     case ServingChange::Kind::kStop:
       admitting_ = false;
       return StopServing();
-    case ServingChange::Kind::kStopAdmit:
+    case ServingChange::Kind::kStopAdmit: {
       admitting_ = false;
+      std::vector<Activation*> all;  // They go from the map as they retire.
+      for (auto& [id, activation] : activations_) all.push_back(activation.get());
+      for (auto* activation : all) activation->RetireForMove();
       return;
+    }
     case ServingChange::Kind::kAdmit: {
       admitting_ = true;
+      for (auto& [id, activation] : activations_) activation->StayAfterAll();
       auto parked = std::move(parked_);
       parked_.clear();
       for (auto& call : parked) Deliver(kj::mv(call));
@@ -138,14 +160,40 @@ void ShardHost::OnServing(const ServingChange& change) {
   }
 }
 
+void ShardHost::StartServing() {
+  admitting_ = true;
+  ++served_;
+  reminders_.Clear();
+  for (const auto& [actor, due] : replica_.store().ListReminders()) reminders_.Set(actor, due);
+  for (const auto& actor : replica_.store().ListToResume()) {
+    if (const auto* type = registry_.Find(actor.type)) {
+      Activate(actor, *type);
+    } else {
+      host_.log().Error("cannot resume actor: its type is not hosted here",
+                        {{"actor", actor.ToString()}});
+    }
+  }
+}
+
 void ShardHost::StopServing() {
   parked_.clear();  // They say Moved.
+  watched_.clear();
+  idle_.Clear();
+  reminders_.Clear();
+  suspended_.clear();
   auto stopped = std::move(activations_);
   activations_.clear();
   for (auto& [id, activation] : stopped) activation->Stop();
-  // One of them may be on the stack.
-  sweep_ = kj::evalLater([stopped = std::move(stopped), before = kj::mv(sweep_)]() mutable {
-             stopped.clear();
+  for (auto& [id, activation] : stopped) Bury(kj::mv(activation));
+}
+
+// It may be on the stack.
+void ShardHost::Bury(kj::Own<Activation> activation) {
+  graveyard_.push_back(kj::mv(activation));
+  if (std::exchange(sweeping_, true)) return;
+  sweep_ = kj::evalLater([this] {
+             while (!graveyard_.empty()) (void)std::exchange(graveyard_, {});
+             sweeping_ = false;
            }).eagerlyEvaluate(nullptr);
 }
 
@@ -159,9 +207,12 @@ void ShardHost::Deliver(kj::Own<InboundCall> call) {
         absl::StrCat("no actors of type ", header.actor.ToString(),
                      " are hosted here; hosted are: ", absl::StrJoin(registry_.names(), ", "))));
   }
-  const bool settles = header.interface_id == kSettleInterface;
+  const bool settles =
+      header.interface_id == kActivationInterface && header.method_id == kSettleMethod;
+  const bool unsuspends =
+      header.interface_id == kActivationInterface && header.method_id == kUnsuspendMethod;
   auto method = type->methods.find({header.interface_id, header.method_id});
-  if (!settles && method == type->methods.end()) {
+  if (!settles && !unsuspends && method == type->methods.end()) {
     return call->Finish(Unimplemented(absl::StrCat(
         "actor type ", type->name, " has no interface ", absl::Hex(header.interface_id),
         " with a method ", header.method_id, "; is its schema older here?")));
@@ -173,21 +224,35 @@ void ShardHost::Deliver(kj::Own<InboundCall> call) {
     parked_.push_back(kj::mv(call));
     return;
   }
-  const bool read_only = !settles && method->second.read_only;
+  const bool read_only = !settles && !unsuspends && method->second.read_only;
   const auto kind = read_only ? CallKind::kReadOnly : CallKind::kMutating;
   if (auto admitted = replica_.Admit(kind); !admitted.ok()) {
     RefuseLane(header.lane);
     return call->Finish(Moved{worker_.map_version(), std::string(admitted.message())});
   }
-  absl::Status error;
-  auto* activation = Activate(header.actor, *type, error);
-  if (activation == nullptr) return call->Finish(ToException(error));
-  if (settles) return activation->DeliverSettle(kj::mv(call));
-  if (activation->Deliver(call)) return;
-  RefuseLane(header.lane);
+  if (settles) return Activate(header.actor, *type).DeliverSettle(kj::mv(call));
+  if (unsuspends) return Unsuspend(kj::mv(call));
+  Give(kj::mv(call), *type);
+}
+
+void ShardHost::Give(kj::Own<InboundCall> call, const ActorType& type) {
+  const auto lane = call->header().lane;
+  if (Activate(call->header().actor, type).Deliver(call)) return;
+  RefuseLane(lane);
   call->Finish(Moved{worker_.map_version(),
                      "the actor keeps as many call records as it may; earlier calls of this caller "
                      "have to be answered first"});
+}
+
+void ShardHost::Unsuspend(kj::Own<InboundCall> call) {
+  auto it = activations_.find(call->header().actor);
+  const auto done = it != activations_.end()
+                        ? it->second->Unsuspend()
+                        : absl::FailedPreconditionError("the actor is not suspended");
+  if (!done.ok()) return call->Finish(Failed(std::string(done.message())));
+  capnp::MallocMessageBuilder nothing;
+  nothing.getRoot<capnp::AnyPointer>();
+  call->Finish(Payload::Of(nothing));
 }
 
 // P6.9: what was sent behind a refused call must not run before it.
@@ -207,14 +272,43 @@ void ShardHost::RefuseLane(const CallLane& lane) {
   lanes_[{lane.origin, lane.number}] = {lane.attempt, 0};
 }
 
-Activation* ShardHost::Activate(const ActorId& id, const ActorType& type, absl::Status& error) {
-  if (auto it = activations_.find(id); it != activations_.end()) return it->second.get();
-  auto activation = kj::heap<Activation>(host_, static_cast<Activation::Shard&>(*this), id, type);
-  error = activation->Load(replica_.store().Find(id));
-  if (!error.ok()) return nullptr;
+Activation& ShardHost::Activate(const ActorId& id, const ActorType& type) {
   auto& slot = activations_[id];
-  slot = kj::mv(activation);
-  return slot.get();
+  if (slot.get() != nullptr) return *slot;
+  slot = kj::heap<Activation>(host_, static_cast<Activation::Shard&>(*this), id, type);
+  Watch(*slot);
+  slot->Load(replica_.store().Find(id));
+  return *slot;
+}
+
+// ---- What time brings
+
+void ShardHost::RemindDue() {
+  const absl::Time now = host_.clock().WallNow();
+  if (!admitting_ || reminders_.next() > now) return;
+  if (!replica_.Admit(CallKind::kMutating).ok()) return;  // They stay due.
+  for (const ActorId& actor : reminders_.TakeDue(now, kRemindedAtOnce)) {
+    if (const auto* type = registry_.Find(actor.type)) {
+      Activate(actor, *type).Remind();
+    } else {
+      host_.log().Error("a reminder is due of a type that is not hosted here",
+                        {{"actor", actor.ToString()}});
+    }
+  }
+}
+
+// Of whom no state and no record is left: as if they had never been.
+void ShardHost::ForgetErased(absl::Time now) {
+  forgotten_ = now;
+  size_t left = kForgottenAtOnce;
+  for (const ActorId& actor : replica_.store().ListEmpty()) {
+    if (left == 0) return;
+    if (activations_.contains(actor)) continue;
+    --left;
+    ActorChange change;
+    change.removed = true;
+    Stage(actor, std::move(change));
+  }
 }
 
 // ---- For the replica and the activations
@@ -225,9 +319,49 @@ std::optional<ActorChange> ShardHost::Encode(const ActorId& actor) {
 
 bool ShardHost::Busy() const {
   for (const auto& [id, activation] : activations_) {
-    if (!activation->idle()) return true;
+    if (activation->busy()) return true;
   }
   return false;
+}
+
+void ShardHost::Watch(Activation& activation) {
+  activation.watched = true;
+  watched_.push_back(&activation);
+}
+
+void ShardHost::Retire(Activation& activation) {
+  auto it = activations_.find(activation.id());
+  if (it == activations_.end() || it->second.get() != &activation) return;
+  auto waiting = activation.TakeWaiting();
+  auto retired = kj::mv(it->second);
+  activations_.erase(it);
+  std::replace(watched_.begin(), watched_.end(), &activation, static_cast<Activation*>(nullptr));
+  idle_.Erase(retired->id());
+  suspended_.erase(retired->id());
+  retired->Stop();
+  const ActorType& type = retired->type();
+  Bury(kj::mv(retired));
+  worker_.Touch(shard_);  // A move may have waited for it.
+  for (auto& call : waiting) {
+    if (admitting_) {
+      Give(kj::mv(call), type);
+    } else {
+      parked_.push_back(kj::mv(call));
+    }
+  }
+}
+
+void ShardHost::OnSuspended(const ActorId& actor, bool suspended) {
+  if (suspended) {
+    suspended_.insert(actor);
+  } else {
+    suspended_.erase(actor);
+  }
+}
+
+std::string ShardHost::WhySuspended(const ActorId& actor) const {
+  auto it = activations_.find(actor);
+  return it == activations_.end() ? "" : it->second->WhySuspended();
 }
 
 void ShardHost::Dirty(const ActorId& actor) {

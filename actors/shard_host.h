@@ -6,10 +6,13 @@
 
 #include <map>
 #include <memory>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "troupe/actors/activation.h"
+#include "troupe/actors/due_heap.h"
 #include "troupe/actors/registry.h"
 #include "troupe/actors/replica_mutations.h"
 #include "troupe/actors/shard_replica.h"
@@ -59,6 +62,9 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   const ShardReplica& replica() const { return replica_; }
   void CollectFor(absl::Time now, CopyId peer);
   size_t activation_count() const { return activations_.size(); }
+  const std::set<ActorId>& suspended() const { return suspended_; }
+  // "Counter/alice: a timer failed: ..."; empty when it is not active here.
+  std::string WhySuspended(const ActorId& actor) const;
   uint64_t answered() const { return answered_; }
 
  private:
@@ -76,13 +82,23 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   ClientSequence& own_calls() override { return worker_.own_calls(); }
   const ReplicaMutations& mutations() const override { return mutations_; }
   TurnSlice& slice() override { return worker_.slice(); }
+  void Watch(Activation& activation) override;
+  void Retire(Activation& activation) override;
+  void RemindAt(const ActorId& actor, absl::Time due) override { reminders_.Set(actor, due); }
+  void OnSuspended(const ActorId& actor, bool suspended) override;
 
   void Perform(ReplicaEffects& effects);
   bool InOrder(const CallLane& lane);
   void RefuseLane(const CallLane& lane);
   void OnServing(const ServingChange& change);
+  void StartServing();
   void StopServing();
-  Activation* Activate(const ActorId& id, const ActorType& type, absl::Status& error);
+  Activation& Activate(const ActorId& id, const ActorType& type);
+  void Give(kj::Own<InboundCall> call, const ActorType& type);
+  void Unsuspend(kj::Own<InboundCall> call);
+  void Bury(kj::Own<Activation> activation);
+  void RemindDue();
+  void ForgetErased(absl::Time now);
 
   Host& host_;
   const Registry& registry_;
@@ -105,7 +121,14 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   std::vector<kj::Own<InboundCall>> parked_;  // While a move is under way.
   bool admitting_ = false;
   uint64_t answered_ = 0;
-  kj::Promise<void> sweep_ = nullptr;  // Destroys stopped activations, on a clean stack.
+  std::vector<Activation*> watched_;  // Null: gone since the last look.
+  DueHeap idle_;                      // When those that are not watched are idle for long enough.
+  DueHeap reminders_;                 // Of all actors that have any, active or not. Wall clock.
+  std::set<ActorId> suspended_;
+  absl::Time forgotten_ = absl::InfinitePast();  // When erased actors were last looked for.
+  std::vector<kj::Own<Activation>> graveyard_;
+  bool sweeping_ = false;              // Or about to.
+  kj::Promise<void> sweep_ = nullptr;  // Empties the graveyard, on a clean stack.
 };
 
 }  // namespace troupe

@@ -39,6 +39,8 @@ struct ActorChange {
   uint64_t turn = 0;
   uint64_t oldest_unsettled = 0;
   bool resume = false;
+  bool called = false;
+  ReminderTable::Snapshot reminders = nullptr;  // Null: as before.
 };
 
 // The actor layer, as the replica asks it.

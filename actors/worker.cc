@@ -385,6 +385,11 @@ WorkerStatus Worker::status() const {
     if (!host) continue;
     out.activations += host->activation_count();
     out.stored_actors += host->replica().store().size();
+    out.suspended += host->suspended().size();
+    for (const auto& actor : host->suspended()) {
+      if (out.suspended_actors.size() >= kSuspendedShown) break;
+      out.suspended_actors.push_back(host->WhySuspended(actor));
+    }
   }
   return out;
 }

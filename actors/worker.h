@@ -27,7 +27,10 @@ struct WorkerStatus {
   uint64_t activations = 0;
   uint64_t stored_actors = 0;
   uint64_t answered = 0;
+  uint64_t suspended = 0;
+  std::vector<std::string> suspended_actors;  // The first kSuspendedShown, with why.
 };
+inline constexpr size_t kSuspendedShown = 16;
 
 // The rest of the node, as its workers see it. Thread-safe; `done` runs on the asking worker's
 // loop.

@@ -17,3 +17,10 @@ interface Counter {
 }
 
 struct CounterState { value @0 :UInt64; }
+
+interface Sleeper {
+  touch @0 () -> ();
+  remindMe @1 () -> ();
+}
+
+struct SleeperState { touched @0 :UInt64; }

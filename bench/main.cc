@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "failover_bench.h"
 #include "kj/exception.h"
+#include "memory_bench.h"
 #include "replicated_bench.h"
 #include "report.h"
 #include "rpc_bench.h"
@@ -28,6 +29,7 @@ constexpr char kUsage[] =
     "  rpc         calls between two processes, beside plain Cap'n Proto and a raw echo\n"
     "  replicated  calls that change an actor on three nodes, in round trips\n"
     "  failover    kills of nodes under load: how long callers wait\n"
+    "  memory      bytes of an actor that is active, idle, and reminded\n"
     "Without a name all are run.\n"
     "  --json      the last line is one JSON object\n"
     "  --quick     a few short rounds: to see that it works, not for figures\n"
@@ -38,8 +40,10 @@ struct Benchmark {
   const char* name;
   void (*run)(const BenchSettings&, Report&);
 };
-constexpr Benchmark kBenchmarks[] = {
-    {"rpc", RunRpcBench}, {"replicated", RunReplicatedBench}, {"failover", RunFailoverBench}};
+constexpr Benchmark kBenchmarks[] = {{"rpc", RunRpcBench},
+                                     {"replicated", RunReplicatedBench},
+                                     {"failover", RunFailoverBench},
+                                     {"memory", RunMemoryBench}};
 
 struct Command {
   BenchSettings settings;

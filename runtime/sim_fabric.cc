@@ -21,6 +21,7 @@ SimComputer& SimFabric::AddComputer(std::string_view name) {
   computer->name = name;
   computer->index = static_cast<uint32_t>(computers_.size());
   uint32_t number = computer->index + 1;
+  computer->wall_offset = absl::Milliseconds(static_cast<int64_t>(number * 37 % 101) - 50);
   computer->ip = absl::StrCat("10.", number >> 16, ".", (number >> 8) & 255, ".", number & 255);
   computers_.push_back(std::move(computer));
   return *computers_.back();

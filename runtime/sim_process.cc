@@ -11,6 +11,7 @@ __extension__ typedef __int128 Int128;  // Nanoseconds times a rate in billionth
 
 constexpr int64_t kNever = INT64_MAX / 4;
 constexpr int64_t kBillion = 1'000'000'000;
+constexpr int64_t kWallOrigin = 1'767'225'600;  // Seconds: virtual time begins with 2026.
 
 }  // namespace
 
@@ -57,6 +58,11 @@ SimProcess::SimProcess(SimSchedule& schedule, SimComputer& computer, uint64_t id
 int64_t SimProcess::LocalNow() const {
   Int128 elapsed = schedule_.now() - origin_virtual_;
   return origin_local_ + static_cast<int64_t>(elapsed * rate_ppb_ / kBillion);
+}
+
+absl::Time SimProcess::WallNow() const {
+  return absl::FromUnixSeconds(kWallOrigin) + absl::Nanoseconds(schedule_.now()) +
+         computer_.wall_offset;
 }
 
 // The first instant at which LocalNow() >= local.

@@ -230,6 +230,10 @@ void SimWorld::SetClockRate(std::string_view name, double rate) {
   process->SetClockRate(rate);
 }
 
+void SimWorld::SetWallClock(std::string_view name, absl::Duration offset) {
+  impl_->Computer(name).wall_offset = offset;
+}
+
 void SimWorld::Cut(std::string_view a, std::string_view b) {
   CutOneWay(a, b);
   CutOneWay(b, a);

@@ -92,6 +92,9 @@ class SimWorld {
   void Pause(std::string_view name, SimPause what = SimPause::kProcess);
   void Resume(std::string_view name);
   void SetClockRate(std::string_view name, double rate);
+  // The wall clock of the computer is `offset` ahead from now on. Until it is set, clocks are up to
+  // 50 ms before or behind the true time.
+  void SetWallClock(std::string_view name, absl::Duration offset);
 
   void Cut(std::string_view a, std::string_view b);
   void CutOneWay(std::string_view from, std::string_view to);

@@ -26,6 +26,12 @@ absl::Time BootClock::Now() const {
   return absl::TimeFromTimespec(now);
 }
 
+absl::Time BootClock::WallNow() const {
+  timespec now;
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return absl::TimeFromTimespec(now);
+}
+
 UvHost::UvHost(LogSink& sink, std::string node)
     : log_(sink, std::move(node)), random_(SystemRandomId().lo), inbox_(kInboxBound) {}
 

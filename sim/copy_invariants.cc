@@ -11,6 +11,10 @@ namespace {
 
 std::string Say(Version v) { return absl::StrCat("(", v.epoch, ", ", v.seq, ")"); }
 
+bool Same(const ReminderTable::Snapshot& a, const ReminderTable::Snapshot& b) {
+  return a == b || (a != nullptr && b != nullptr && *a == *b);
+}
+
 }  // namespace
 
 void CopyInvariants::Step(const ClusterState* newest, bool news) {
@@ -141,7 +145,8 @@ void CopyInvariants::CompareTwins(const ShardReplica& primary, const ShardReplic
       continue;
     }
     const bool same = *ours->state == *theirs->state && ours->turn == theirs->turn &&
-                      ours->resume == theirs->resume &&
+                      ours->resume == theirs->resume && ours->called == theirs->called &&
+                      Same(ours->reminders, theirs->reminders) &&
                       ours->records.Fingerprint() == theirs->records.Fingerprint();
     if (!same) wrong(entry.actor, ours->version, theirs->version, "other contents");
   }

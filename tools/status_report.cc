@@ -180,12 +180,31 @@ std::string ShardLine(const StatusReport& report, Paint paint) {
   return absl::StrCat(out, "health   ", Painted(troubles, down ? kRed : kYellow, paint), "\n");
 }
 
+std::string SuspendedLines(const StatusReport& report, Paint paint) {
+  std::string out = absl::StrCat(Painted("suspended", kRed, paint), " actors: ", report.suspended,
+                                 ", as they failed too often (see troupe resume)\n");
+  size_t shown = 0;
+  for (const auto& node : report.nodes) {
+    for (const auto& actor : node.answer.suspended_actors) {
+      absl::StrAppend(&out, "  ", actor, ", on ", node.name, "\n");
+      ++shown;
+    }
+  }
+  return absl::StrCat(out, shown < report.suspended ? "  ...\n" : "");
+}
+
 // ---- JSON
 
 std::string Joined(const std::vector<std::string>& parts) {
   std::string out;
   for (const auto& part : parts) absl::StrAppend(&out, out.empty() ? "" : ",", part);
   return out;
+}
+
+std::string JoinedQuoted(const std::vector<std::string>& texts) {
+  std::vector<std::string> quoted;
+  for (const auto& text : texts) quoted.push_back(QuotedJson(text));
+  return Joined(quoted);
 }
 
 std::string ToJson(const NodeRow& row) {
@@ -202,7 +221,8 @@ std::string ToJson(const NodeRow& row) {
   if (!answer.notice.empty()) absl::StrAppend(&out, ",\"notice\":", QuotedJson(answer.notice));
   return absl::StrCat(out, ",\"answered\":true,\"map_version\":", answer.map_version,
                       ",\"actors\":", answer.actors, ",\"stored_actors\":", answer.stored_actors,
-                      ",\"calls\":", answer.calls, "}");
+                      ",\"calls\":", answer.calls, ",\"suspended\":", answer.suspended,
+                      ",\"suspended_actors\":[", JoinedQuoted(answer.suspended_actors), "]}");
 }
 
 }  // namespace
@@ -218,6 +238,7 @@ StatusReport MakeStatusReport(const ClusterState& map, const std::vector<NodeAns
     if (node.state != NodeState::kLeft) report.nodes.push_back(MakeRow(node, map, answers));
   }
   CountShards(map, report);
+  for (const auto& node : report.nodes) report.suspended += node.answer.suspended;
   return report;
 }
 
@@ -242,6 +263,7 @@ std::string ToTable(const StatusReport& report, Paint paint) {
     absl::StrAppend(&out, Painted("notice", kRed, paint), " of ", node.name, ": ",
                     node.answer.notice, "\n");
   }
+  if (report.suspended > 0) absl::StrAppend(&out, SuspendedLines(report, paint));
   for (const auto& node : report.nodes) {
     if (node.answer.trouble.empty()) continue;
     absl::StrAppend(&out, "no answer from ", node.name, ": ", node.answer.trouble, "\n");
@@ -264,7 +286,8 @@ std::string ToJson(const StatusReport& report) {
       absl::StrCat("{\"cluster\":", QuotedJson(report.cluster), ",\"version\":", report.version,
                    ",\"coordinator\":", QuotedJson(report.coordinator), ",\"voters\":[",
                    Joined(voters), "],\"healthy\":", report.healthy() ? "true" : "false",
-                   ",\"nodes_up\":", report.nodes_up, ",\"actors\":", actors),
+                   ",\"nodes_up\":", report.nodes_up, ",\"actors\":", actors,
+                   ",\"suspended\":", report.suspended),
       absl::StrCat(",\"config\":{\"replicas\":", report.config.replicas, ",\"min_isr\":",
                    report.config.min_isr, ",\"shards\":", report.config.shards, "}"),
       absl::StrCat(",\"shards\":{\"total\":", report.shards, ",\"no_primary\":", report.no_primary,

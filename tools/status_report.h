@@ -23,6 +23,8 @@ struct NodeAnswer {
   uint64_t actors = 0;                         // Activations.
   uint64_t stored_actors = 0;                  // Of which it holds a copy.
   uint64_t calls = 0;                          // Answered since its start.
+  uint64_t suspended = 0;                      // Actors that failed too often.
+  std::vector<std::string> suspended_actors;   // Some of them: "TYPE/KEY: why".
   std::map<std::string, std::string> members;  // Name to alive, suspect, dead or left.
 };
 
@@ -55,6 +57,7 @@ struct StatusReport {
   std::vector<ShardId> lost_shards;
   uint64_t under_replicated = 0;  // Fewer copies in sync than replicas, or than nodes that are up.
   std::map<size_t, uint64_t> isr_sizes;  // Size to the number of shards.
+  uint64_t suspended = 0;                // Actors, of all nodes that answered.
 
   // Everything has a primary and all the copies it can have.
   bool healthy() const { return no_primary == 0 && lost == 0 && under_replicated == 0; }

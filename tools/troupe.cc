@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "operator_command.h"
 #include "status_report.h"
@@ -24,6 +25,7 @@ namespace {
 
 constexpr absl::Duration kConnectLimit = absl::Seconds(2);
 constexpr absl::Duration kAnswerLimit = absl::Seconds(1);
+constexpr absl::Duration kResumeLimit = absl::Seconds(10);
 constexpr auto kWatchPause = 1 * kj::SECONDS;
 
 constexpr const char* kUsage = R"(usage: troupe COMMAND [FLAG...]
@@ -34,16 +36,21 @@ constexpr const char* kUsage = R"(usage: troupe COMMAND [FLAG...]
       --json                  one JSON object, on one line
       --watch                 again every second, until interrupted
 )";
+constexpr const char* kResumeUsage =
+    R"(  resume TYPE/KEY           has an actor that was suspended tried again at once
+      --nodes, --cluster      as for status
+)";
 constexpr const char* kUsageEnd = R"(  help      this text
 
 Exit code: 0 when the cluster answered or it is done, 1 when no node answered in time or it was
 refused, 2 for a wrong command line.
 )";
 
-std::string Usage() { return absl::StrCat(kUsage, kOperatorUsage, kUsageEnd); }
+std::string Usage() { return absl::StrCat(kUsage, kResumeUsage, kOperatorUsage, kUsageEnd); }
 
 struct StatusRequest {
   ClientOptions client;
+  std::string actor;  // Of `resume`: TYPE/KEY.
   bool json = false;
   bool watch = false;
 };
@@ -71,14 +78,18 @@ absl::Status TakeFlag(StatusRequest& request, const std::string& flag, const std
   return absl::OkStatus();
 }
 
-absl::StatusOr<StatusRequest> ReadArguments(const std::vector<std::string>& arguments) {
+absl::StatusOr<StatusRequest> ReadArguments(const std::string& command,
+                                            const std::vector<std::string>& arguments) {
   StatusRequest request;
+  const bool resumes = command == "resume";
   request.client.nodes = {"127.0.0.1:7100"};
-  request.client.name = "troupe status";
+  request.client.name = absl::StrCat("troupe ", command);
   for (size_t i = 0; i < arguments.size(); ++i) {
     const size_t equals = arguments[i].find('=');
     const std::string flag = arguments[i].substr(0, equals);
-    if (flag == "--json" && equals == flag.npos) {
+    if (resumes && request.actor.empty() && arguments[i].rfind("--", 0) != 0) {
+      request.actor = arguments[i];
+    } else if (flag == "--json" && equals == flag.npos) {
       request.json = true;
     } else if (flag == "--watch" && equals == flag.npos) {
       request.watch = true;
@@ -95,6 +106,9 @@ absl::StatusOr<StatusRequest> ReadArguments(const std::vector<std::string>& argu
                        Nearest(flag, {"--nodes", "--cluster", "--json", "--watch"})));
     }
   }
+  if (resumes && request.actor.find('/') == request.actor.npos) {
+    return absl::InvalidArgumentError("resume: expected TYPE/KEY, as `troupe status` shows it");
+  }
   return request;
 }
 
@@ -109,6 +123,8 @@ NodeAnswer ReadAnswer(const Payload& payload) {
   answer.actors = frame.getActors();
   answer.stored_actors = frame.getStoredActors();
   answer.calls = frame.getCalls();
+  answer.suspended = frame.getSuspended();
+  for (auto actor : frame.getSuspendedActors()) answer.suspended_actors.push_back(actor.cStr());
   for (auto member : frame.getMembers()) {
     answer.members[member.getName().cStr()] = member.getState().cStr();
   }
@@ -130,6 +146,22 @@ kj::Promise<NodeAnswer> Ask(Client& client, const std::string& node) {
       });
 }
 
+// A client of the cluster that has its map. Throws when there is none.
+struct Connection {
+  explicit Connection(const ClientOptions& options)
+      : machine(MakeMachine()), client(machine->control(), options) {
+    client.Connected(kConnectLimit).wait(machine->wait_scope());
+  }
+  static kj::Own<UvMachine> MakeMachine() {
+    SetStandardErrorLogLevel(LogLevel::kError);
+    auto made = UvMachine::Create({.node = "troupe"});
+    if (!made.ok()) throw Failed(std::string(made.status().message()));
+    return kj::mv(*made);
+  }
+  kj::Own<UvMachine> machine;
+  Client client;
+};
+
 StatusReport Collect(Client& client, kj::WaitScope& wait_scope) {
   kj::Vector<kj::Promise<NodeAnswer>> questions;
   for (const auto& node : client.map()->nodes) {
@@ -140,15 +172,9 @@ StatusReport Collect(Client& client, kj::WaitScope& wait_scope) {
 }
 
 int ShowStatus(const StatusRequest& request) {
-  SetStandardErrorLogLevel(LogLevel::kError);
-  auto machine = UvMachine::Create({.node = "troupe"});
-  if (!machine.ok()) {
-    std::cerr << "troupe: " << machine.status().message() << std::endl;
-    return 1;
-  }
-  auto& wait_scope = (*machine)->wait_scope();
-  Client client((*machine)->control(), request.client);
-  client.Connected(kConnectLimit).wait(wait_scope);
+  Connection connection(request.client);
+  auto& wait_scope = connection.machine->wait_scope();
+  Client& client = connection.client;
   const bool terminal = ::isatty(STDOUT_FILENO) == 1;
   const Paint paint =
       terminal && std::getenv("NO_COLOR") == nullptr ? Paint::kColours : Paint::kPlain;
@@ -159,8 +185,48 @@ int ShowStatus(const StatusRequest& request) {
     std::cout << (clear ? "\x1b[H\x1b[2J" : "") << text
               << (request.watch && !clear && !request.json ? "\n" : "") << std::flush;
     if (!request.watch || !std::cout) return 0;
-    (*machine)->control().timer().afterDelay(kWatchPause).wait(wait_scope);
+    connection.machine->control().timer().afterDelay(kWatchPause).wait(wait_scope);
   }
+}
+
+// The type's id, as any node that hosts it knows.
+uint64_t TypeNamed(Client& client, const std::string& name, kj::WaitScope& wait_scope) {
+  std::vector<std::string> hosted;
+  std::string trouble = "no node of the cluster tells which types it hosts";
+  for (const auto& node : client.map()->nodes) {
+    if (node.state == NodeState::kLeft) continue;
+    auto told = client.Status(node.name, kAnswerLimit)
+                    .then([](Payload&& payload) { return kj::Maybe<Payload>(kj::mv(payload)); })
+                    .catch_([&trouble](kj::Exception&& e) {
+                      trouble = Words(e);
+                      return kj::Maybe<Payload>();
+                    })
+                    .wait(wait_scope);
+    KJ_IF_MAYBE (payload, told) {
+      capnp::FlatArrayMessageReader reader(payload->words());
+      for (auto type : reader.getRoot<wire::StatusFrame>().getTypes()) {
+        if (name == type.getName().cStr()) return type.getId();
+        hosted.push_back(type.getName().cStr());
+      }
+    }
+  }
+  std::sort(hosted.begin(), hosted.end());
+  hosted.erase(std::unique(hosted.begin(), hosted.end()), hosted.end());
+  throw Failed(hosted.empty() ? trouble
+                              : absl::StrCat("no node hosts actors of type ", name,
+                                             "; hosted are: ", absl::StrJoin(hosted, ", ")));
+}
+
+int ResumeActor(const StatusRequest& request) {
+  Connection connection(request.client);
+  auto& wait_scope = connection.machine->wait_scope();
+  Client& client = connection.client;
+  const size_t slash = request.actor.find('/');
+  const uint64_t type = TypeNamed(client, request.actor.substr(0, slash), wait_scope);
+  client.Unsuspend({type, request.actor.substr(slash + 1)}, kResumeLimit).wait(wait_scope);
+  std::cout << request.actor << " is tried again with its next call, timer or reminder"
+            << std::endl;
+  return 0;
 }
 
 int Run(const std::vector<std::string>& arguments) {
@@ -170,7 +236,7 @@ int Run(const std::vector<std::string>& arguments) {
     return 0;
   }
   const bool operates = command == "recover" || command == "declare-lost";
-  if (command != "status" && !operates) {
+  if (command != "status" && command != "resume" && !operates) {
     if (!command.empty()) std::cerr << "troupe: no command \"" << command << "\"\n";
     std::cerr << Usage();
     return 2;
@@ -186,12 +252,12 @@ int Run(const std::vector<std::string>& arguments) {
     std::cerr << "troupe: " << request.status().message() << std::endl;
     return 2;
   }
-  auto request = ReadArguments({arguments.begin() + 1, arguments.end()});
+  auto request = ReadArguments(command, {arguments.begin() + 1, arguments.end()});
   if (!request.ok()) {
     std::cerr << "troupe: " << request.status().message() << std::endl;
     return 2;
   }
-  return ShowStatus(*request);
+  return command == "resume" ? ResumeActor(*request) : ShowStatus(*request);
 }
 
 }  // namespace

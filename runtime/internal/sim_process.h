@@ -29,6 +29,7 @@ struct SimComputer {
   std::string name;
   std::string ip;
   uint32_t index = 0;
+  absl::Duration wall_offset = absl::ZeroDuration();  // Of its wall clock from the true time.
   bool powered = true;
   bool frozen = false;            // The whole computer, not only the process, stands still.
   SimProcess* process = nullptr;  // Null when none lives.
@@ -51,6 +52,9 @@ class SimProcess final : public SimGate, public Clock, public kj::Timer {
   void SetClockRate(double rate);
 
   absl::Time Now() const override { return absl::FromUnixNanos(LocalNow()); }
+  // Virtual time, apart from that of other computers by what their wall clocks are apart. No drift:
+  // wall clocks are kept in step from outside.
+  absl::Time WallNow() const override;
   kj::TimePoint now() const override;
   kj::Promise<void> atTime(kj::TimePoint time) override;
   kj::Promise<void> afterDelay(kj::Duration delay) override;

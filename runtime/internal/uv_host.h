@@ -19,6 +19,7 @@ namespace troupe {
 class BootClock final : public Clock {
  public:
   absl::Time Now() const override;
+  absl::Time WallNow() const override;
 };
 
 class UvHost final : public Host {

@@ -75,6 +75,22 @@ TEST(ReplicaCodec, TellsAnEmptyStateFromAnUnchangedOne) {
   EXPECT_NE(std::get<Batch>(carried->body).updates.at(0)->state, nullptr);
 }
 
+TEST(ReplicaCodec, CarriesRemindersToTheNanosecondOfTheWallClock) {
+  ActorUpdate update = SomeDelta();
+  const ReminderTable::List reminders = {
+      {"daily", absl::FromUnixNanos(1'800'000'000'000'000'123), absl::Hours(24), CatchUp::kSkip, 3,
+       9},
+      {"once", absl::FromUnixSeconds(2'000'000'000), absl::ZeroDuration(), CatchUp::kAll, 0, 10}};
+  update.reminders = std::make_shared<const ReminderTable::List>(reminders);
+  auto carried = Carry(BatchOf(update));
+  ASSERT_TRUE(carried.ok()) << carried.status();
+  EXPECT_EQ(*std::get<Batch>(carried->body).updates.at(0)->reminders, reminders);
+  update.reminders = std::make_shared<const ReminderTable::List>();
+  EXPECT_NE(std::get<Batch>(Carry(BatchOf(update))->body).updates.at(0)->reminders, nullptr)
+      << "none is not unchanged";
+  EXPECT_EQ(std::get<Batch>(Carry(BatchOf(SomeDelta()))->body).updates.at(0)->reminders, nullptr);
+}
+
 TEST(ReplicaCodec, RefusesWhatIsOverItsBound) {
   ActorUpdate long_key = SomeDelta();
   long_key.actor.key.assign(kKeyBytesMax + 1, 'k');
@@ -83,6 +99,10 @@ TEST(ReplicaCodec, RefusesWhatIsOverItsBound) {
   ActorUpdate large_state = SomeDelta();
   large_state.state = std::make_shared<const std::string>(kStateBytesMax + 1, 's');
   EXPECT_EQ(Carry(BatchOf(large_state)).status().code(), absl::StatusCode::kInvalidArgument);
+
+  ActorUpdate many_reminders = SomeDelta();
+  many_reminders.reminders = std::make_shared<const ReminderTable::List>(kRemindersMax + 1);
+  EXPECT_EQ(Carry(BatchOf(many_reminders)).status().code(), absl::StatusCode::kInvalidArgument);
 
   ActorUpdate large_result = SomeDelta();
   large_result.records.clients[0].records[0].second.result =
@@ -108,6 +128,9 @@ TEST(ReplicaCodec, FitsTheLargestActorIntoAFrame) {
   image.version = {7, 9};
   image.state = std::make_shared<const std::string>(kStateBytesMax, 's');
   image.records = table.Whole();
+  image.called = true;
+  image.reminders = std::make_shared<const ReminderTable::List>(
+      kRemindersMax, Reminder{std::string(kReminderNameBytesMax, 'n'), kHere});
   ASSERT_GT(table.encoded_bytes(), kRecordTableBytesMax / 2);
   capnp::MallocMessageBuilder builder;
   auto root = builder.initRoot<wire::ReplicaFrame>();

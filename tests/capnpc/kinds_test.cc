@@ -50,7 +50,7 @@ class GeneratedCode : public ::testing::Test {
 };
 
 TEST_F(GeneratedCode, BringsTheIdleTimeoutToTheNode) {
-  EXPECT_EQ(registry_.Find(capnp::typeId<Kinds>())->idle_timeout, absl::Seconds(60));
+  EXPECT_EQ(registry_.Find(capnp::typeId<Kinds>())->options.idle_timeout, absl::Seconds(60));
 }
 
 TEST_F(GeneratedCode, PassesPlainValues) {

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kj/vector.h"
@@ -119,10 +120,19 @@ TEST_F(FileDataDirectoryTest, BoundsWhatWaits) {
   for (auto& write : writes) write.wait(loop_.scope);
 }
 
-TEST_F(FileDataDirectoryTest, MayBeDroppedWithWritesUnderWay) {
+TEST_F(FileDataDirectoryTest, DroppedWithWritesUnderWayStaysLockedUntilTheyHaveEnded) {
   auto data = Open();
   for (int i = 0; i < 10; ++i) auto dropped = data->Write("a", Bytes("x"));
   data = nullptr;
+  const absl::Time limit = absl::Now() + absl::Seconds(20);
+  auto again = FileDataDirectory::Open(path_, loop_.port);
+  while (!again.ok() && absl::Now() < limit) {
+    EXPECT_EQ(again.status().code(), absl::StatusCode::kFailedPrecondition) << again.status();
+    kj::evalLast([] {}).wait(loop_.scope);  // Writes end on the loop.
+    loop_.scope.poll();
+    again = FileDataDirectory::Open(path_, loop_.port);
+  }
+  ASSERT_TRUE(again.ok()) << again.status();
 }
 
 TEST_F(FileDataDirectoryTest, EveryDamageIsDataLoss) {

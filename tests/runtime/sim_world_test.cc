@@ -174,6 +174,18 @@ TEST_F(SimWorldTest, ClocksDriftAndDoNotCompare) {
   EXPECT_NE(a, b);
 }
 
+TEST_F(SimWorldTest, WallClocksCompareAndAreApartByABoundedOffset) {
+  auto apart = [this] { return host("a").clock().WallNow() - host("b").clock().WallNow(); };
+  const absl::Time before = host("a").clock().WallNow();
+  EXPECT_LE(absl::AbsDuration(apart()), absl::Milliseconds(100));
+  world_.SetClockRate("a", 1.05);
+  world_.RunFor(absl::Seconds(100));
+  EXPECT_EQ(host("a").clock().WallNow() - before, absl::Seconds(100));
+  world_.SetWallClock("a", absl::Seconds(3));
+  world_.SetWallClock("b", absl::Seconds(1));
+  EXPECT_EQ(apart(), absl::Seconds(2));
+}
+
 TEST_F(SimWorldTest, PendingTimersFollowTheClockRate) {
   Pending<void> timer(host("a").timer().afterDelay(10 * kj::SECONDS));
   world_.RunFor(absl::Seconds(5));

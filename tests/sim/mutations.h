@@ -116,6 +116,11 @@ inline std::vector<Mutation> AllMutations() {
       COPY_RULE(open_turn_saved, "P6.8"),
       COPY_RULE(overtaking, "P6.9"),
       COPY_RULE(reads_inside_turns, "P6.9"),
+      // Ledgers set no reminders and do not ask to be let go.
+      COPY_RULE(passivated_early, "P6.10", FoundBy::kModel,
+                "LifeTest.AnObjectThatGoesBeforeItsChangesAreSafeIsFoundOut"),
+      COPY_RULE(reminder_outside_batch, "P6.13", FoundBy::kModel,
+                "TimeTest.AReminderThatGoesOnOutsideTheBatchOfItsTurnIsFoundOut"),
   };
 #undef MAP_RULE
 #undef COPY_RULE

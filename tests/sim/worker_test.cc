@@ -30,7 +30,7 @@ class FakeControl final : public WorkerControl {
       throw_next = false;
       kj::throwFatalException(Failed("told to throw"));
     }
-    if (call->header().interface_id == kSettleInterface) {
+    if (call->header().interface_id == kActivationInterface) {
       settled.push_back(std::get<ActorCall>(call->header().id).oldest_unsettled);
       call->Finish(Payload(call->params()));
       return true;
@@ -285,7 +285,7 @@ TEST_F(WorkerTest, AnswersWhoAsksAgainForACallThatIsSettledWhileItRuns) {
   std::string first, again, settled, later;
   deliver(capnp::typeId<Counter>(), 3, {caller, 1, 1, 7, 7, {1, 1}}, first);
   deliver(capnp::typeId<Counter>(), 3, {caller, 1, 1, 7, 7, {1, 1}}, again);
-  deliver(kSettleInterface, 0, {caller, 1, 2, 8, 8, {0, 8}}, settled);
+  deliver(kActivationInterface, 0, {caller, 1, 2, 8, 8, {0, 8}}, settled);
   ASSERT_THAT(control_.forwarded, ElementsAre(5));
   control_.AnswerAll();
   world_.RunFor(absl::Seconds(1));
@@ -484,7 +484,7 @@ TEST_F(WorkerLimitsTest, TheClientThatHasLeftMostUnreadIsEndedFirst) {
 TEST_F(WorkerLimitsTest, AClientThatCallsInAnActorsNameIsRefused) {
   auto dialed = DialAsClient();
   dialed.link->Start(receiver());
-  for (uint64_t interface_id : {capnp::typeId<Counter>(), kSettleInterface}) {
+  for (uint64_t interface_id : {capnp::typeId<Counter>(), kActivationInterface}) {
     capnp::MallocMessageBuilder message;
     CallHeader header{CounterId(KeyIn(1)), interface_id, kAdd, {}, {}, {9, interface_id, 1}};
     header.id = ActorCall{CounterId("victim"), 1, 99, 99, 99, {3, 3}};

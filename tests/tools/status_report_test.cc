@@ -115,6 +115,20 @@ TEST(StatusReport, NodeThatDoesNotAnswerIsNamedWithTheReason) {
               HasSubstr("\"answered\":false,\"trouble\":\"connection \\\"refused\\\"\""));
 }
 
+TEST(StatusReport, SuspendedActorsAreCountedAndNamed) {
+  auto answers = Answers();
+  EXPECT_THAT(ToTable(MakeStatusReport(Cluster(), answers), Paint::kPlain),
+              Not(HasSubstr("suspended")));
+  answers[1].suspended = 20;
+  answers[1].suspended_actors = {"Counter/x: a timer failed: \"why\""};
+  const auto report = MakeStatusReport(Cluster(), answers);
+  const std::string table = ToTable(report, Paint::kPlain);
+  EXPECT_THAT(table, HasSubstr("suspended actors: 20"));
+  EXPECT_THAT(table, HasSubstr("  Counter/x: a timer failed: \"why\", on b\n  ...\n"));
+  EXPECT_THAT(ToJson(report), HasSubstr("\"suspended\":20,\"suspended_actors\":"
+                                        "[\"Counter/x: a timer failed: \\\"why\\\"\"]"));
+}
+
 TEST(StatusReport, NodesThatLeftAreNotShown) {
   auto map = Cluster();
   map.nodes[1].state = NodeState::kLeft;

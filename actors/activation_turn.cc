@@ -1,0 +1,279 @@
+// Activation, part two: turns that may change something, and what they leave.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "capnp/serialize.h"
+#include "troupe/actors/activation_turn.h"
+#include "troupe/rpc/status.h"
+
+namespace troupe {
+namespace {
+
+constexpr absl::Duration kAgingInterval = absl::Seconds(30);  // Ageing looks at every record.
+
+}  // namespace
+
+void Activation::BeginTurn(TurnKind kind, Id128 inbound, std::vector<ActorId> chain,
+                           absl::Time deadline) {
+  if (dirty_) {
+    ++marks_;
+    shard_.Stage(id_, TakeChange());
+  }
+  turn_ = std::make_unique<Turn>();
+  turn_->kind = kind;
+  turn_->resume_before = resume_;
+  turn_->reminders_before = reminders_.snapshot();
+  turn_->number = next_turn_++;
+  turn_->inbound = inbound;
+  turn_->chain = std::move(chain);
+  turn_->chain.push_back(id_);
+  turn_->deadline = deadline;
+}
+
+// ---- Calls
+
+void Activation::StartMutating(kj::Own<InboundCall> call) {
+  BeginTurn(TurnKind::kCall, InboundId(call->header().id), call->header().chain, call->deadline());
+  records_.AdvanceFloor(host_.clock().Now(), call->header().id, shard_.mutations());
+  turn_->argument_hash = open_.at(KeyOf(call->header().id)).argument_hash;
+  turn_->context = kj::refcounted<Context>(call->params(), Origin());
+  turn_->call = kj::mv(call);
+  turn_->running =
+      kj::evalNow([&] {
+        const auto& header = turn_->call->header();
+        return actor_->server()
+            .dispatchCall(header.interface_id, header.method_id,
+                          capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer>(*turn_->context))
+            .promise;
+      })
+          .then([this] { EndMutating(nullptr); },
+                [this](kj::Exception&& e) { EndMutating(kj::mv(e)); })
+          .eagerlyEvaluate([this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
+}
+
+void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
+  auto call = kj::mv(turn_->call);
+  if (stopped_) return;
+  const uint64_t hash = turn_->argument_hash;
+  auto context = kj::mv(turn_->context);
+  CallOutcome outcome;
+  if (failure == nullptr) failure = TakeResults(*context, *call, outcome);
+  CloseTurn(failure);
+  KJ_IF_MAYBE (e, failure) outcome.emplace<kj::Exception>(kj::cp(*e));
+  const auto& id = call->header().id;
+  Record(id, hash, outcome);
+  MarkDirty();
+  auto repeats = std::move(open_.at(KeyOf(id)).repeats);
+  open_.erase(KeyOf(id));
+  for (auto& repeat : repeats) AnswerRepeat(kj::mv(repeat), hash);
+  shard_.Hold(id_, HoldKind::kAnswer, {},
+              [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
+                if (ok) call->Finish(std::move(outcome));
+              });
+  KJ_IF_MAYBE (e, failure) OnFailedCall(*e);
+  if (resume_) ScheduleResume();
+  RunReady();
+}
+
+// ---- Turns of the actor's own
+
+// Another than any call's, and than that of any other turn of the epoch that has called others.
+Id128 Activation::OwnTurnId() const {
+  return DerivedId({shard_.lineage(), shard_.epoch()}, id_, 0, 0, next_turn_);
+}
+
+void Activation::StartOwn(TurnKind kind, Id128 inbound, kj::Function<kj::Promise<void>()> work) {
+  // Whoever waits for the call that needs the object waits for its OnActivate() too.
+  std::vector<ActorId> chain;
+  if (kind == TurnKind::kActivate && !mailbox_.empty() && mailbox_.front().call.get() != nullptr) {
+    chain = mailbox_.front().call->header().chain;
+  }
+  BeginTurn(kind, inbound, std::move(chain), absl::InfiniteFuture());
+  turn_->work = kj::mv(work);
+  turn_->running =
+      kj::evalNow([this] {
+        // What changes nothing leaves nothing, whatever an object that was just made encodes to.
+        if (turn_->kind == TurnKind::kActivate || last_saved_->empty()) {
+          turn_->state_before = EncodeState();
+        }
+        return turn_->work();
+      })
+          .then([this] { EndOwn(nullptr); }, [this](kj::Exception&& e) { EndOwn(kj::mv(e)); })
+          .eagerlyEvaluate([this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
+}
+
+void Activation::EndOwn(kj::Maybe<kj::Exception> failure) {
+  if (stopped_) return;
+  const TurnKind kind = turn_->kind;
+  auto timer = kj::mv(turn_->timer);
+  CloseTurn(failure);
+  if (dirty_) MarkDirty();
+  if (timer.get() != nullptr) timers_.Ended(*timer);
+  KJ_IF_MAYBE (e, failure) {
+    OnFailedOwnTurn(*e, kind);
+  } else if (kind == TurnKind::kActivate) {
+    ready_ = true;
+    if (supervisor_) supervisor_->OnActivated();
+  }
+  if (kind == TurnKind::kReminder) AnnounceReminders();
+  if (resume_) ScheduleResume();
+  RunReady();
+}
+
+// ---- Their end
+
+// What the turn changed is saved or, if it failed and its type does not keep that, undone.
+void Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
+  using Directive = Supervision::Directive;
+  const bool keeps = type_.options.supervision.directive == Directive::kResume &&
+                     turn_->kind != TurnKind::kActivate;
+  bool undo = failure != nullptr && !keeps;
+  if (!undo) {
+    kj::Maybe<kj::Exception> unsaved;
+    if (turn_->erases) {
+      DropState();
+    } else {
+      unsaved = SaveState(turn_->state_before ? *turn_->state_before : *last_saved_);
+    }
+    undo = unsaved != nullptr;  // What cannot be saved is as if the turn had failed.
+    if (failure == nullptr) failure = kj::mv(unsaved);
+  }
+  auto retired = std::move(turn_);  // Its promise is what runs now.
+  KJ_IF_MAYBE (e, failure) {
+    host_.log().Debug("turn failed", {{"actor", id_.ToString()}, {"error", Words(*e)}});
+  }
+  if (undo && shard_.mutations().failure_keeps_state) {
+    (void)SaveState(*last_saved_);
+  } else if (undo) {
+    UndoTurn(*retired);
+  } else if (retired->reminder && !shard_.mutations().reminder_outside_batch) {
+    reminders_.Advance(*retired->reminder);
+  }
+  if (undo) AbandonResume();
+  if (!undo && (retired->deactivates || retired->erases) && retire_ != Retirement::kForMove) {
+    retire_ = Retirement::kAsked;
+    retire_since_ = host_.clock().Now();
+  }
+  const bool reminders = reminders_.snapshot() != retired->reminders_before;
+  if (reminders) reminders_moved_ = true;
+  if (reminders && retired->kind != TurnKind::kReminder) AnnounceReminders();
+  const bool changed = reminders || resume_ != retired->resume_before ||
+                       !retired->ordinals.empty() ||
+                       state_moved_;  // What earlier turns moved was staged before this one.
+  const bool of_its_own = retired->kind != TurnKind::kCall && retired->kind != TurnKind::kResume;
+  if (of_its_own && !changed) {
+    next_turn_ = retired->number;  // As if it had not been: nothing is to be told of it.
+  } else {
+    dirty_ = true;
+  }
+  DestroyLater(std::move(retired));
+}
+
+void Activation::UndoTurn(const Turn& turn) {
+  DropObject();  // The next turn makes it anew.
+  resume_ = turn.resume_before;
+  reminders_ = ReminderTable(turn.reminders_before);
+}
+
+std::string Activation::EncodeState() const {
+  OutgoingMessage message;
+  actor_->SaveState(message.root());
+  auto words = message.ToWords();
+  auto bytes = words.asBytes();
+  return std::string(reinterpret_cast<const char*>(bytes.begin()), bytes.size());
+}
+
+kj::Maybe<kj::Exception> Activation::SaveState(const std::string& before) {
+  return kj::runCatchingExceptions([this, &before] {
+    auto bytes = EncodeState();
+    if (bytes == before) return;
+    if (bytes.size() > kStateBytesMax) {
+      kj::throwRecoverableException(Failed(
+          absl::StrCat("the state of ", Name(), " would be ", bytes.size(), " bytes; at most ",
+                       kStateBytesMax, " can be kept, so the turn has been undone")));
+      return;
+    }
+    last_saved_ = std::make_shared<const std::string>(std::move(bytes));
+    state_moved_ = true;
+  });
+}
+
+// As an actor that never was, but for the answers that it has given.
+void Activation::DropState() {
+  last_saved_ = std::make_shared<const std::string>();
+  state_moved_ = true;
+  reminders_.Clear();
+  resume_ = false;
+  DropObject();
+}
+
+void Activation::MarkDirty() {
+  dirty_ = true;
+  ++marks_;
+  shard_.Dirty(id_);
+}
+
+// ---- What a turn asks for, and what goes to the copies
+
+void Activation::RequestResume() {
+  KJ_REQUIRE(turn_ != nullptr && turn_->kind != TurnKind::kDeactivate,
+             "RequestResume() is called within a mutating method");
+  if (!resume_ && !turn_->resume_before) resume_since_ = turn_->number;
+  resume_ = true;
+}
+
+void Activation::CancelResume() {
+  KJ_REQUIRE(turn_ != nullptr, "CancelResume() is called within a mutating method");
+  resume_ = false;
+}
+
+void Activation::Deactivate() {
+  KJ_REQUIRE(turn_ != nullptr, "Deactivate() is called within a mutating method");
+  turn_->deactivates = true;
+}
+
+void Activation::Erase() {
+  KJ_REQUIRE(turn_ != nullptr, "Erase() is called within a mutating method");
+  turn_->erases = true;
+}
+
+// Earlier turns are settled when a call of this one leaves, but for what waits to be resumed.
+uint64_t Activation::OldestUnsettled(const Turn& turn) const {
+  if (shard_.mutations().caller_mark_ahead) return turn.number + 1;
+  return turn.resume_before ? resume_since_ : turn.number;
+}
+
+std::optional<ActorChange> Activation::Encode() {
+  if (turn_ != nullptr && shard_.mutations().open_turn_saved && actor_.get() != nullptr) {
+    (void)SaveState(*last_saved_);
+  } else if (turn_ != nullptr) {
+    return std::nullopt;
+  }
+  return TakeChange();
+}
+
+ActorChange Activation::TakeChange() {
+  ActorChange change;
+  bool whole_table = whole_records_;
+  if (const absl::Time now = host_.clock().Now(); now >= next_aging_) {
+    whole_table |= records_.Age(now);
+    next_aging_ = now + kAgingInterval;
+  }
+  change.records = whole_table ? records_.TakeWhole() : records_.TakeChanges();
+  if (state_moved_ || whole_records_) change.state = last_saved_;
+  whole_records_ = false;
+  state_moved_ = false;
+  dirty_ = false;
+  change.turn = next_turn_;
+  change.oldest_unsettled = resume_ ? resume_since_ : next_turn_;
+  change.called = has_called_;
+  change.resume = resume_;
+  if (std::exchange(reminders_moved_, false)) {
+    static const auto kNone = std::make_shared<const ReminderTable::List>();
+    change.reminders = reminders_.snapshot() != nullptr ? reminders_.snapshot() : kNone;
+  }
+  return change;
+}
+
+}  // namespace troupe
