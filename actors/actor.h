@@ -36,10 +36,11 @@
 #include "troupe/actors/any_ref.h"
 #include "troupe/actors/ref.h"
 #include "troupe/actors/reminder_table.h"
-#include "troupe/runtime/log.h"
 #include "troupe/runtime/task.h"
 
 namespace troupe {
+
+class Log;
 
 // When a reminder is due. One of `at` and `after` is given, or neither: then after `every`, and one
 // of that name that has this rhythm already stays as it is.
@@ -107,7 +108,7 @@ class ActorContext {
   // The time of day, as reminders go by; of this node's clock, virtual in simulation.
   virtual absl::Time WallNow() const = 0;
 
-  virtual const Log& log() const = 0;
+  virtual const Log& log() const = 0;  // runtime/log.h
 
  protected:
   virtual kj::Own<CallOrigin> Origin() = 0;

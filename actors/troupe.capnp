@@ -35,7 +35,8 @@ annotation deadline @0x97d3f1a86c2e4b05 (method) :Duration;
 # otherwise; at most 5 minutes. Of generated refs: who calls by a plain Cap'n Proto client has 30 s.
 
 annotation idleTimeout @0x8f61d2c95be7a340 (interface) :Duration;
-# An actor that nobody has called for so long may leave memory until it is called again.
+# An actor that nobody has called for so long leaves memory until it is called again; its state stays.
+# ActorTypeOptions::idle_timeout, given where the type is hosted, goes before it.
 
 struct Duration {
   milliseconds @0 :UInt32;

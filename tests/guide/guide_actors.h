@@ -7,6 +7,7 @@
 #include "kj/debug.h"
 #include "troupe/actors/actor.h"
 #include "troupe/actors/registry.h"
+#include "troupe/runtime/log.h"
 
 namespace guide {
 

@@ -1,4 +1,4 @@
-// capnpc-troupe: a plugin of the Cap'n Proto compiler; see docs/decisions/0009-generated-code.md.
+// capnpc-troupe: a plugin of the Cap'n Proto compiler; see docs/decisions/0011-generated-code.md.
 //
 //   capnp compile -o/path/to/capnpc-troupe:DIRECTORY bank.capnp
 //
