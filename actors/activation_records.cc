@@ -31,8 +31,11 @@ kj::Exception DecodeError(const std::string& bytes) {
 bool Activation::AnswerFromRecords(kj::Own<InboundCall>& call, uint64_t argument_hash) {
   const auto& id = call->header().id;
   auto mismatch = [&] {
-    call->Finish(Failed(absl::StrCat("RetryMismatch: ", Describe(*call),
-                                     " came again under the same id with other arguments")));
+    call->Finish(
+        Failed(absl::StrCat("RetryMismatch: ", Describe(*call),
+                            " came again under the same id with other arguments: a turn that ran "
+                            "again made other calls than before, or two calls were given "
+                            "one id")));
     return true;
   };
   if (shard_.mutations().repeat_runs_again) return false;
