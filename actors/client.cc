@@ -40,6 +40,8 @@ Client::Client(Host& host, ClientOptions options)
       router_(host, links_, *this, 0),
       sequence_(nonce_),
       caller_(router_) {
+  KJ_REQUIRE(!options_.nodes.empty(),
+             "ClientOptions::nodes is empty: a client needs the host:port of at least one node");
   for (const auto& node : options_.nodes) links_.Want(node, node, 0);
 }
 
@@ -62,10 +64,8 @@ kj::Promise<void> Client::Connected(absl::Duration limit) {
   auto paf = kj::newPromiseAndFulfiller<void>();
   waiting_.push_back(kj::mv(paf.fulfiller));
   auto late = host_.timer().afterDelay(ToKj(limit)).then([this, limit]() -> kj::Promise<void> {
-    std::string text =
-        absl::StrCat("no node of the cluster answered within ", absl::FormatDuration(limit));
-    for (const auto& [node, trouble] : troubles_) absl::StrAppend(&text, "; ", node, ": ", trouble);
-    return Disconnected(text);
+    return Disconnected(absl::StrCat("no node of the cluster answered within ",
+                                     absl::FormatDuration(limit), Troubles()));
   });
   return paf.promise.exclusiveJoin(kj::mv(late));
 }
@@ -132,6 +132,12 @@ void Client::OnLinkDown(const std::string& node, const LinkLoss& loss) {
 }
 
 void Client::DispatchHere(kj::Own<InboundCall>) {}  // A client hosts nothing.
+
+std::string Client::Troubles() const {
+  std::string text;
+  for (const auto& [node, trouble] : troubles_) absl::StrAppend(&text, "; ", node, ": ", trouble);
+  return text;
+}
 
 void Client::NeedNewerMap(uint64_t) {
   // Nodes push every newer map; asking again only helps when a push was lost with its node.

@@ -33,7 +33,8 @@ struct ClientOptions {
 
 class Client final : private LinkPool::Watcher, private Router::Surroundings {
  public:
-  // `host` outlives it. Errors come with the calls; see Connected().
+  // `host` outlives it. Throws FAILED when no nodes are given; other errors come with the calls,
+  // see Connected().
   Client(Host& host, ClientOptions options);
   ~Client() noexcept(false);
   KJ_DISALLOW_COPY(Client);
@@ -70,6 +71,7 @@ class Client final : private LinkPool::Watcher, private Router::Surroundings {
   void OnLinkDown(const std::string& node, const LinkLoss& loss) override;
   void DispatchHere(kj::Own<InboundCall> call) override;
   void NeedNewerMap(uint64_t than) override;
+  std::string Troubles() const override;
   void TakeMap(Frame& frame);
   Introduction Introduce() const;
 

@@ -161,7 +161,7 @@ void Router::Submit(kj::Own<Outgoing> call) {
 
 Router::Place Router::Locate(const Outgoing& call, std::string& node, std::string& why) const {
   if (!map_) {
-    why = "no node of the cluster has answered yet";
+    why = absl::StrCat("no node of the cluster has answered yet", surroundings_.Troubles());
     return Place::kNowhere;
   }
   const ShardId shard = ShardOf(call.header.actor, map_->config.shards);

@@ -42,6 +42,8 @@ class Router {
     virtual void DispatchHere(kj::Own<InboundCall> call) = 0;
     // A newer map than ours exists, or ours leads nowhere: get one.
     virtual void NeedNewerMap(uint64_t than) = 0;
+    // Why nodes cannot be reached: "; address: reason" for each. For errors.
+    virtual std::string Troubles() const { return {}; }
 
    protected:
     ~Surroundings() = default;

@@ -439,6 +439,18 @@ TEST_P(ClusterTest, AClientWhoseNodesAreAllGoneGetsAnErrorByItsDeadline) {
   EXPECT_LT(cluster_->world().Now() - before, absl::Seconds(4));
 }
 
+TEST_P(ClusterTest, AClientThatReachesNobodyIsToldWhomAndWhy) {
+  Start({"a", "b"});
+  cluster_->Kill("a");
+  cluster_->Kill("b");
+  auto& late = cluster_->AddClient("late");
+  auto request = late.Get<Counter>("x", {.deadline = absl::Seconds(3)}).addRequest();
+  EXPECT_THAT(ErrorOf(request.send().ignoreResult()),
+              ::testing::AllOf(HasSubstr("no node of the cluster has answered yet"),
+                               HasSubstr(cluster_->AddressOf("a") + ": "),
+                               HasSubstr(cluster_->AddressOf("b") + ": ")));
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, ClusterTest, ::testing::Values(1, 2, 3));
 
 }  // namespace
