@@ -34,7 +34,8 @@ struct Supervision {
   absl::Duration suspended_for = absl::Minutes(5);
 };
 
-// The longest deadline of a call: whoever was talking to this very object has had an answer by then.
+// The longest deadline of a call: whoever was talking to this very object has had an answer by
+// then.
 inline constexpr absl::Duration kIdleTimeoutDefault = absl::Minutes(5);
 
 struct ActorTypeOptions {
