@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "troupe/membership/placement.h"
 
 namespace troupe::sim {
 
@@ -116,29 +117,27 @@ void Invariants::CompareSets(ShardId id, const ClusterState& older, const Cluste
                           set(a.learners), "} to isr {", set(b.isr), "} elr {", set(b.elr),
                           "} learners {", set(b.learners), "}"));
   };
-  const auto in = [](const CopySet& set, CopyId copy) {
-    return std::find(set.begin(), set.end(), copy) != set.end();
-  };
   const ShardEntry &before = older.shards[id], &after = newer.shards[id];
   const bool enough = after.isr.size() >= newer.config.min_isr;
   if (after.state == ShardState::kLost || before.lineage != after.lineage) return;
   if (after.primary != 0 && enough && !after.elr.empty()) wrong("elr though isr is large enough");
   if (after.isr_version > before.isr_version + 1) return;
   for (CopyId copy : before.isr) {
-    if (enough || in(after.isr, copy) || in(after.elr, copy)) continue;
+    if (enough || Contains(after.isr, copy) || Contains(after.elr, copy)) continue;
     const NodeEntry* node = newer.FindBoot(copy);
     if (node != nullptr && node->state != NodeState::kLeft) {
       wrong("who left a small isr is not in elr");
     }
   }
   for (CopyId copy : after.isr) {
-    if (in(before.isr, copy) || in(before.elr, copy) || in(before.learners, copy)) continue;
+    if (Contains(before.isr, copy) || Contains(before.elr, copy) || Contains(before.learners, copy))
+      continue;
     wrong("who joins the isr was no learner");
   }
   for (CopyId copy : after.isr) {
     const NodeEntry* node = newer.FindBoot(copy);
     // One that is held back may still be elected where there is no other (P3.11).
-    if (in(before.isr, copy) || in(before.elr, copy)) continue;
+    if (Contains(before.isr, copy) || Contains(before.elr, copy)) continue;
     if (node != nullptr && node->state != NodeState::kFenced) continue;
     wrong("who joins the isr is not up");
   }

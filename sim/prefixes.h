@@ -31,8 +31,10 @@ struct Stage {
   std::string Anyone();
   std::string AnyLedger();
   std::string AnyPrimary();  // Of the shard of some ledger; empty: none now.
-  std::string LeaderOf(const std::string& ledger) const;               // The same, of that one.
-  bool Leads(const std::string& name) const;                           // Any shard.
+  std::string LeaderOf(const std::string& ledger) const;  // The same, of that one.
+  bool AnotherLeads(const std::string& ledger, const std::string& than) const;
+  uint64_t MapVersion() const;                // The newest; 0 before the first.
+  bool Leads(const std::string& name) const;  // Any shard.
   bool IsIn(const std::string& name, CopySet ShardEntry::*set) const;  // That set of any shard.
   bool IsInSync(const std::string& name) const;
   // Mostly the one that only reads: see LedgerOptions.

@@ -107,13 +107,7 @@ void LateFrames(Stage& s) {
     s.ledgers.Everyone();
     s.Run(absl::Milliseconds(50));
     s.StrikeOut(primary, {});
-    const bool other = s.Until(
-        [&] {
-          const auto leader = s.LeaderOf(ledger);
-          return !leader.empty() && leader != primary;
-        },
-        kDetection);
-    if (!other) return;
+    if (!s.Until([&] { return s.AnotherLeads(ledger, primary); }, kDetection)) return;
     s.ledgers.Everyone();
     s.Run(absl::Milliseconds(500));
     for (const auto& node : s.Others(primary)) world.Heal(primary, node);

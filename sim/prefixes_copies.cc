@@ -4,6 +4,7 @@
 #include "troupe/sim/prefix_scripts.h"
 
 namespace troupe::sim {
+
 // The others come back empty, and the primary, which alone has all, is cut off before they have
 // caught up.
 void LastCopy(Stage& s) {

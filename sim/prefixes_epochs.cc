@@ -38,11 +38,7 @@ void Isolate(Stage& s, bool twice) {
   if (others.size() > 2 && s.random.Chance(0.4)) with.push_back(others[0]);
   s.StrikeOut(primary, with);
   for (const auto& other : others) s.cluster.world().ClearLink(primary, other);
-  const auto another = [&](const std::string& than) {
-    const auto leader = s.LeaderOf(ledger);
-    return !leader.empty() && leader != than;
-  };
-  if (!s.Until([&] { return another(primary); }, kDetection)) return;
+  if (!s.Until([&] { return s.AnotherLeads(ledger, primary); }, kDetection)) return;
   const std::string second = s.LeaderOf(ledger);
   if (twice && s.random.Chance(0.3)) return LearnInLeaseWait(s, primary, second);
   s.Run(absl::Milliseconds(300));
@@ -60,7 +56,7 @@ void Isolate(Stage& s, bool twice) {
     s.StrikeOut(second, s.random.Chance(0.3) ? std::vector<std::string>{}
                                              : std::vector<std::string>{s.AnyClient()});
   }
-  s.Until([&] { return another(second); }, kDetection);
+  s.Until([&] { return s.AnotherLeads(ledger, second); }, kDetection);
   s.Run(absl::Seconds(3));
 }
 

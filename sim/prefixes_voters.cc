@@ -41,16 +41,12 @@ void Voters(Stage& s) {
 
 // Most voters lose power while the map changes; the rest does not hear them when they are back.
 void PowerLoss(Stage& s) {
-  const auto version = [&] {
-    auto map = s.cluster.NewestMap();
-    return map ? map->version : 0;
-  };
   const std::string survivor = s.Anyone();
   for (int i = 0; i < 3 && !s.over(); ++i) {
-    const uint64_t before = version();
+    const uint64_t before = s.MapVersion();
     const std::string victim = s.Others(survivor)[0];
     if (s.random.Chance(0.5)) s.cluster.Pause(victim);
-    s.Until([&] { return version() > before; }, absl::Seconds(3));
+    s.Until([&] { return s.MapVersion() > before; }, absl::Seconds(3));
     s.Run(absl::Milliseconds(4));
     for (const auto& other : s.Others(survivor)) s.Kill(other, SimDiskAfter::kKeep);
     s.CutOff(survivor, {s.AnyClient()});
@@ -66,10 +62,6 @@ void PowerLoss(Stage& s) {
 
 // Who coordinates is cut off with commands in hand, and goes on with them when the map is another.
 void OldCoordinator(Stage& s) {
-  const auto version = [&] {
-    auto map = s.cluster.NewestMap();
-    return map ? map->version : 0;
-  };
   for (int i = 0; i < 3 && !s.over(); ++i) {
     const std::string primary = s.AnyPrimary(), coordinator = s.cluster.Coordinator();
     if (primary.empty() || coordinator.empty() || !s.cluster.has(coordinator)) return;
@@ -83,9 +75,9 @@ void OldCoordinator(Stage& s) {
         s.Kill(victim, s.AnyDisk());
         s.Run(absl::Milliseconds(400));
         s.StartAll();
-        const uint64_t before = version();
+        const uint64_t before = s.MapVersion();
         const uint64_t steps = s.random.Below(8);
-        s.Until([&] { return version() > before + steps; }, absl::Seconds(3));
+        s.Until([&] { return s.MapVersion() > before + steps; }, absl::Seconds(3));
         break;
       }
       case 2:  // Fenced by mistake, then not.
@@ -106,8 +98,8 @@ void OldCoordinator(Stage& s) {
     } else {
       s.Part(one, rest);
     }
-    const uint64_t before = version();
-    s.Until([&] { return version() > before + 1; }, kDetection);
+    const uint64_t before = s.MapVersion();
+    s.Until([&] { return s.MapVersion() > before + 1; }, kDetection);
     s.Run(absl::Seconds(1));
     s.HealAll();
     s.Run(absl::Seconds(3));

@@ -79,6 +79,16 @@ std::string Stage::LeaderOf(const std::string& ledger) const {
   return cluster.PrimaryOf(Ledgers::IdOf(ledger));
 }
 
+bool Stage::AnotherLeads(const std::string& ledger, const std::string& than) const {
+  const std::string leader = LeaderOf(ledger);
+  return !leader.empty() && leader != than;
+}
+
+uint64_t Stage::MapVersion() const {
+  auto map = cluster.NewestMap();
+  return map ? map->version : 0;
+}
+
 void Stage::StrikeOut(const std::string& name, const std::vector<std::string>& with) {
   auto& world = cluster.world();
   if (random.Chance(0.5)) {
