@@ -19,6 +19,7 @@ Activation::Activation(Host& host, Shard& shard, ActorId id, const ActorType& ty
       active_at_(host.clock().Now()),
       origin_(MakeTurnOrigin()),
       background_origin_(MakeBackgroundOrigin()),
+      outbox_origin_(MakeOutboxOrigin()),
       caller_(shard.router()),
       errors_(host.log()),
       timers_(host.timer(), *this),
@@ -40,7 +41,9 @@ void Activation::Load(const StoredActor* stored) {
   resume_since_ = stored->oldest_unsettled;
   last_saved_ = stored->state;
   reminders_ = ReminderTable(stored->reminders);
+  outbox_ = Outbox(stored->outbox);
   if (resume_) ScheduleResume();
+  if (!outbox_.empty()) ProceedWithTold();
 }
 
 void Activation::Stop() {
@@ -143,6 +146,7 @@ bool Activation::HasWork() const {
 
 void Activation::RunReady() {
   if (shard_.mutations().reads_inside_turns) ReadInsideTurn();
+  if (turn_ == nullptr) ForgetTold();
   while (!stopped_ && turn_ == nullptr && HasWork()) {
     if (PauseAtEndOfSlice()) return;
     if (readers_ > 0 && (!ready_ || !internal_turns_.empty())) return;
@@ -214,7 +218,8 @@ bool Activation::OutdatedWhileWaiting(const InboundCall& call) const {
   if (shard_.mutations().repeat_runs_again) return false;
   const auto& id = call.header().id;
   const auto hash = open_.at(KeyOf(id)).argument_hash;
-  return records_.Lookup(id, hash, shard_.mutations()).kind != RecordLookup::Kind::kUnknown;
+  const auto found = records_.Lookup(id, hash, shard_.mutations());
+  return found.kind != RecordLookup::Kind::kUnknown && !ResumesFrom(call, found);
 }
 
 void Activation::StartRead(kj::Own<InboundCall> call) {

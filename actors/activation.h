@@ -25,6 +25,7 @@
 #include "troupe/actors/actor_store.h"
 #include "troupe/actors/actor_timer.h"
 #include "troupe/actors/call.h"
+#include "troupe/actors/outbox.h"
 #include "troupe/actors/registry.h"
 #include "troupe/actors/reminder_table.h"
 #include "troupe/actors/router.h"
@@ -135,6 +136,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   class Context;
   class TurnOrigin;
   class BackgroundOrigin;
+  class OutboxOrigin;
   struct Turn;
   enum class TurnKind : uint8_t { kCall, kResume, kActivate, kDeactivate, kTimer, kReminder };
   // Who called, under which id: an actor may choose ids that others choose too.
@@ -152,6 +154,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void ReadInsideTurn();
   bool PauseAtEndOfSlice();
   bool OutdatedWhileWaiting(const InboundCall& call) const;
+  bool ResumesFrom(const InboundCall& call, const RecordLookup& found) const;
   void StartRead(kj::Own<InboundCall> call);
   void EndRead(Turn& turn, kj::Maybe<kj::Exception> failure);
   kj::Maybe<kj::Exception> TakeResults(Context& context, const InboundCall& call,
@@ -172,7 +175,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void StartOwn(TurnKind kind, Id128 inbound, kj::Function<kj::Promise<void>()> work);
   void EndOwn(kj::Maybe<kj::Exception> failure);
   Id128 OwnTurnId() const;
-  void CloseTurn(kj::Maybe<kj::Exception>& failure);
+  bool CloseTurn(kj::Maybe<kj::Exception>& failure);  // True: all of it is undone.
   void UndoTurn(const Turn& turn);
   std::string EncodeState() const;
   kj::Maybe<kj::Exception> SaveState(const std::string& before);
@@ -180,6 +183,8 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void MarkDirty();
   ActorChange TakeChange();
   uint64_t OldestUnsettled(const Turn& turn) const;
+  Task<void> Persisted() override;
+  bool Interrupted() const override;
 
   // ---- activation_life.cc: the object, its failures, its end
   bool Ready();  // The object is there; else it is on its way, or not to be tried yet.
@@ -217,11 +222,22 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   // ---- activation_calls.cc
   kj::Own<CallOrigin> MakeTurnOrigin();
   kj::Own<CallOrigin> MakeBackgroundOrigin();
+  kj::Own<CallOrigin> MakeOutboxOrigin();
   void DetachOrigins();
   void NoteCall(const ActorId& callee, uint64_t turn);
   kj::Promise<void> EarlierSafe();  // P6.6: resolves when what completed turns changed is safe.
   void SettleCalls(absl::Time now);
   kj::Promise<void> SendSettle(const ActorId& callee, uint64_t mark);
+
+  // ---- activation_outbox.cc: what turns tell others
+  kj::Own<CallOrigin> ToldOrigin() override;
+  void Tell(Told told);
+  void ProceedWithTold();
+  void AwaitTold();
+  void SendTold();
+  void MakeCall(const SharedTold& told);
+  void EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failure);
+  void ForgetTold();
 
   // ActorContext
   void RequestResume() override;
@@ -264,6 +280,8 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   bool dirty_ = false;         // Completed turns changed something that is in no ActorChange.
   ReminderTable reminders_;
   bool reminders_moved_ = false;  // As of last_saved_.
+  Outbox outbox_;
+  bool outbox_moved_ = false;
 
   // What waits for its turn: a call, a timer that is due, or else reminders.
   struct Letter {
@@ -310,8 +328,19 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   std::map<ActorId, Called> called_;  // Those that keep records of our calls, as far as we know.
   absl::Time next_settling_ = absl::InfinitePast();
 
+  ToldNumber told_awaited_;            // What was told up to here will be safe; ...
+  ToldNumber told_safe_;               // ... is on all in-sync copies.
+  uint64_t told_floor_ = 0;            // They know too that what earlier turns told is answered.
+  std::vector<ToldNumber> told_done_;  // Answered, while a turn was open.
+  struct Telling {
+    absl::Duration pause = absl::ZeroDuration();
+    bool busy = false;  // A call is under way, or the pause.
+  };
+  std::map<ActorId, Telling> telling_;
+
   kj::Own<CallOrigin> origin_;             // What refs of this actor hold.
   kj::Own<CallOrigin> background_origin_;  // What refs of its Resume() hold.
+  kj::Own<CallOrigin> outbox_origin_;      // What tells by.
   Router::Caller caller_;
   struct Errors final : kj::TaskSet::ErrorHandler {
     explicit Errors(const Log& log) : log(log) {}

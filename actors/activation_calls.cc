@@ -83,8 +83,10 @@ class Activation::BackgroundOrigin final : public CallOrigin {
     auto& self = *turns_->activation_;
     CallHeader header{target, interface_id, method_id, {}, {}};
     // As of the turn that asked for Resume(): it is unsettled until Resume() is done.
-    header.id = ActorCall{self.id_,           self.shard_.lineage(), self.shard_.epoch(),
-                          self.resume_since_, self.resume_since_,    options.id.value_or(Id128())};
+    const uint64_t oldest = std::min(self.resume_since_, self.outbox_.OldestTurn());
+    header.id =
+        ActorCall{self.id_, self.shard_.lineage(),       self.shard_.epoch(), self.resume_since_,
+                  oldest,   options.id.value_or(Id128())};
     self.NoteCall(target, self.resume_since_);
     const absl::Time deadline =
         self.host_.clock().Now() + std::min(options.TimeLimit(), kDeadlineMax);
@@ -123,7 +125,7 @@ void Activation::NoteCall(const ActorId& callee, uint64_t turn) {
     if (called_.size() >= kCalledMax) return;
     it = called_.try_emplace(callee).first;
   }
-  it->second.turn = turn;
+  it->second.turn = std::max(it->second.turn, turn);
   it->second.at = host_.clock().Now();
 }
 
@@ -132,7 +134,8 @@ void Activation::SettleCalls(absl::Time now) {
   const bool resumes = resume_ || (turn_ != nullptr && turn_->resume_before);
   if (called_.empty() || now < next_settling_ || stopped_ || resumes) return;
   next_settling_ = now + kSettleAfter;
-  const uint64_t mark = turn_ != nullptr ? turn_->number : next_turn_;
+  const uint64_t mark =
+      std::min(turn_ != nullptr ? turn_->number : next_turn_, outbox_.OldestTurn());
   for (auto& [callee, called] : called_) {
     if (called.settling || called.turn >= mark || now < called.at + kSettleAfter) continue;
     called.settling = true;

@@ -52,7 +52,8 @@ void Activation::BeginObject() {
     if (supervisor_) supervisor_->OnActivated();
     return;
   }
-  StartOwn(TurnKind::kActivate, OwnTurnId(), [this] { return actor_->OnActivate(); });
+  StartOwn(TurnKind::kActivate, OwnTurnId(),
+           [this]() -> kj::Promise<void> { return actor_->OnActivate(); });
 }
 
 void Activation::DropObject() {
@@ -205,7 +206,7 @@ void Activation::CheckDeadlines(absl::Time now) {
 // ---- Its end (P6.10)
 
 void Activation::RetireIfIdle(absl::Time now) {
-  const bool held = resume_ || timers_.KeepActive() || restart_due_ ||
+  const bool held = resume_ || !outbox_.empty() || timers_.KeepActive() || restart_due_ ||
                     (supervisor_ && !supervisor_->Forgettable(now));
   if (held || !idle() || retire_ != Retirement::kNone) return;
   retire_ = Retirement::kIdle;
@@ -225,12 +226,12 @@ void Activation::StayAfterAll() {
 }
 
 bool Activation::Leaving() const {
-  return deactivated_ || (retire_ == Retirement::kAsked && !resume_);
+  return deactivated_ || (retire_ == Retirement::kAsked && !resume_ && outbox_.empty());
 }
 
 void Activation::ProceedToRetire() {
   if (retire_ == Retirement::kNone || stopped_ || turn_ != nullptr || readers_ > 0) return;
-  if (!deactivated_ && resume_) {
+  if (!deactivated_ && (resume_ || !outbox_.empty())) {
     // What is to be finished is finished first; a move does not wait for that.
     if (retire_ != Retirement::kAsked) retire_ = Retirement::kNone;
     return;
@@ -261,7 +262,8 @@ void Activation::ProceedToRetire() {
   }
   if (!std::exchange(deactivated_, true) && type_.deactivates && ready_) {
     LimitDeactivation();
-    return StartOwn(TurnKind::kDeactivate, OwnTurnId(), [this] { return actor_->OnDeactivate(); });
+    return StartOwn(TurnKind::kDeactivate, OwnTurnId(),
+                    [this]() -> kj::Promise<void> { return actor_->OnDeactivate(); });
   }
   AnnounceReminders();
   shard_.Retire(*this);

@@ -27,6 +27,12 @@ kj::Exception DecodeError(const std::string& bytes) {
 
 }  // namespace
 
+// P6.8: it had begun, kept something, and was cut short; it asks to be told so.
+bool Activation::ResumesFrom(const InboundCall& call, const RecordLookup& found) const {
+  return found.record != nullptr && found.record->status == RecordStatus::kBegun &&
+         InfoOf(call).resumable;
+}
+
 // P6.3: a known call is never run again.
 bool Activation::AnswerFromRecords(kj::Own<InboundCall>& call, uint64_t argument_hash) {
   const auto& id = call->header().id;
@@ -49,6 +55,7 @@ bool Activation::AnswerFromRecords(kj::Own<InboundCall>& call, uint64_t argument
     case RecordLookup::Kind::kUnknown:
       return false;
     case RecordLookup::Kind::kKnown:
+      if (ResumesFrom(*call, found)) return false;
       AnswerRecorded(kj::mv(call), *found.record);
       return true;
     case RecordLookup::Kind::kMismatch:

@@ -43,7 +43,7 @@ void Activation::StartResume() {
     return RunReady();
   }
   resuming_ =
-      kj::evalNow([this] { return actor_->Resume(*this); })
+      kj::evalNow([this]() -> kj::Promise<void> { return actor_->Resume(*this); })
           .then([this] { EndResume(nullptr); }, [this](kj::Exception&& e) { EndResume(kj::mv(e)); })
           .eagerlyEvaluate([this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
 }
@@ -88,6 +88,7 @@ void Activation::RunInternalTurn() {
   kj::Maybe<kj::Exception> failure = kj::runCatchingExceptions([&turn] { turn.work(); });
   CloseTurn(failure);
   MarkDirty();
+  ProceedWithTold();
   KJ_IF_MAYBE (e, failure) {
     turn.done->reject(kj::mv(*e));
   } else {

@@ -33,12 +33,13 @@ void Activation::StartTimerTurn(kj::Own<ActorTimer::Entry> entry) {
 void Activation::SetReminder(std::string_view name, const ReminderOptions& options) {
   KJ_REQUIRE(turn_ != nullptr, "SetReminder() is called within a mutating method");
   KJ_REQUIRE(!options.at || !options.after, "a reminder is due at a time or after one, not both");
-  if (!options.at && !options.after) {
-    const auto* present = reminders_.Find(name);
-    if (present != nullptr && present->every == options.every &&
-        present->catch_up == options.catch_up) {
-      return;
-    }
+  const auto* present = reminders_.Find(name);
+  const bool serving = turn_->reminder && turn_->reminder->told.name == name;
+  if (present != nullptr && present->every == options.every &&
+      present->catch_up == options.catch_up) {
+    // One and the same; also to a turn of it that runs again, and then makes the same calls.
+    if (!options.at && !options.after) return;
+    if (options.at == present->due && !serving) return;
   }
   const auto due = options.at ? *options.at : WallNow() + options.after.value_or(options.every);
   auto set =
@@ -81,7 +82,7 @@ void Activation::StartReminderTurn() {
                               {reinterpret_cast<const unsigned char*>(name.data()), name.size()}),
                     static_cast<uint64_t>(absl::ToUnixNanos(firing->since))};
   StartOwn(TurnKind::kReminder, DerivedId(since, id_, 0, 1, 0),
-           [this, firing = std::move(*firing)]() mutable {
+           [this, firing = std::move(*firing)]() mutable -> kj::Promise<void> {
              turn_->reminder = std::move(firing);
              return actor_->OnReminder(turn_->reminder->told);
            });

@@ -12,10 +12,22 @@ namespace {
 
 constexpr absl::Duration kAgingInterval = absl::Seconds(30);  // Ageing looks at every record.
 
+// P6.6: its caller makes it again under the same id, and it is to run then.
+bool IsToldAgain(const CallId& id, const kj::Maybe<kj::Exception>& failure) {
+  const auto* call = std::get_if<ActorCall>(&id);
+  KJ_IF_MAYBE (e, failure) {
+    const auto type = e->getType();
+    return call != nullptr && call->told &&
+           (type == kj::Exception::Type::DISCONNECTED || type == kj::Exception::Type::OVERLOADED);
+  }
+  return false;
+}
+
 }  // namespace
 
 void Activation::BeginTurn(TurnKind kind, Id128 inbound, std::vector<ActorId> chain,
                            absl::Time deadline) {
+  ForgetTold();
   if (dirty_) {
     ++marks_;
     shard_.Stage(id_, TakeChange());
@@ -24,6 +36,7 @@ void Activation::BeginTurn(TurnKind kind, Id128 inbound, std::vector<ActorId> ch
   turn_->kind = kind;
   turn_->resume_before = resume_;
   turn_->reminders_before = reminders_.snapshot();
+  turn_->outbox_before = outbox_.snapshot();
   turn_->number = next_turn_++;
   turn_->inbound = inbound;
   turn_->chain = std::move(chain);
@@ -37,6 +50,10 @@ void Activation::StartMutating(kj::Own<InboundCall> call) {
   BeginTurn(TurnKind::kCall, InboundId(call->header().id), call->header().chain, call->deadline());
   records_.AdvanceFloor(host_.clock().Now(), call->header().id, shard_.mutations());
   turn_->argument_hash = open_.at(KeyOf(call->header().id)).argument_hash;
+  turn_->interrupted =
+      InfoOf(*call).resumable &&
+      records_.Lookup(call->header().id, turn_->argument_hash, shard_.mutations()).record !=
+          nullptr;
   turn_->context = kj::refcounted<Context>(call->params(), Origin());
   turn_->call = kj::mv(call);
   turn_->running =
@@ -59,19 +76,24 @@ void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
   auto context = kj::mv(turn_->context);
   CallOutcome outcome;
   if (failure == nullptr) failure = TakeResults(*context, *call, outcome);
-  CloseTurn(failure);
+  const bool undone = CloseTurn(failure);
   KJ_IF_MAYBE (e, failure) outcome.emplace<kj::Exception>(kj::cp(*e));
   const auto& id = call->header().id;
-  Record(id, hash, outcome);
   MarkDirty();
-  auto repeats = std::move(open_.at(KeyOf(id)).repeats);
-  open_.erase(KeyOf(id));
-  for (auto& repeat : repeats) AnswerRepeat(kj::mv(repeat), hash);
+  if (undone && IsToldAgain(id, failure)) {
+    FinishWaiters(KeyOf(id), outcome);
+  } else {
+    Record(id, hash, outcome);
+    auto repeats = std::move(open_.at(KeyOf(id)).repeats);
+    open_.erase(KeyOf(id));
+    for (auto& repeat : repeats) AnswerRepeat(kj::mv(repeat), hash);
+  }
   shard_.Hold(id_, HoldKind::kAnswer, {},
               [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
                 if (ok) call->Finish(std::move(outcome));
               });
   KJ_IF_MAYBE (e, failure) OnFailedCall(*e);
+  ProceedWithTold();
   if (resume_) ScheduleResume();
   RunReady();
 }
@@ -117,6 +139,7 @@ void Activation::EndOwn(kj::Maybe<kj::Exception> failure) {
     if (supervisor_) supervisor_->OnActivated();
   }
   if (kind == TurnKind::kReminder) AnnounceReminders();
+  ProceedWithTold();
   if (resume_) ScheduleResume();
   RunReady();
 }
@@ -124,7 +147,7 @@ void Activation::EndOwn(kj::Maybe<kj::Exception> failure) {
 // ---- Their end
 
 // What the turn changed is saved or, if it failed and its type does not keep that, undone.
-void Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
+bool Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
   using Directive = Supervision::Directive;
   const bool keeps = type_.options.supervision.directive == Directive::kResume &&
                      turn_->kind != TurnKind::kActivate;
@@ -158,7 +181,9 @@ void Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
   const bool reminders = reminders_.snapshot() != retired->reminders_before;
   if (reminders) reminders_moved_ = true;
   if (reminders && retired->kind != TurnKind::kReminder) AnnounceReminders();
-  const bool changed = reminders || resume_ != retired->resume_before ||
+  const bool told = outbox_.snapshot() != retired->outbox_before;
+  if (told) outbox_moved_ = true;
+  const bool changed = reminders || told || resume_ != retired->resume_before ||
                        !retired->ordinals.empty() ||
                        state_moved_;  // What earlier turns moved was staged before this one.
   const bool of_its_own = retired->kind != TurnKind::kCall && retired->kind != TurnKind::kResume;
@@ -167,13 +192,16 @@ void Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
   } else {
     dirty_ = true;
   }
+  const bool all = undo && !retired->persisted;
   DestroyLater(std::move(retired));
+  return all;
 }
 
 void Activation::UndoTurn(const Turn& turn) {
   DropObject();  // The next turn makes it anew.
   resume_ = turn.resume_before;
   reminders_ = ReminderTable(turn.reminders_before);
+  outbox_ = Outbox(turn.outbox_before);
 }
 
 std::string Activation::EncodeState() const {
@@ -238,11 +266,45 @@ void Activation::Erase() {
   turn_->erases = true;
 }
 
-// Earlier turns are settled when a call of this one leaves, but for what waits to be resumed.
+// Earlier turns are settled when a call of this one leaves, but for what waits to be resumed, and
+// what was told and is not answered.
 uint64_t Activation::OldestUnsettled(const Turn& turn) const {
   if (shard_.mutations().caller_mark_ahead) return turn.number + 1;
-  return turn.resume_before ? resume_since_ : turn.number;
+  return std::min(turn.resume_before ? resume_since_ : turn.number, outbox_.OldestTurn());
 }
+
+// As if one turn ended here and another one began, of which only the last answers the call (P6.8).
+Task<void> Activation::Persisted() {
+  KJ_REQUIRE(turn_ != nullptr && turn_->kind != TurnKind::kDeactivate,
+             "Persisted() is called within a mutating method");
+  KJ_REQUIRE(!turn_->erases, "after Erase() there is nothing that could be kept");
+  KJ_IF_MAYBE (e, SaveState(turn_->state_before ? *turn_->state_before : *last_saved_)) {
+    return kj::Promise<void>(kj::mv(*e));
+  }
+  turn_->state_before = std::nullopt;
+  if (turn_->call.get() != nullptr) {
+    records_.Add(host_.clock().Now(), turn_->call->header().id, turn_->argument_hash,
+                 RecordStatus::kBegun, "");
+  }
+  if (reminders_.snapshot() != turn_->reminders_before) {
+    turn_->reminders_before = reminders_.snapshot();
+    reminders_moved_ = true;
+    AnnounceReminders();
+  }
+  if (outbox_.snapshot() != turn_->outbox_before) {
+    turn_->outbox_before = outbox_.snapshot();
+    outbox_moved_ = true;
+  }
+  turn_->resume_before = resume_;
+  turn_->earlier_safe = nullptr;  // Calls from here on wait for this too.
+  turn_->persisted = true;
+  ++marks_;
+  shard_.Stage(id_, TakeChange());
+  ProceedWithTold();
+  return EarlierSafe();
+}
+
+bool Activation::Interrupted() const { return turn_ != nullptr && turn_->interrupted; }
 
 std::optional<ActorChange> Activation::Encode() {
   if (turn_ != nullptr && shard_.mutations().open_turn_saved && actor_.get() != nullptr) {
@@ -272,6 +334,10 @@ ActorChange Activation::TakeChange() {
   if (std::exchange(reminders_moved_, false)) {
     static const auto kNone = std::make_shared<const ReminderTable::List>();
     change.reminders = reminders_.snapshot() != nullptr ? reminders_.snapshot() : kNone;
+  }
+  if (std::exchange(outbox_moved_, false) && !shard_.mutations().told_outside_batch) {
+    static const auto kNothing = std::make_shared<const OutboxList>();
+    change.outbox = outbox_.snapshot() != nullptr ? outbox_.snapshot() : kNothing;
   }
   return change;
 }

@@ -67,6 +67,10 @@ struct Activation::Turn {
   // Of the calls that the turn makes.
   bool resume_before = false;  // What a failure goes back to.
   ReminderTable::Snapshot reminders_before;
+  OutboxSnapshot outbox_before;
+  uint32_t told = 0;                        // Calls, so far.
+  bool persisted = false;                   // Something of it stays, whatever becomes of it.
+  bool interrupted = false;                 // A run before it left something.
   bool erases = false;                      // Erase() was called.
   bool deactivates = false;                 // Deactivate() was called.
   std::optional<std::string> state_before;  // Of a new object; else it is the last that was saved.

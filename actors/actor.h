@@ -20,6 +20,7 @@
 // for example; OnDeactivate() where it lets go. See docs/guide/state.md, time.md and failure.md.
 #pragma once
 
+#include <concepts>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -70,6 +71,33 @@ class ActorContext {
     return Refer<Interface>(Origin(), ref, options);
   }
 
+  // Calls that are part of what the turn changes: they are made once it is safe, each once, however
+  // many nodes die meanwhile, and never if the turn fails. Nobody waits for their answers; an error
+  // of the callee's is logged. Those to one actor are made in order, one after the other. Throws
+  // FAILED, naming the bound, when too much waits already.
+  //
+  //   context().Tell<Account>("bob").Deposit(5);
+  //   context().Tell(ref).Deposit(5);
+  template <HasRef Interface>
+  typename Interface::Tell Tell(std::string_view key) {
+    return typename Interface::Tell(
+        AnyRef(ToldOrigin(), {capnp::typeId<Interface>(), std::string(key)}, {}));
+  }
+  template <std::derived_from<AnyRef> Ref>
+  typename Ref::Interface::Tell Tell(const Ref& ref) {
+    return typename Ref::Interface::Tell(AnyRef(ToldOrigin(), ref.id(), {}));
+  }
+
+  // Within a mutating method: waits until all that it has changed and told so far is safe, and
+  // stays whatever becomes of the rest. For what is to be on record before the outside world is
+  // told: `paying_ = true; co_await context().Persisted(); Pay();`
+  //
+  // Should the node be lost, or the method throw, after that: what follows is undone. A retry of
+  // the call gets FAILED, Interrupted, unless the method is $Troupe.resumable: then it runs again,
+  // from its beginning, and Interrupted() says so.
+  virtual Task<void> Persisted() = 0;
+  virtual bool Interrupted() const = 0;
+
   // Asks for Resume() once the current turn is safe, and after any failover until it is taken back.
   // Part of the actor's state; to be called within a turn.
   virtual void RequestResume() = 0;
@@ -112,6 +140,7 @@ class ActorContext {
 
  protected:
   virtual kj::Own<CallOrigin> Origin() = 0;
+  virtual kj::Own<CallOrigin> ToldOrigin() = 0;
   virtual ActorTimer AddTimer(TimerOptions options, ActorTimer::Entry::Work work) = 0;
 };
 
@@ -154,23 +183,24 @@ class ActorBase {
   // A turn of each new object, after Load and before any other: at the first call or reminder, and
   // anew after a failed turn. May do what any turn may. What it throws is the answer to the calls
   // that wait, and a failure of the actor (Supervision).
-  virtual kj::Promise<void> OnActivate() { return kj::READY_NOW; }
+  virtual Task<void> OnActivate() { return kj::READY_NOW; }
 
   // The last turn of an object that goes in order: idle, by Deactivate(), or as its shard moves to
   // another node. Not before a crash, and not for an object that a failed turn has left. It ends
   // within kDeactivateLimit, or is undone. What it throws is logged.
-  virtual kj::Promise<void> OnDeactivate() { return kj::READY_NOW; }
+  virtual Task<void> OnDeactivate() { return kj::READY_NOW; }
 
   // The turn of a reminder that is due. `reminder` is valid until the turn ends. Once it succeeds
   // the reminder is served, in one change with what the turn changed; until then it comes again.
-  virtual kj::Promise<void> OnReminder(const DueReminder& reminder) {
-    return KJ_EXCEPTION(FAILED, "the actor has no OnReminder() for its reminder", reminder.name);
+  virtual Task<void> OnReminder(const DueReminder& reminder) {
+    return kj::Promise<void>(
+        KJ_EXCEPTION(FAILED, "the actor has no OnReminder() for its reminder", reminder.name));
   }
 
   // Finishes work that must be finished though whoever began it may be gone: called when a turn
   // called RequestResume(), after a failover, and again with a growing pause until a turn calls
   // CancelResume(). See ResumeContext; not to touch the state outside of its InTurn().
-  virtual kj::Promise<void> Resume(ResumeContext&) { return kj::READY_NOW; }
+  virtual Task<void> Resume(ResumeContext&) { return kj::READY_NOW; }
 
   void Attach(ActorContext& context) { context_ = &context; }
 

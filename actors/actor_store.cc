@@ -45,11 +45,13 @@ ActorStore::Outcome ActorStore::Apply(const ActorUpdate& update) {
     held.state = kEmpty;
     held.records = RecordTable();
     held.reminders = nullptr;
+    held.outbox = nullptr;
   }
   if (update.state != nullptr) held.state = update.state;
   if (update.reminders != nullptr) {
     held.reminders = update.reminders->empty() ? nullptr : update.reminders;
   }
+  if (update.outbox != nullptr) held.outbox = troupe::Apply(held.outbox, *update.outbox);
   held.records.Replay(update.records);
   held.turn = update.turn;
   held.oldest_unsettled = update.oldest_unsettled;
@@ -75,6 +77,9 @@ SharedUpdate ActorStore::Image(const ActorId& actor, Version stamp) const {
   update->resume = held->resume;
   update->called = held->called;
   update->reminders = held->reminders;
+  if (held->outbox != nullptr) {
+    update->outbox = std::make_shared<const OutboxChanges>(Difference(nullptr, held->outbox));
+  }
   return update;
 }
 
@@ -131,7 +136,8 @@ std::vector<ActorId> ActorStore::ListEmpty() const {
   std::vector<ActorId> out;
   for (const auto& [actor, held] : actors_) {
     const bool empty = held->state->empty() && held->records.empty() &&
-                       held->reminders == nullptr && !held->resume && !held->called;
+                       held->reminders == nullptr && held->outbox == nullptr && !held->resume &&
+                       !held->called;
     if (empty && !held->tombstone) out.push_back(actor);
   }
   std::sort(out.begin(), out.end());
@@ -141,7 +147,7 @@ std::vector<ActorId> ActorStore::ListEmpty() const {
 std::vector<ActorId> ActorStore::ListToResume() const {
   std::vector<ActorId> out;
   for (const auto& [actor, held] : actors_) {
-    if (held->resume && !held->tombstone) out.push_back(actor);
+    if ((held->resume || held->outbox != nullptr) && !held->tombstone) out.push_back(actor);
   }
   std::sort(out.begin(), out.end());
   return out;

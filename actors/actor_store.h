@@ -29,6 +29,7 @@ struct StoredActor {
   bool resume = false;
   bool called = false;
   ReminderTable::Snapshot reminders;  // Null: none.
+  OutboxSnapshot outbox;              // Null: nothing.
 };
 
 class ActorStore {

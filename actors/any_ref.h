@@ -105,6 +105,19 @@ class RefTo : public AnyRef {
   friend kj::String KJ_STRINGIFY(const RefTo& ref) { return kj::str(ref.ToString().c_str()); }
 };
 
+// What the generated Tell of an interface derives from: see ActorContext::Tell. For the turn that
+// made it.
+template <typename InterfaceType>
+class TellTo : public AnyRef {
+ public:
+  explicit TellTo(AnyRef to) : AnyRef(std::move(to)) {}
+
+ protected:
+  // Whoever is told is not waited for.
+  template <typename Task>
+  static void Done(Task&&) {}
+};
+
 }  // namespace troupe
 
 template <typename Ref>

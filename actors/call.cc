@@ -70,6 +70,7 @@ void EncodeCall(uint64_t number, const CallHeader& header, absl::Duration time_l
     id.setTurn(call.turn);
     id.setMark(call.oldest_unsettled);
     EncodeId(call.id, id.initId());
+    id.setTold(call.told);
   }
   auto lane = out.initLane();
   lane.setOrigin(header.lane.origin);
@@ -92,7 +93,7 @@ CallHeader DecodeCall(wire::CallFrame::Reader in) {
     auto id = in.getId().getActor();
     out.id = ActorCall{
         DecodeActor(id.getCaller()), id.getLineage(), id.getEpoch(), id.getTurn(), id.getMark(),
-        DecodeId(id.getId())};
+        DecodeId(id.getId()),        id.getTold()};
   }
   out.lane = {in.getLane().getOrigin(), in.getLane().getNumber(), in.getLane().getAttempt()};
   KJ_REQUIRE(in.getChain().size() <= kChainMax, "calls within calls too deep");

@@ -9,6 +9,7 @@
 #include "kj/async.h"
 #include "kj/refcount.h"
 #include "troupe/actors/actor_id.h"
+#include "troupe/rpc/payload.h"
 #include "troupe/runtime/ids.h"
 
 namespace troupe {
@@ -27,8 +28,6 @@ struct CallOptions {
   absl::Duration TimeLimit() const { return deadline.value_or(kDeadlineDefault); }
 };
 
-class Payload;
-
 class CallOrigin : public kj::Refcounted {
  public:
   // Resolves to the results, or rejects: FAILED (the actor's own error, or a caller's mistake),
@@ -37,6 +36,9 @@ class CallOrigin : public kj::Refcounted {
   virtual kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id,
                                     uint16_t method_id, Payload params,
                                     const CallOptions& options) = 0;
+
+  // The parameters could not be written. The same kinds of answer.
+  virtual kj::Promise<Payload> Refuse(kj::Exception&& why) { return kj::mv(why); }
 };
 
 // One more owner; null of null.

@@ -54,6 +54,7 @@ struct ActorCall {
   uint64_t turn = 0;
   uint64_t oldest_unsettled = 0;  // The caller's lowest turn that may still repeat its calls.
   Id128 id;                       // Derived from the inbound call (P6.5).
+  bool told = false;              // Made again while it fails only for now (P6.6).
 };
 using CallId = std::variant<ClientCall, ActorCall>;
 

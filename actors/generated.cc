@@ -15,7 +15,7 @@ kj::Promise<Payload> OutCall::SendMessage() {
   }
   Payload payload;
   KJ_IF_MAYBE (e, kj::runCatchingExceptions([&] { payload = message_.Take(); })) {
-    return kj::mv(*e);
+    return Share(ref_.origin_)->Refuse(kj::mv(*e));
   }
   CallOptions options = ref_.options_;
   if (!options.deadline && deadline_ > absl::ZeroDuration()) options.deadline = deadline_;

@@ -17,6 +17,7 @@ void HeldAnswers::Stage(const ActorId& actor, ActorChange change) {
     ActorChange& older = *dirty.staged;
     if (change.state == nullptr) change.state = older.state;
     if (change.reminders == nullptr) change.reminders = older.reminders;
+    if (change.outbox == nullptr) change.outbox = older.outbox;
     dirty.record_bytes += change.records.bytes();
     older.records.Append(std::move(change.records));
     change.records = std::move(older.records);

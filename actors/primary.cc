@@ -223,6 +223,7 @@ SharedUpdate Primary::ApplyChange(const ActorId& actor, ActorChange change, Vers
     update->state = nullptr;
     update->records = RecordChanges();
     update->reminders = nullptr;
+    change.outbox = nullptr;
   } else if (held != nullptr && !update->records.whole) {
     update->kind = ActorUpdate::Kind::kDelta;
     update->base = held->version;
@@ -230,6 +231,12 @@ SharedUpdate Primary::ApplyChange(const ActorId& actor, ActorChange change, Vers
     update->kind = ActorUpdate::Kind::kImage;
     if (update->state == nullptr && held != nullptr) update->state = held->state;
     if (update->reminders == nullptr && held != nullptr) update->reminders = held->reminders;
+    if (change.outbox == nullptr && held != nullptr) change.outbox = held->outbox;
+  }
+  if (change.outbox != nullptr) {
+    const bool delta = update->kind == ActorUpdate::Kind::kDelta;
+    update->outbox = std::make_shared<const OutboxChanges>(
+        Difference(delta ? held->outbox : nullptr, change.outbox));
   }
   copy_.store.Apply(*update);
   if (copy_.mutations.record_outside_batch) {

@@ -10,6 +10,7 @@ namespace {
 
 // As in troupe.capnp.
 constexpr uint64_t kReadOnly = 0xc0f8a7b2d3e41596ull;
+constexpr uint64_t kResumable = 0xd4b1907c6ae3f582ull;
 constexpr uint64_t kReentrant = 0xa41f86d3c7095be2ull;
 constexpr uint64_t kIdleTimeout = 0x8f61d2c95be7a340ull;
 constexpr uint64_t kDurable = 0xf30a7bd1524e9c68ull;
@@ -32,7 +33,7 @@ void AddMethods(capnp::InterfaceSchema schema, ActorType& type) {
     const auto annotations = method.getProto().getAnnotations();
     type.methods[{schema.getProto().getId(), method.getOrdinal()}] =
         MethodInfo{absl::StrCat(ShortName(schema), ".", std::string(name.begin(), name.size())),
-                   Has(annotations, kReadOnly)};
+                   Has(annotations, kReadOnly), Has(annotations, kResumable)};
     KJ_REQUIRE(!Has(annotations, kReentrant), "$Troupe.reentrant is not supported yet", name);
   }
   for (auto parent : schema.getSuperclasses()) AddMethods(parent, type);

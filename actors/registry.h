@@ -24,6 +24,7 @@ namespace troupe {
 struct MethodInfo {
   std::string name;  // "Counter.add"
   bool read_only = false;
+  bool resumable = false;
 };
 
 struct ActorType {

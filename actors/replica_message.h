@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "troupe/actors/actor_id.h"
 #include "troupe/actors/call_record.h"
+#include "troupe/actors/outbox.h"
 #include "troupe/actors/reminder_table.h"
 #include "troupe/membership/cluster_state.h"
 #include "troupe/runtime/ids.h"
@@ -50,6 +51,8 @@ struct ActorUpdate {
   bool resume = false;  // To be activated by a new primary without being called.
   bool called = false;  // It has called other actors, which may remember its turns (P6.5).
   ReminderTable::Snapshot reminders = nullptr;  // kDelta: null when unchanged.
+  // kImage: all as added, null when there is none; kDelta: null when unchanged.
+  std::shared_ptr<const OutboxChanges> outbox = nullptr;
 
   size_t bytes() const;  // About; for chunking.
 };

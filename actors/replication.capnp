@@ -97,6 +97,10 @@ struct Update {
   # It has called other actors, which may remember the numbers of its turns: it goes on counting
   # though it may have been erased.
 
+  outbox @17 :Outbox;
+  # What the actor has told others and is not answered yet (P6.6): all of it, or in a delta what
+  # changed; not there when nothing did. An older node forgets it.
+
   union {
     tombstone @7 :Void;  # The actor is gone; kept as such until a mark covers it.
     image :group {       # Replaces state and records.
@@ -133,6 +137,28 @@ struct Reminders {
     skip @0;
     once @1;
     all @2;
+  }
+}
+
+struct Outbox {
+  # Calls, each to be made until it is answered, under the same id on whichever node.
+
+  added @0 :List(Told);   # By (turn, index). At most 4096, and 768 KiB with their parameters.
+  done @1 :List(Number);  # In a delta: those that have been answered, rising.
+
+  struct Number {
+    turn @0 :UInt64;   # That told it,
+    index @1 :UInt32;  # and its place among what that turn told.
+  }
+  struct Told {
+    number @0 :Number;
+    type @1 :UInt64;  # Of whom is called,
+    key @2 :Data;     # at most 1 KiB.
+    interface @3 :UInt64;
+    method @4 :UInt16;
+    idHi @5 :UInt64;
+    idLo @6 :UInt64;
+    params @7 :Data;  # A whole message.
   }
 }
 

@@ -41,6 +41,7 @@ struct ActorChange {
   bool resume = false;
   bool called = false;
   ReminderTable::Snapshot reminders = nullptr;  // Null: as before.
+  OutboxSnapshot outbox = nullptr;              // All of it. Null: as before.
 };
 
 // The actor layer, as the replica asks it.

@@ -30,6 +30,11 @@ annotation readOnly @0xc0f8a7b2d3e41596 (method) :Void;
 # The method changes nothing. Calls of such methods may interleave with each other, are answered
 # without replication, and leave no record: a retry may run them again.
 
+annotation resumable @0xd4b1907c6ae3f582 (method) :Void;
+# A call of the method that was cut short after it had called Persisted() runs again, from its
+# beginning, when it is retried: it finds what it kept in the state, and ActorContext::Interrupted()
+# true. Without this the retry is told that it was interrupted.
+
 annotation deadline @0x97d3f1a86c2e4b05 (method) :Duration;
 # How long a call of the method may take, from the moment that it is made, unless its caller says
 # otherwise; at most 5 minutes. Of generated refs: who calls by a plain Cap'n Proto client has 30 s.

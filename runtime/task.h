@@ -27,6 +27,8 @@
 // destructor that may throw (GCC bug 102051).
 #pragma once
 
+#include <source_location>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -44,6 +46,7 @@ class [[nodiscard]] Task {
  public:
   using promise_type = internal::TaskFrame<T>;
 
+  Task(decltype(kj::READY_NOW) now) requires std::is_void_v<T> : Task(kj::Promise<void>(now)) {}
   Task(kj::Promise<T>&& promise) : node_(kj::_::PromiseNode::from(kj::mv(promise))) {}
   Task(Task&&) noexcept = default;
   Task& operator=(Task&&) = default;
@@ -109,9 +112,20 @@ internal::SettledPromise<T> Settled(Task<T>& task) {
 
 inline Task<void> internal::TaskFrame<void>::get_return_object() { return Task<void>(Owned()); }
 
-// co_await Fail(KJ_EXCEPTION(...)): the task ends here with this error; nothing after it runs.
+// co_await Fail("sold out"): the task ends here with this error; nothing after it runs.
 inline internal::TaskFailure Fail(kj::Exception&& exception) {
   return internal::TaskFailure{kj::mv(exception)};
+}
+// The type is the advice to the caller: FAILED report, OVERLOADED retry later, DISCONNECTED retry
+// elsewhere, UNIMPLEMENTED give up.
+inline internal::TaskFailure Fail(kj::Exception::Type type, std::string_view text,
+                                  std::source_location at = std::source_location::current()) {
+  return Fail(kj::Exception(type, at.file_name(), static_cast<int>(at.line()),
+                            kj::heapString(text.data(), text.size())));
+}
+inline internal::TaskFailure Fail(std::string_view text,
+                                  std::source_location at = std::source_location::current()) {
+  return Fail(kj::Exception::Type::FAILED, text, at);
 }
 
 // Calls `make`, a function object returning a Task, and keeps it alive as long as its Task.

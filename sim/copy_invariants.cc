@@ -11,7 +11,8 @@ namespace {
 
 std::string Say(Version v) { return absl::StrCat("(", v.epoch, ", ", v.seq, ")"); }
 
-bool Same(const ReminderTable::Snapshot& a, const ReminderTable::Snapshot& b) {
+template <typename Snapshot>
+bool Same(const Snapshot& a, const Snapshot& b) {
   return a == b || (a != nullptr && b != nullptr && *a == *b);
 }
 
@@ -147,6 +148,7 @@ void CopyInvariants::CompareTwins(const ShardReplica& primary, const ShardReplic
     const bool same = *ours->state == *theirs->state && ours->turn == theirs->turn &&
                       ours->resume == theirs->resume && ours->called == theirs->called &&
                       Same(ours->reminders, theirs->reminders) &&
+                      Same(ours->outbox, theirs->outbox) &&
                       ours->records.Fingerprint() == theirs->records.Fingerprint();
     if (!same) wrong(entry.actor, ours->version, theirs->version, "other contents");
   }

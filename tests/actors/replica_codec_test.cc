@@ -1,6 +1,8 @@
 // The wire form of replica messages: ages travel, times do not, and nothing over a bound comes in.
 #include "troupe/actors/replica_codec.h"
 
+#include <cstring>
+
 #include "capnp/message.h"
 #include "capnp/serialize.h"
 #include "gtest/gtest.h"
@@ -67,6 +69,38 @@ TEST(ReplicaCodec, CarriesADeltaWithItsRecords) {
             RecordLookup::Kind::kKnown);
 }
 
+TEST(ReplicaCodec, CarriesWhatWasToldAndWhatOfItIsAnswered) {
+  ActorUpdate update = SomeDelta();
+  auto changes = std::make_shared<OutboxChanges>();
+  for (uint32_t i = 0; i < 3; ++i) {
+    auto words = kj::heapArray<capnp::word>(1);
+    std::memset(words.begin(), static_cast<int>(i + 1), sizeof(capnp::word));
+    changes->added.push_back(std::make_shared<const Told>(
+        Told{{9, i}, {6, "callee"}, 12, 3, {4, i}, Payload::Own(kj::mv(words))}));
+  }
+  changes->done = {{7, 0}, {8, 2}};
+  update.outbox = changes;
+  auto carried = Carry(BatchOf(update));
+  ASSERT_TRUE(carried.ok()) << carried.status();
+  const auto& outbox = std::get<Batch>(carried->body).updates.at(0)->outbox;
+  ASSERT_NE(outbox, nullptr);
+  EXPECT_EQ(outbox->done, changes->done);
+  ASSERT_EQ(outbox->added.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(*outbox->added[i], *changes->added[i]);
+}
+
+TEST(ReplicaCodec, RefusesToldCallsOutOfTheirOrder) {
+  ActorUpdate update = SomeDelta();
+  auto changes = std::make_shared<OutboxChanges>();
+  for (uint64_t turn : {9, 8}) {
+    changes->added.push_back(std::make_shared<const Told>(Told{{turn, 0}, {6, "callee"}}));
+  }
+  update.outbox = changes;
+  EXPECT_NE(
+      std::string(Carry(BatchOf(update)).status().message()).find("told calls out of their order"),
+      std::string::npos);
+}
+
 TEST(ReplicaCodec, TellsAnEmptyStateFromAnUnchangedOne) {
   ActorUpdate update = SomeDelta();
   update.state = std::make_shared<const std::string>();
@@ -131,6 +165,14 @@ TEST(ReplicaCodec, FitsTheLargestActorIntoAFrame) {
   image.called = true;
   image.reminders = std::make_shared<const ReminderTable::List>(
       kRemindersMax, Reminder{std::string(kReminderNameBytesMax, 'n'), kHere});
+  Outbox outbox;
+  for (uint32_t i = 0;; ++i) {
+    auto words = kj::heapArray<capnp::word>(2);
+    Told told{{1, i}, {6, std::string(3, 't')}, 1, 2, {3, i}, Payload::Own(kj::mv(words))};
+    if (!outbox.Add(std::move(told)).ok()) break;
+  }
+  image.outbox = std::make_shared<const OutboxChanges>(Difference(nullptr, outbox.snapshot()));
+  ASSERT_GT(outbox.snapshot()->bytes, kOutboxBytesMax / 2);
   ASSERT_GT(table.encoded_bytes(), kRecordTableBytesMax / 2);
   capnp::MallocMessageBuilder builder;
   auto root = builder.initRoot<wire::ReplicaFrame>();

@@ -19,7 +19,7 @@ class OrderActor final : public troupe::Actor<Order, OrderState> {
     return kj::READY_NOW;
   }
 
-  kj::Promise<void> OnReminder(const troupe::DueReminder& reminder) override {
+  troupe::Task<void> OnReminder(const troupe::DueReminder& reminder) override {
     if (reminder.name == "expire") context().Erase();
     return kj::READY_NOW;
   }
@@ -39,7 +39,7 @@ class OrderActor final : public troupe::Actor<Order, OrderState> {
 };
 
 class MeterActor final : public troupe::Actor<Meter, MeterState> {
-  kj::Promise<void> OnActivate() override {
+  troupe::Task<void> OnActivate() override {
     context().SetReminder("nightly",
                           {.every = absl::Hours(24), .catch_up = troupe::CatchUp::kSkip});
     report_ = context().StartTimer({.every = absl::Seconds(10)}, [this] {
@@ -48,12 +48,12 @@ class MeterActor final : public troupe::Actor<Meter, MeterState> {
     return kj::READY_NOW;
   }
 
-  kj::Promise<void> OnDeactivate() override {
+  troupe::Task<void> OnDeactivate() override {
     context().log().Info("meter rests", {{"key", context().key()}});
     return kj::READY_NOW;
   }
 
-  kj::Promise<void> OnReminder(const troupe::DueReminder&) override {
+  troupe::Task<void> OnReminder(const troupe::DueReminder&) override {
     sum_ = count_ = average_ = 0;
     return kj::READY_NOW;
   }

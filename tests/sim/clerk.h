@@ -37,7 +37,7 @@ class ClerkActor final : public Actor<Clerk, ClerkState> {
   explicit ClerkActor(ClerkOffice& office) : office_(office), object_(++office.objects) {}
 
  private:
-  kj::Promise<void> OnActivate() override {
+  troupe::Task<void> OnActivate() override {
     ++office_.activated[Key()];
     if (office_.fails_to_activate.contains(Key())) return Refuse("told to fail to activate");
     if (uint64_t every = office_.tick_on_activation[Key()]) StartTicking(every, false, 0);
@@ -46,13 +46,13 @@ class ClerkActor final : public Actor<Clerk, ClerkState> {
     }
     return kj::READY_NOW;
   }
-  kj::Promise<void> OnDeactivate() override {
+  troupe::Task<void> OnDeactivate() override {
     ++office_.deactivated[Key()];
     if (office_.adds_at_end) value_ += 100;
     return office_.never_deactivates.contains(Key()) ? kj::Promise<void>(kj::NEVER_DONE)
                                                      : kj::Promise<void>(kj::READY_NOW);
   }
-  kj::Promise<void> OnReminder(const DueReminder& reminder) override { return Serve(reminder); }
+  troupe::Task<void> OnReminder(const DueReminder& reminder) override { return Serve(reminder); }
   Task<void> Serve(const DueReminder& reminder) {
     missed_ += reminder.missed;
     served_.push_back({reminder.name, absl::ToUnixMillis(reminder.due)});

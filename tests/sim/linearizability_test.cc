@@ -4,8 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
-
 #include "absl/strings/str_cat.h"
 #include "troupe/runtime/random.h"
 
@@ -204,15 +202,13 @@ std::vector<Operation> Walk(Model model, uint64_t seed, size_t count, size_t cli
   return out;
 }
 
-TEST(Linearizability, TenThousandOperationsOfTenClientsAreJudgedInSeconds) {
+TEST(Linearizability, TenThousandOperationsOfTenClientsAreJudgedInMillionsOfSteps) {
   for (Model model : {Model::kCounter, Model::kRegister}) {
     for (double unknown : {0.0, 0.01}) {
       auto operations = Walk(model, 1, 10000, 10, unknown);
-      const auto began = std::chrono::steady_clock::now();
       auto judgement = Judge(model, operations);
-      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
       EXPECT_EQ(judgement.verdict, Verdict::kLinearizable) << judgement.explanation;
-      EXPECT_LT(took.count(), 20) << "steps " << judgement.steps;  // Also under a sanitizer.
+      EXPECT_LT(judgement.steps, 30'000'000u);
       RecordProperty("steps", static_cast<int>(judgement.steps));
     }
   }

@@ -45,7 +45,8 @@ std::vector<Node> Analysis::InFile(bool (Node::*is)() const) const {
 }
 
 void Analysis::NoteHiddenNames() {
-  hidden_ = {"Actor", "Ref", "Value", "Task", "Client", "Server", "Reader", "Builder", "Pipeline"};
+  hidden_ = {"Actor",  "Ref",    "Tell",   "Value",   "Task",
+             "Client", "Server", "Reader", "Builder", "Pipeline"};
   const auto file = requested_.getId();
   for (auto node : InFile(&Node::isInterface)) {
     for (auto method : node.getInterface().getMethods()) {
@@ -193,6 +194,7 @@ void Analysis::AddInterface(Node node) {
   CheckNames(node, out);
   Declare(node, "class Actor;", "Actor");
   Declare(node, "class Ref;", "Ref");
+  Declare(node, "class Tell;", "Tell");
   out_.interfaces.push_back(std::move(out));
 }
 
@@ -241,6 +243,7 @@ std::optional<Method> Analysis::MethodOf(Node of, Node actor, SchemaMethod metho
   out.interface_id = of.getId();
   out.ordinal = static_cast<uint16_t>(index);
   if (Find(method.getAnnotations(), annotation::kReadOnly).times > 0) {
+    out.read_only = true;
     out.remarks.push_back("Read-only.");
   }
   if (auto found = Find(method.getAnnotations(), annotation::kDeadline); found.times > 0) {

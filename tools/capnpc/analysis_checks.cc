@@ -18,14 +18,15 @@ constexpr Named kOurs[] = {
     {annotation::kActor, "actor"},       {annotation::kReadOnly, "readOnly"},
     {annotation::kDeadline, "deadline"}, {annotation::kIdleTimeout, "idleTimeout"},
     {annotation::kValue, "value"},       {annotation::kReentrant, "reentrant"},
-    {annotation::kDurable, "durable"}};
+    {annotation::kDurable, "durable"},   {annotation::kResumable, "resumable"}};
 
 // What an actor class and a ref have already; and what their own names would be.
-constexpr const char* kReserved[] = {"Actor",          "Ref",           "Save",      "Load",
-                                     "Resume",         "Attach",        "Self",      "Task",
-                                     "Dispatch",       "UnknownMethod", "SaveState", "LoadState",
-                                     "ActorInterface", "Interface",     "ToString",  "Write",
-                                     "WithDeadline",   "With",          "Client",    "Server"};
+constexpr const char* kReserved[] = {
+    "Actor",         "Ref",       "Save",         "Load",           "Tell",
+    "Resume",        "Attach",    "Self",         "Task",           "Dispatch",
+    "UnknownMethod", "SaveState", "LoadState",    "ActorInterface", "Interface",
+    "ToString",      "Write",     "WithDeadline", "With",           "Client",
+    "Server"};
 
 }  // namespace
 
@@ -109,8 +110,15 @@ void Analysis::CheckNode(Node node) {
                            "` is not supported yet: methods run one at a time, but for those that "
                            "are $Troupe.readOnly. Remove it");
     }
+    if (Find(of_method, annotation::kResumable).times > 0 &&
+        Find(of_method, annotation::kReadOnly).times > 0) {
+      schema_.Complain(node, member,
+                       "$Troupe.resumable of `" + member +
+                           "`: a $Troupe.readOnly method keeps nothing to go on with. Remove one");
+    }
     for (const auto& ours : kOurs) {
-      const bool counts = ours.id == annotation::kReadOnly || ours.id == annotation::kDeadline;
+      const bool counts = ours.id == annotation::kReadOnly || ours.id == annotation::kDeadline ||
+                          ours.id == annotation::kResumable;
       if (!counts || Find(of_method, ours.id).times == 0 || OfAnActor(node)) continue;
       schema_.Complain(node, member,
                        "$Troupe." + std::string(ours.name) + " of `" + member + "`: interface " +

@@ -13,6 +13,7 @@ namespace troupe::capnpc {
 namespace annotation {
 inline constexpr uint64_t kActor = 0xe2b7c04d9f5a3168ull;
 inline constexpr uint64_t kReadOnly = 0xc0f8a7b2d3e41596ull;
+inline constexpr uint64_t kResumable = 0xd4b1907c6ae3f582ull;
 inline constexpr uint64_t kDeadline = 0x97d3f1a86c2e4b05ull;
 inline constexpr uint64_t kIdleTimeout = 0x8f61d2c95be7a340ull;
 inline constexpr uint64_t kValue = 0xb5c91e70d84f2a36ull;

@@ -62,6 +62,27 @@ std::string RefText(const Interface& interface) {
   return out + "};\n\n";
 }
 
+std::string TellText(const Interface& interface) {
+  const auto& type = interface.type;
+  std::string out = "// Tells " + interface.name + " actors: see ActorContext::Tell.\n";
+  out += "class " + interface.path + "::Tell : public ::troupe::TellTo<" + type +
+         "> {\n public:\n  using TellTo::TellTo;\n";
+  for (const auto& method : interface.methods) {
+    if (method.read_only) continue;
+    std::vector<std::string> arguments;
+    for (const auto& field : method.params) arguments.push_back(field.name);
+    auto add = [&](const std::string& name, const std::vector<std::string>& parameters) {
+      out += "  template <typename = void>\n" + Listed("  void " + name, parameters, " const {") +
+             "\n" + Listed("    Done(Ref(*this)." + name, arguments, ");") + "\n  }\n";
+    };
+    add(method.name, RefParameters(method, Defaults::kShown));
+    if (!method.in_place) continue;
+    arguments = {"fill"};
+    add(method.name + "With", FillParameters(method));
+  }
+  return out + "};\n\n";
+}
+
 std::string ActorText(const Interface& interface) {
   const auto& type = interface.type;
   std::string doc = interface.doc;
@@ -107,6 +128,7 @@ std::string HeaderText(const File& file) {
   for (const auto& interface : file.interfaces) out += RefText(interface);
   for (const auto& value : file.values) out += ValueText(value);
   for (const auto& reply : file.replies) out += ValueText(reply);
+  for (const auto& interface : file.interfaces) out += TellText(interface);
   for (const auto& interface : file.interfaces) out += ActorText(interface);
   if (out.ends_with("\n\n")) out.pop_back();
   out += Namespace(file, false);

@@ -54,6 +54,7 @@ struct Method {
   std::vector<std::string> remarks;  // What annotations say, for the reader.
   uint64_t interface_id = 0;
   uint16_t ordinal = 0;
+  bool read_only = false;
   uint32_t deadline_ms = 0;   // 0: none of its own.
   std::string params_struct;  // "Account::DepositParams"
   bool params_whole = false;  // The schema names a struct: params has one field, which is it.

@@ -18,6 +18,7 @@ interface Times $Troupe.actor() $Troupe.idleTimeout(milliseconds = 0) {  # error
   none @0 () -> () $Troupe.deadline(milliseconds = 0);  # error: $Troupe.deadline of `none` is zero
   long @1 () -> () $Troupe.deadline(milliseconds = 300001);  # error: at most 300000 ms
   most @2 () -> () $Troupe.deadline(milliseconds = 300000);
+  both @3 () -> () $Troupe.readOnly $Troupe.resumable;  # error: $Troupe.resumable of `both`: a $Troupe.readOnly method
 }
 
 interface Later $Troupe.actor() $Troupe.durable {  # error: $Troupe.durable of Later is not supported yet

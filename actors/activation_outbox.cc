@@ -1,0 +1,132 @@
+// Activation, part eight: what turns tell others, and that it is answered (P6.6).
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "troupe/actors/activation_turn.h"
+#include "troupe/rpc/status.h"
+#include "troupe/runtime/kj_time.h"
+
+namespace troupe {
+namespace {
+
+constexpr absl::Duration kPauseMin = absl::Milliseconds(20);
+constexpr absl::Duration kPauseMax = absl::Seconds(2);
+
+}  // namespace
+
+// Writes calls down instead of making them. Throws what cannot be, into the turn that tells.
+class Activation::OutboxOrigin final : public CallOrigin {
+ public:
+  explicit OutboxOrigin(Activation& activation) : activation_(activation) {}
+
+  kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id, uint16_t method_id,
+                            Payload params, const CallOptions&) override {
+    activation_.Tell({{}, target, interface_id, method_id, {}, std::move(params)});
+    return kj::NEVER_DONE;  // TellTo drops it.
+  }
+  kj::Promise<Payload> Refuse(kj::Exception&& why) override {
+    kj::throwFatalException(kj::mv(why));
+  }
+
+ private:
+  Activation& activation_;
+};
+
+kj::Own<CallOrigin> Activation::MakeOutboxOrigin() { return kj::refcounted<OutboxOrigin>(*this); }
+
+kj::Own<CallOrigin> Activation::ToldOrigin() { return kj::addRef(*outbox_origin_); }
+
+void Activation::Tell(Told told) {
+  KJ_REQUIRE(turn_ != nullptr && turn_->kind != TurnKind::kDeactivate,
+             "Tell() is called within a mutating method");
+  const uint64_t ordinal = turn_->ordinals[{told.target, told.interface_id, told.method_id}]++;
+  told.id = DerivedId(turn_->inbound, told.target, told.interface_id, told.method_id, ordinal);
+  told.number = {turn_->number, turn_->told++};
+  const auto added = outbox_.Add(std::move(told));
+  if (!added.ok()) {
+    kj::throwFatalException(
+        Overloaded(absl::StrCat("actor ", Name(), " cannot tell more: ", added.message())));
+  }
+  has_called_ = true;
+}
+
+// If the turn that has ended, or is safe so far, has told something.
+void Activation::ProceedWithTold() {
+  if (outbox_.last() > told_awaited_) AwaitTold();
+}
+
+// Sends what is there once it is safe.
+void Activation::AwaitTold() {
+  told_awaited_ = std::max(told_awaited_, outbox_.last());
+  const uint64_t next = resume_ ? resume_since_ : next_turn_;
+  const uint64_t floor =
+      turn_ != nullptr ? OldestUnsettled(*turn_) : std::min(next, outbox_.OldestTurn());
+  auto proceed = [this, safe = told_awaited_, floor] {
+    told_safe_ = std::max(told_safe_, safe);
+    told_floor_ = std::max(told_floor_, floor);
+    SendTold();
+  };
+  if (shard_.mutations().told_early) return proceed();
+  tasks_.add(EarlierSafe().then(kj::mv(proceed), [](kj::Exception&&) {}));  // Being stopped.
+}
+
+// The oldest call for each of those who are told something.
+void Activation::SendTold() {
+  const auto list = outbox_.snapshot();  // One to this actor may begin at once, and tell more.
+  if (list == nullptr) return;
+  for (const auto& told : list->entries) {
+    if (stopped_ || told->number > told_safe_) return;
+    const bool done = std::ranges::find(told_done_, told->number) != told_done_.end();
+    if (!done && !std::exchange(telling_[told->target].busy, true)) MakeCall(told);
+  }
+}
+
+void Activation::MakeCall(const SharedTold& told) {
+  CallHeader header{told->target, told->interface_id, told->method_id, {}, {}};
+  const uint64_t turn = told->number.turn;
+  const uint64_t oldest = shard_.mutations().told_record_dropped ? next_turn_ : told_floor_;
+  header.id =
+      ActorCall{id_, shard_.lineage(), shard_.epoch(), turn, oldest, told->id, /*told=*/true};
+  NoteCall(told->target, turn);
+  tasks_.add(
+      caller_.Call(std::move(header), told->params, host_.clock().Now() + kDeadlineDefault, nullptr)
+          .then([this, told](Payload&&) { EndTold(told, nullptr); },
+                [this, told](kj::Exception&& e) { EndTold(told, kj::mv(e)); }));
+}
+
+void Activation::EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failure) {
+  if (stopped_) return;
+  KJ_IF_MAYBE (e, failure) {
+    const bool passes = e->getType() == kj::Exception::Type::DISCONNECTED ||
+                        e->getType() == kj::Exception::Type::OVERLOADED;
+    host_.log().Warning(passes ? "what was told is not answered yet, and is told again"
+                               : "what was told has failed, and is not told again",
+                        {{"actor", Name()}, {"to", told->target.ToString()}, {"error", Words(*e)}});
+    if (passes) {
+      auto& pause = telling_[told->target].pause;
+      pause = std::clamp(pause * 2, kPauseMin, kPauseMax);
+      tasks_.add(host_.timer().afterDelay(ToKj(pause)).then([this, to = told->target] {
+        telling_[to].busy = false;
+        SendTold();
+      }));
+      return;
+    }
+  }
+  telling_.erase(told->target);
+  told_done_.push_back(told->number);
+  SendTold();
+  if (!stopped_) RunReady();
+}
+
+// What was answered while a turn was open, or just now. The turn's own effects are apart from it.
+void Activation::ForgetTold() {
+  if (told_done_.empty()) return;
+  outbox_.Remove(told_done_);
+  told_done_.clear();
+  outbox_moved_ = true;
+  MarkDirty();
+  AwaitTold();
+}
+
+}  // namespace troupe
