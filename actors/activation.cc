@@ -99,8 +99,8 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
   const auto& chain = call->header().chain;
   if (std::find(chain.begin(), chain.end(), id_) != chain.end()) {
     std::string path;
-    for (const auto& actor : chain) absl::StrAppend(&path, actor.ToString(), " -> ");
-    call->Finish(Failed(absl::StrCat("call cycle: ", path, id_.ToString(),
+    for (const auto& actor : chain) absl::StrAppend(&path, shard_.NameOf(actor), " -> ");
+    call->Finish(Failed(absl::StrCat("call cycle: ", path, id_.ToString(type_.name),
                                      "; the first of them waits for the last")));
     return true;
   }

@@ -69,6 +69,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
     // Ids for the calls of turns that leave no record.
     virtual ClientSequence& own_calls() = 0;
     virtual const ReplicaMutations& mutations() const = 0;
+    virtual std::string NameOf(const ActorId& actor) const = 0;  // For errors.
     virtual TurnSlice& slice() = 0;
 
     // To be looked after (Look) until it says that there is no need.

@@ -28,7 +28,7 @@ class Activation::TurnOrigin final : public CallOrigin {
     if (self.turn_ == nullptr) {
       // A read-only turn: nothing to be kept in step with, so the call is the node's own.
       if (self.readers_ == 0) {
-        return Failed(absl::StrCat("actor ", self.id_.ToString(),
+        return Failed(absl::StrCat("actor ", self.id_.ToString(self.type_.name),
                                    " made a call outside of a turn: wait for it in the method"));
       }
       header.id = self.shard_.own_calls().Next();

@@ -51,7 +51,7 @@ void Activation::StartResume() {
 void Activation::EndResume(kj::Maybe<kj::Exception> failure) {
   KJ_IF_MAYBE (e, failure) {
     host_.log().Warning("resume failed, to be tried again",
-                        {{"actor", id_.ToString()}, {"error", Words(*e)}});
+                        {{"actor", id_.ToString(type_.name)}, {"error", Words(*e)}});
   }
   resume_pause_ = failure == nullptr ? absl::ZeroDuration() : resume_pause_;
   AbandonResume();

@@ -164,7 +164,7 @@ bool Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
   }
   auto retired = std::move(turn_);  // Its promise is what runs now.
   KJ_IF_MAYBE (e, failure) {
-    host_.log().Debug("turn failed", {{"actor", id_.ToString()}, {"error", Words(*e)}});
+    host_.log().Debug("turn failed", {{"actor", id_.ToString(type_.name)}, {"error", Words(*e)}});
   }
   if (undo && shard_.mutations().failure_keeps_state) {
     (void)SaveState(*last_saved_);

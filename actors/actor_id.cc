@@ -33,9 +33,14 @@ struct SipState {
 }  // namespace
 
 std::string ActorId::ToString() const {
-  char type_text[18];
-  std::snprintf(type_text, sizeof type_text, "%016llx/", static_cast<unsigned long long>(type));
-  std::string text = type_text;
+  char type_text[17];
+  std::snprintf(type_text, sizeof type_text, "%016llx", static_cast<unsigned long long>(type));
+  return ToString(type_text);
+}
+
+std::string ActorId::ToString(std::string_view type_name) const {
+  std::string text(type_name);
+  text += '/';
   for (unsigned char c : key) {
     if (c > 0x20 && c < 0x7f && c != '\\') {
       text += static_cast<char>(c);

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "troupe/runtime/ids.h"
@@ -23,8 +24,10 @@ struct ActorId {
   uint64_t type = 0;
   std::string key;
 
-  // "00000000d51c1c5f/alice"; bytes that do not print appear as \xNN.
+  // "00000000d51c1c5f/alice"; bytes that do not print appear as \xNN. With the type's name where it
+  // is known (actor_name.h): "Counter/alice".
   std::string ToString() const;
+  std::string ToString(std::string_view type_name) const;
 
   friend auto operator<=>(const ActorId&, const ActorId&) = default;
   template <typename H>

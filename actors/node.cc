@@ -25,12 +25,20 @@ Membership::Evidence EvidenceOf(const LinkLoss& loss) {
                                             : Membership::Evidence::kUnreachable;
 }
 
+NodeOptions Announcing(NodeOptions options, const Registry& registry) {
+  options.membership.types.clear();
+  for (const auto& [id, type] : registry.types()) {
+    options.membership.types.push_back({id, type.name});
+  }
+  return options;
+}
+
 }  // namespace
 
 Node::Node(Machine& machine, const Registry& registry, NodeOptions options)
     : machine_(machine),
       registry_(registry),
-      options_(std::move(options)),
+      options_(Announcing(std::move(options), registry)),
       membership_(std::make_unique<Membership>(machine, options_.membership,
                                                static_cast<Membership::Watcher&>(*this))),
       anchor_(std::make_shared<Anchor>(Anchor{this})),
@@ -193,16 +201,17 @@ void Node::MoveWhatShouldMove() {
   auto map = membership_->map();
   std::vector<WantedMove> moves;
   if (draining_) {
+    auto rank = [&map](ShardId shard, CopyId copy) {  // Who hosts most first (P3.16).
+      const NodeEntry& node = *map->FindBoot(copy);
+      return std::pair(node.types.size(), PlacementScore(shard, node.name));
+    };
     for (ShardId shard = 0; shard < map->shards.size(); ++shard) {
       const auto& entry = map->shards[shard];
       if (entry.primary != boot_) continue;
       CopyId best = 0;
       for (CopyId copy : entry.isr) {
         if (copy == boot_ || !map->IsUp(copy)) continue;
-        if (best == 0 || PlacementScore(shard, map->FindBoot(copy)->name) >
-                             PlacementScore(shard, map->FindBoot(best)->name)) {
-          best = copy;
-        }
+        if (best == 0 || rank(shard, copy) > rank(shard, best)) best = copy;
       }
       if (best != 0) moves.push_back({shard, boot_, best});
     }
@@ -244,6 +253,8 @@ void Node::OnOutcast(const Outcast& outcast) {
                       troupe::Failed(absl::StrCat("joining anew failed: ", Words(e))));
                 });
 }
+
+void Node::OnUnfit(const std::string& why) { failed_fulfiller_->reject(troupe::Failed(why)); }
 
 // As a new process would, but with the port and the data lock held on to.
 kj::Promise<void> Node::JoinAnew(const std::vector<std::string>& addresses) {

@@ -48,7 +48,8 @@ class Node final : private Membership::Watcher, private WorkerControl {
   // voters are whole: then the next node may be restarted (P2.6). Rejects when it never will be,
   // for example because another process has taken over its name.
   kj::Promise<void> Ready();
-  // Rejects when the node has to end: another process took over its name.
+  // Rejects when the node has to end: another process took over its name, or it hosts other types
+  // than the nodes that it would join.
   kj::Promise<void> Failed();
 
   // An orderly end: hands its shards to other copies, then leaves; resolves when it has left. After
@@ -75,6 +76,7 @@ class Node final : private Membership::Watcher, private WorkerControl {
   void OnMap(const SharedMap& map) override;
   void OnRegistered(Boot boot) override;
   void OnOutcast(const Outcast& outcast) override;
+  void OnUnfit(const std::string& why) override;
   // WorkerControl; on worker loops.
   void Propose(Command command) override;
   void Confirm(size_t worker, kj::Function<void(SharedMap)> done) override;

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "troupe/actors/actor_name.h"
+#include "troupe/actors/router_lane.h"
 #include "troupe/rpc/status.h"
 #include "troupe/runtime/kj_time.h"
 
@@ -11,7 +13,6 @@ namespace troupe {
 namespace {
 
 constexpr absl::Duration kRetryPause = absl::Milliseconds(5);
-constexpr absl::Duration kDeadlineCheck = absl::Milliseconds(20);
 constexpr size_t kLaneWindow = 256;          // In flight to one actor; the rest waits here (P6).
 constexpr size_t kOutstandingMax = 1 << 16;  // Of one Router; beyond it callers get OVERLOADED.
 constexpr size_t kOutstandingBytesMax = 256 << 20;  // Of their parameters, the same.
@@ -30,37 +31,6 @@ void ClientSequence::Complete(uint64_t sequence) {
     ++first_;
   }
 }
-
-// The calls of one caller to one actor.
-class Router::Lane {
- public:
-  explicit Lane(uint64_t number) : number(number) {}
-  bool idle() const { return in_flight == 0 && waiting.empty(); }
-
-  const uint64_t number;
-  size_t in_flight = 0;
-  uint32_t attempt = 0;
-  bool stalled = false;  // Nothing is sent until all in flight have come back; then anew.
-  Place place = Place::kNowhere;
-  std::string node;
-  std::map<uint64_t, kj::Own<Outgoing>> waiting;  // By serial: the order of the caller.
-};
-
-struct Router::Outgoing {
-  uint64_t serial = 0;
-  uint64_t number = 0;  // On the path it was sent last.
-  Lane* lane = nullptr;
-  std::string node;  // Empty: sent here.
-  Boot boot = 0;     // The run of the node that it was sent to.
-  CallHeader header;
-  Payload params;
-  absl::Time started;
-  absl::Time deadline;
-  kj::Own<kj::PromiseFulfiller<Payload>> fulfiller;
-  ClientSequence* sequence = nullptr;
-  int attempts = 0;
-  std::string trouble;  // Why it is not answered yet.
-};
 
 Router::Router(Host& host, LinkPool& links, Surroundings& surroundings, Boot self)
     : host_(host),
@@ -130,22 +100,23 @@ kj::Maybe<kj::Exception> Router::Refuse(const CallHeader& header, const Payload&
                                kKeyBytesMax, " are allowed"));
   }
   if (params.size_bytes() > kCallBytesMax) {
-    return Failed(absl::StrCat("the parameters of the call to ", header.actor.ToString(), " are ",
-                               params.size_bytes(), " bytes; at most ", kCallBytesMax,
+    return Failed(absl::StrCat("the parameters of the call to ", NameOf(header.actor, map_.get()),
+                               " are ", params.size_bytes(), " bytes; at most ", kCallBytesMax,
                                " can be sent"));
   }
   if (header.chain.size() > kChainMax) {
     return Failed(absl::StrCat("calls within calls are ", header.chain.size(), " deep at ",
-                               header.actor.ToString(), "; at most ", kChainMax, " are allowed"));
+                               NameOf(header.actor, map_.get()), "; at most ", kChainMax,
+                               " are allowed"));
   }
   if (outstanding() >= kOutstandingMax) {
     return Overloaded(absl::StrCat("more than ", kOutstandingMax, " calls are unanswered; call ",
-                                   header.actor.ToString(), " later"));
+                                   NameOf(header.actor, map_.get()), " later"));
   }
   if (outstanding_bytes_ + params.size_bytes() > kOutstandingBytesMax) {
     return Overloaded(absl::StrCat("calls are unanswered with ", outstanding_bytes_,
                                    " bytes of parameters; at most ", kOutstandingBytesMax,
-                                   " are held; call ", header.actor.ToString(), " later"));
+                                   " are held; call ", NameOf(header.actor, map_.get()), " later"));
   }
   return nullptr;
 }
@@ -373,55 +344,6 @@ void Router::RetryLater() {
     PumpStalled();
     if (!stalled_.empty()) RetryLater();
   }));
-}
-
-void Router::WatchDeadlines() {
-  if (watching_deadlines_) return;
-  watching_deadlines_ = true;
-  tasks_.add(host_.timer().afterDelay(ToKj(kDeadlineCheck)).then([this] {
-    watching_deadlines_ = false;
-    auto failure = kj::runCatchingExceptions([this] { Expire(); });
-    KJ_IF_MAYBE (e, failure) {
-      host_.log().Error("calls could not be ended", {{"error", Words(*e)}});
-    }
-    if (!deadlines_.empty()) WatchDeadlines();
-  }));
-}
-
-void Router::Expire() {
-  const absl::Time now = host_.clock().Now();
-  while (!deadlines_.empty() && deadlines_.begin()->first.first <= now) {
-    Outgoing* call = deadlines_.begin()->second;
-    auto& lane = *call->lane;
-    auto error = Overloaded(Explain(*call));
-    if (auto it = in_flight_.find(call->number); it != in_flight_.end()) {
-      auto owned = kj::mv(it->second);
-      in_flight_.erase(it);
-      --lane.in_flight;
-      Complete(kj::mv(owned), kj::mv(error));
-    } else {
-      auto waiting = lane.waiting.find(call->serial);
-      auto owned = kj::mv(waiting->second);
-      lane.waiting.erase(waiting);
-      Complete(kj::mv(owned), kj::mv(error));
-    }
-    if (lane.stalled) {
-      Stall(lane);
-    } else if (!lane.waiting.empty()) {
-      Pump(lane);  // What waited for room in the window.
-    }
-  }
-}
-
-std::string Router::Explain(const Outgoing& call) const {
-  const auto spent =
-      absl::FormatDuration(absl::Floor(host_.clock().Now() - call.started, absl::Milliseconds(1)));
-  const std::string where = call.number == 0    ? std::string("not sent")
-                            : call.node.empty() ? std::string("waiting at this node")
-                                                : absl::StrCat("sent to node ", call.node);
-  return absl::StrCat("no answer from actor ", call.header.actor.ToString(), ", method ",
-                      call.header.method_id, ", within ", spent, " (", where, ", attempt ",
-                      call.attempts, call.trouble.empty() ? "" : "; ", call.trouble, ")");
 }
 
 }  // namespace troupe

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "troupe/actors/actor_store.h"
 #include "troupe/rpc/status.h"
 
@@ -170,7 +169,7 @@ void ShardHost::StartServing() {
       Activate(actor, *type);
     } else {
       host_.log().Error("cannot resume actor: its type is not hosted here",
-                        {{"actor", actor.ToString()}});
+                        {{"actor", worker_.NameOf(actor)}});
     }
   }
 }
@@ -203,9 +202,7 @@ void ShardHost::Deliver(kj::Own<InboundCall> call) {
   const auto& header = call->header();
   const auto* type = registry_.Find(header.actor.type);
   if (type == nullptr) {
-    return call->Finish(Unimplemented(
-        absl::StrCat("no actors of type ", header.actor.ToString(),
-                     " are hosted here; hosted are: ", absl::StrJoin(registry_.names(), ", "))));
+    return call->Finish(Unimplemented(worker_.WhyNotHosted(header.actor)));
   }
   const bool settles =
       header.interface_id == kActivationInterface && header.method_id == kSettleMethod;
@@ -292,7 +289,7 @@ void ShardHost::RemindDue() {
       Activate(actor, *type).Remind();
     } else {
       host_.log().Error("a reminder is due of a type that is not hosted here",
-                        {{"actor", actor.ToString()}});
+                        {{"actor", worker_.NameOf(actor)}});
     }
   }
 }

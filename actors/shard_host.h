@@ -36,6 +36,9 @@ class ShardHost final : private ActorSource, private Activation::Shard {
     virtual ClientSequence& own_calls() = 0;
     virtual TurnSlice& slice() = 0;
     virtual uint64_t map_version() const = 0;
+    // For errors: what the actor is called, and which nodes host its type as this one does not.
+    virtual std::string NameOf(const ActorId& actor) const = 0;
+    virtual std::string WhyNotHosted(const ActorId& actor) const = 0;
 
    protected:
     ~Worker() = default;
@@ -81,6 +84,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   Router& router() override { return worker_.router(); }
   ClientSequence& own_calls() override { return worker_.own_calls(); }
   const ReplicaMutations& mutations() const override { return mutations_; }
+  std::string NameOf(const ActorId& actor) const override { return worker_.NameOf(actor); }
   TurnSlice& slice() override { return worker_.slice(); }
   void Watch(Activation& activation) override;
   void Retire(Activation& activation) override;

@@ -174,7 +174,7 @@ void Worker::OnCallFrame(uint64_t id, Session& session, kj::Own<Frame> frame) {
   auto header = DecodeCall(in);
   if (session.link->peer().role == Role::kClient && std::holds_alternative<ActorCall>(header.id)) {
     return Answer(id, number,
-                  Failed(absl::StrCat("a client's call to ", header.actor.ToString(),
+                  Failed(absl::StrCat("a client's call to ", NameOf(header.actor),
                                       " carries the id of an actor's call; only nodes send those, "
                                       "and a client gives its calls ids of its own")));
   }
@@ -286,8 +286,8 @@ void Worker::SendBack(InboundCall& call, std::string why) {
 
 void Worker::Deliver(kj::Own<InboundCall> call) {
   if (call->deadline() <= host_.clock().Now()) {
-    return call->Finish(Overloaded(absl::StrCat("the call to ", call->header().actor.ToString(),
-                                                " arrived after its deadline")));
+    return call->Finish(Overloaded(
+        absl::StrCat("the call to ", NameOf(call->header().actor), " arrived after its deadline")));
   }
   if (refused_lanes_.Refuses(call->header().lane)) return SendBack(*call, kBehindARefusedOne);
   const ShardId shard = ShardOf(call->header().actor, map_->config.shards);

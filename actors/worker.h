@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kj/async.h"
+#include "troupe/actors/actor_name.h"
 #include "troupe/actors/refused_lanes.h"
 #include "troupe/actors/router.h"
 #include "troupe/actors/shard_host.h"
@@ -141,6 +142,12 @@ class Worker final : public WorkerBody,
   ClientSequence& own_calls() override { return own_calls_; }
   TurnSlice& slice() override { return slice_; }
   uint64_t map_version() const override { return map_ ? map_->version : 0; }
+  std::string NameOf(const ActorId& actor) const override {
+    return troupe::NameOf(actor, map_.get());
+  }
+  std::string WhyNotHosted(const ActorId& actor) const override {
+    return troupe::WhyNotHosted(actor, introduction_.node, *map_);
+  }
   // Router::Surroundings
   void DispatchHere(kj::Own<InboundCall> call) override;
   void NeedNewerMap(uint64_t than) override;

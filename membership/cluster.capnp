@@ -26,6 +26,13 @@ struct ClusterState {
   config @6 :ClusterConfig;
   nodes @7 :List(Node);         # Sorted by name.
   shards @8 :List(Shard);       # By id; as many as config.shards.
+  types @9 :List(HostedType);   # Sorted by id: all that nodes host, or once hosted. A value of before
+                                # has none, and no node that hosts any.
+}
+
+struct HostedType {
+  id @0 :UInt64;
+  name @1 :Text;                # Not empty.
 }
 
 struct ClusterConfig {
@@ -52,6 +59,7 @@ struct Node {
   roles @6 :List(Text);
   storage @7 :Wire.Id128;       # Zero: nothing on disk.
   state @8 :NodeState;
+  types @9 :List(UInt64);       # That it hosts, sorted; each is in the table. None: it has no copies.
 }
 
 enum ShardState { active @0; noPrimary @1; lost @2; }
@@ -83,6 +91,7 @@ struct ClusterDifference {
   nodes @8 :List(Node);         # New or changed, sorted by name.
   gone @9 :List(Text);          # Names no longer in the value.
   shards @10 :List(Change);     # Changed, by id ascending. Their number never changes.
+  types @11 :List(HostedType);  # The table, whole; null: unchanged.
 
   struct Change {
     id @0 :UInt32;
@@ -120,6 +129,8 @@ struct Command {
     zone @5 :Text;
     roles @6 :List(Text);
     storage @7 :Wire.Id128;
+    types @8 :List(HostedType); # That the node hosts, sorted by id. An older coordinator does not
+                                # read them: to it the node hosts nothing.
   }
   struct NodeRef {
     node @0 :Text;

@@ -56,6 +56,7 @@ void Write(const ClusterState& state, wire::ClusterState::Builder out) {
   for (unsigned i = 0; i < state.nodes.size(); ++i) codec::WriteNode(state.nodes[i], nodes[i]);
   auto shards = out.initShards(state.shards.size());
   for (unsigned i = 0; i < state.shards.size(); ++i) codec::WriteShard(state.shards[i], shards[i]);
+  codec::WriteTypes(state.types, out.initTypes(state.types.size()));
 }
 
 absl::StatusOr<ClusterState> Read(wire::ClusterState::Reader in) {
@@ -69,6 +70,7 @@ absl::StatusOr<ClusterState> Read(wire::ClusterState::Reader in) {
   auto shards = in.getShards();
   if (shards.size() > kShardsMax) return TooMany("shards", shards.size(), kShardsMax);
   for (auto shard : shards) TROUPE_TAKE(state.shards.emplace_back(), codec::ReadShard(shard));
+  TROUPE_TAKE(state.types, codec::ReadTypes(in.getTypes()));
   if (absl::Status s = Validate(state); !s.ok()) return s;
   return state;
 }
@@ -123,6 +125,7 @@ Bytes Diff(const ClusterState& from, const ClusterState& to) {
     shards_out[i].setId(shards[i]);
     codec::WriteShard(to.shards[shards[i]], shards_out[i].initShard());
   }
+  if (to.types != from.types) codec::WriteTypes(to.types, out.initTypes(to.types.size()));
   return ToBytes(message);
 }
 
@@ -182,6 +185,7 @@ absl::StatusOr<ClusterState> ReadDiff(const ClusterState& base,
     }
     TROUPE_TAKE(state.shards[change.getId()], codec::ReadShard(change.getShard()));
   }
+  if (in.hasTypes()) TROUPE_TAKE(state.types, codec::ReadTypes(in.getTypes()));
   if (absl::Status s = Validate(state); !s.ok()) return s;
   return state;
 }

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "troupe/membership/hosted_types.h"
 #include "troupe/membership/limits.h"
 #include "troupe/membership/placement.h"
 #include "troupe/membership/shard_rules.h"
@@ -15,6 +16,12 @@ const NodeEntry* ClusterState::FindNode(std::string_view name) const {
   auto at = std::lower_bound(nodes.begin(), nodes.end(), name,
                              [](const NodeEntry& n, std::string_view key) { return n.name < key; });
   return at != nodes.end() && at->name == name ? &*at : nullptr;
+}
+
+const HostedType* ClusterState::FindType(uint64_t id) const {
+  auto at = std::lower_bound(types.begin(), types.end(), id,
+                             [](const HostedType& type, uint64_t key) { return type.id < key; });
+  return at != types.end() && at->id == id ? &*at : nullptr;
 }
 
 const NodeEntry* ClusterState::FindBoot(Boot boot) const {
@@ -31,16 +38,26 @@ bool ClusterState::IsUp(Boot boot) const {
 
 namespace {
 
-// Primaries are dealt out with a ceiling, so that a founding cluster starts even.
+// Primaries are dealt out with a ceiling, so that a founding cluster starts even; copies on nodes
+// that host most types come first.
 void DealShards(ClusterState& state) {
   Copies copies(state);
-  size_t ceiling = (state.shards.size() + state.nodes.size() - 1) / state.nodes.size();
+  const size_t count = std::max<size_t>(1, CountHosts(state));
+  size_t ceiling = (state.shards.size() + count - 1) / count;
   std::vector<size_t> dealt(state.version + 1, 0);  // By boot: 1..n.
   for (ShardId id = 0; id < state.shards.size(); ++id) {
     ShardEntry& shard = state.shards[id];
     std::vector<CopyId> hosts = ChooseHosts(state, copies, id, {}, state.config.replicas);
-    shard.primary = hosts.front();
-    for (CopyId host : hosts) {
+    if (hosts.empty()) {
+      shard.state = ShardState::kLost;
+      continue;
+    }
+    size_t most = 0;
+    for (CopyId host : hosts) most = std::max(most, copies.TypesAt(host));
+    std::vector<CopyId> fullest = hosts;
+    std::erase_if(fullest, [&](CopyId host) { return copies.TypesAt(host) < most; });
+    shard.primary = fullest.front();
+    for (CopyId host : fullest) {
       if (dealt[host] < ceiling) {
         shard.primary = host;
         break;
@@ -71,7 +88,9 @@ ClusterState Found(Id128 cluster, ClusterConfig config, std::vector<Founder> fou
     node.zone = std::move(founder.zone);
     node.roles = std::move(founder.roles);
     node.storage = founder.storage;
+    node.types = IdsOf(founder.types);
     state.nodes.push_back(std::move(node));
+    TakeTypes(state, founder.types);
   }
   std::sort(state.nodes.begin(), state.nodes.end(),
             [](const NodeEntry& a, const NodeEntry& b) { return a.name < b.name; });

@@ -26,6 +26,13 @@ enum class NodeState : uint8_t { kUp, kDraining, kFenced, kLeft };
 // their own shards.)
 using CopyId = Boot;
 
+// What a node can host: an actor type, of which membership knows no more than this.
+struct HostedType {
+  uint64_t id = 0;
+  std::string name;
+  friend auto operator<=>(const HostedType&, const HostedType&) = default;
+};
+
 struct NodeEntry {
   std::string name;
   Boot boot = 0;
@@ -36,6 +43,9 @@ struct NodeEntry {
   std::vector<std::string> roles;
   Id128 storage;  // Zero: nothing on disk.
   NodeState state = NodeState::kUp;
+  std::vector<uint64_t> types;  // That it hosts, sorted; their names are in ClusterState::types.
+
+  bool hosts() const { return !types.empty(); }  // Else it gets no copy of a shard.
 
   friend bool operator==(const NodeEntry&, const NodeEntry&) = default;
 };
@@ -85,7 +95,9 @@ struct ClusterState {
   std::vector<VoterId> pending;  // Sorted; empty when no voter change is under way.
   std::vector<NodeEntry> nodes;  // Sorted by name.
   std::vector<ShardEntry> shards;
+  std::vector<HostedType> types;  // Sorted by id. All that members host, or once hosted.
 
+  const HostedType* FindType(uint64_t id) const;
   const NodeEntry* FindNode(std::string_view name) const;
   const NodeEntry* FindBoot(Boot boot) const;  // Null for a boot that is no node's current one.
   bool IsUp(Boot boot) const;                  // Current boot of a node in state kUp.
@@ -107,6 +119,7 @@ struct Register {
   std::string zone;
   std::vector<std::string> roles;
   Id128 storage;
+  std::vector<HostedType> types;  // Sorted by id.
 };
 struct Fence {
   std::string node;
@@ -179,8 +192,9 @@ using Command =
 
 // Applied: `state` is the next value, one version higher. Already so: `state` is unchanged and the
 // command's effect is in it. Errors (nothing changes): FailedPrecondition when the compare fails
-// (says what was expected and what is), NotFound, InvalidArgument, PermissionDenied (a Register
-// that would replace a live node).
+// (says what was expected and what is), NotFound, PermissionDenied (a Register that would replace a
+// live node), InvalidArgument: of no use to repeat, such as a Register of a node that hosts other
+// types than those that are there (P1.7).
 struct Applied {
   ClusterState state;
   bool changed = false;
@@ -189,7 +203,8 @@ absl::StatusOr<Applied> Apply(const ClusterState& state, const Command& command,
                               const MembershipMutations& mutations = kNoMembershipMutations);
 
 // The founding value: these nodes, boots 1..n in the order given, version n, all shards spread over
-// them. `founders` must not be empty and its names must differ.
+// those that host something. `founders` must not be empty, its names must differ and its types fit
+// (hosted_types.h); if none hosts anything all shards are LOST.
 struct Founder {
   std::string name;
   Id128 nonce;
@@ -197,6 +212,7 @@ struct Founder {
   std::string zone;
   std::vector<std::string> roles;
   Id128 storage;
+  std::vector<HostedType> types;  // Sorted by id.
 };
 ClusterState Found(Id128 cluster, ClusterConfig config, std::vector<Founder> founders);
 
@@ -205,12 +221,13 @@ ClusterState Found(Id128 cluster, ClusterConfig config, std::vector<Founder> fou
 uint64_t PlacementScore(ShardId shard, std::string_view node);
 
 // What the coordinator should do next for the cluster's health, most urgent first and at most
-// `limit`: AddLearner where a shard has fewer than `replicas` live copies and an UP node without
-// one, SetPendingVoters/AdoptPendingVoters towards 1, 3 or 5 voters, RemoveLearner of the dead.
+// `limit`: AddLearner where a shard has fewer than `replicas` live copies and an UP node that hosts
+// something is without one, SetPendingVoters/AdoptPendingVoters towards 1, 3 or 5 voters,
+// RemoveLearner of the dead.
 std::vector<Command> PlanRepairs(const ClusterState& state, size_t limit);
 // Moves of primaries that even out the load, only when no shard is under-replicated; each goes from
-// a node with too many to an ISR copy on a node with too few. The receiving command is proposed by
-// the primary itself.
+// a node with too many to an ISR copy on a node with too few that hosts no fewer types (P3.16). The
+// receiving command is proposed by the primary itself.
 struct WantedMove {
   ShardId shard;
   CopyId from;

@@ -31,8 +31,8 @@ void WriteTexts(const std::vector<std::string>& texts, capnp::List<capnp::Text>:
 }
 
 absl::StatusOr<std::vector<uint64_t>> ReadNumbers(capnp::List<uint64_t>::Reader in,
-                                                  size_t count_max) {
-  if (in.size() > count_max) return TooMany("copies", in.size(), count_max);
+                                                  size_t count_max, const char* what) {
+  if (in.size() > count_max) return TooMany(what, in.size(), count_max);
   std::vector<uint64_t> numbers(in.size());
   for (unsigned i = 0; i < in.size(); ++i) numbers[i] = in[i];
   return numbers;
@@ -65,6 +65,23 @@ void WriteVoters(const std::vector<VoterId>& voters, capnp::List<wire::Voter>::B
   for (unsigned i = 0; i < voters.size(); ++i) WriteVoter(voters[i], out[i]);
 }
 
+absl::StatusOr<std::vector<HostedType>> ReadTypes(capnp::List<wire::HostedType>::Reader in) {
+  if (in.size() > kTypesMax) return TooMany("types", in.size(), kTypesMax);
+  std::vector<HostedType> types(in.size());
+  for (unsigned i = 0; i < in.size(); ++i) {
+    types[i].id = in[i].getId();
+    TROUPE_TAKE(types[i].name, ReadText(in[i].getName()));
+  }
+  return types;
+}
+
+void WriteTypes(const std::vector<HostedType>& types, capnp::List<wire::HostedType>::Builder out) {
+  for (unsigned i = 0; i < types.size(); ++i) {
+    out[i].setId(types[i].id);
+    out[i].setName(AsText(types[i].name));
+  }
+}
+
 absl::StatusOr<NodeEntry> ReadNode(wire::Node::Reader in) {
   NodeEntry node;
   TROUPE_TAKE(node.name, ReadText(in.getName()));
@@ -79,6 +96,7 @@ absl::StatusOr<NodeEntry> ReadNode(wire::Node::Reader in) {
     return absl::InvalidArgumentError(absl::StrCat("node ", node.name, " is in an unknown state"));
   }
   node.state = static_cast<NodeState>(in.getState());
+  TROUPE_TAKE(node.types, ReadNumbers(in.getTypes(), kTypesMax, "types"));
   return node;
 }
 
@@ -92,6 +110,7 @@ void WriteNode(const NodeEntry& node, wire::Node::Builder out) {
   WriteTexts(node.roles, out.initRoles(node.roles.size()));
   WriteId(node.storage, out.initStorage());
   out.setState(static_cast<wire::NodeState>(node.state));
+  WriteNumbers(node.types, out.initTypes(node.types.size()));
 }
 
 absl::StatusOr<ShardEntry> ReadShard(wire::Shard::Reader in) {

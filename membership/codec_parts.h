@@ -24,6 +24,10 @@
 
 namespace troupe::codec {
 
+inline kj::ArrayPtr<const kj::byte> AsKj(const Bytes& bytes) {
+  return {reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()};
+}
+
 inline capnp::Text::Reader AsText(const std::string& text) { return {text.data(), text.size()}; }
 
 void WriteId(const Id128& id, wire::Id128::Builder out);
@@ -36,13 +40,16 @@ absl::StatusOr<std::vector<std::string>> ReadTexts(capnp::List<capnp::Text>::Rea
 void WriteTexts(const std::vector<std::string>& texts, capnp::List<capnp::Text>::Builder out);
 
 absl::StatusOr<std::vector<uint64_t>> ReadNumbers(capnp::List<uint64_t>::Reader in,
-                                                  size_t count_max);
+                                                  size_t count_max, const char* what = "copies");
 void WriteNumbers(const std::vector<uint64_t>& numbers, capnp::List<uint64_t>::Builder out);
 
 absl::StatusOr<VoterId> ReadVoter(wire::Voter::Reader in);
 void WriteVoter(const VoterId& voter, wire::Voter::Builder out);
 absl::StatusOr<std::vector<VoterId>> ReadVoters(capnp::List<wire::Voter>::Reader in);
 void WriteVoters(const std::vector<VoterId>& voters, capnp::List<wire::Voter>::Builder out);
+
+absl::StatusOr<std::vector<HostedType>> ReadTypes(capnp::List<wire::HostedType>::Reader in);
+void WriteTypes(const std::vector<HostedType>& types, capnp::List<wire::HostedType>::Builder out);
 
 absl::StatusOr<NodeEntry> ReadNode(wire::Node::Reader in);
 void WriteNode(const NodeEntry& node, wire::Node::Builder out);

@@ -20,11 +20,13 @@ constexpr absl::Duration kHoldMax = absl::Seconds(60);
 
 }  // namespace
 
-Comeback::Comeback(Self& self, ControlLinks& links, MapStore& maps, RegisterShell& shell)
+Comeback::Comeback(Self& self, ControlLinks& links, MapStore& maps, RegisterShell& shell,
+                   Unfit unfit)
     : self_(self),
       links_(links),
       maps_(maps),
       shell_(shell),
+      unfit_(kj::mv(unfit)),
       alarm_(self.host, [this] { Tick(); }),
       tasks_(*this) {}
 
@@ -108,6 +110,7 @@ void Comeback::Ask() {
   tasks_.add(shell_.Execute(Unfence{entry->name, entry->boot, entry->generation}, kAskLimit)
                  .then([this](absl::Status&& status) {
                    asking_ = false;
+                   if (absl::IsInvalidArgument(status)) unfit_(std::string(status.message()));
                    if (!status.ok()) return;
                    comebacks_.push_back(self_.Now());
                    self_.log().Info("no longer fenced", {{"boot", self_.boot}});

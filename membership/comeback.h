@@ -11,6 +11,7 @@
 
 #include "absl/time/time.h"
 #include "kj/async.h"
+#include "kj/function.h"
 #include "troupe/membership/alarm.h"
 #include "troupe/membership/control_links.h"
 #include "troupe/membership/map_store.h"
@@ -21,7 +22,9 @@ namespace troupe {
 
 class Comeback final : private kj::TaskSet::ErrorHandler {
  public:
-  Comeback(Self& self, ControlLinks& links, MapStore& maps, RegisterShell& shell);
+  // `unfit` is told why when nodes are there meanwhile beside which this one can be no member.
+  using Unfit = kj::Function<void(const std::string& why)>;
+  Comeback(Self& self, ControlLinks& links, MapStore& maps, RegisterShell& shell, Unfit unfit);
   KJ_DISALLOW_COPY(Comeback);
 
   void OnNewMap();
@@ -44,6 +47,7 @@ class Comeback final : private kj::TaskSet::ErrorHandler {
   ControlLinks& links_;
   MapStore& maps_;
   RegisterShell& shell_;
+  Unfit unfit_;
   std::deque<absl::Time> comebacks_;  // Within the last ten minutes.
   absl::Time held_until_ = absl::InfinitePast();
   uint64_t generation_ = 0;  // Of the fencing under way; +1, so that 0 is none.

@@ -46,6 +46,7 @@ struct Writer {
     o.setZone(codec::AsText(c.zone));
     codec::WriteTexts(c.roles, o.initRoles(c.roles.size()));
     WriteId(c.storage, o.initStorage());
+    codec::WriteTypes(c.types, o.initTypes(c.types.size()));
   }
   void operator()(const Fence& c) {
     auto o = out.initFence();
@@ -109,6 +110,7 @@ absl::StatusOr<Command> ReadRegister(wire::Command::Register::Reader in) {
   TROUPE_TAKE(c.zone, ReadText(in.getZone()));
   TROUPE_TAKE(c.roles, codec::ReadTexts(in.getRoles(), kRolesMax));
   c.storage = ReadId(in.getStorage());
+  TROUPE_TAKE(c.types, codec::ReadTypes(in.getTypes()));
   return c;
 }
 

@@ -115,6 +115,8 @@ struct Founding {
     ask @4 :Wire.Id128;    # What of the founding value of this cluster id? Answered by accepted,
                            # chosen, or refused: then the answerer never will accept it.
     withdraw @5 :Wire.Id128;  # From its founder only: this value never will count.
+    unfit @6 :Text;        # From the founder to a candidate, not answered: you host other types than we
+                           # do, in words. It ends. An older node takes it for an invite.
   }
 }
 
@@ -126,6 +128,7 @@ struct FoundingAnswer {
     refused @3 :Text;
     chosen @4 :Data;             # It counts, or another value does: here is the cluster's value.
   }
+  types @5 :List(Cluster.HostedType);  # Of a candidate: what it hosts, with names.
 }
 
 struct Operator {

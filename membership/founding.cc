@@ -1,7 +1,6 @@
 #include "troupe/membership/founding.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -15,22 +14,12 @@ namespace {
 
 namespace control = wire::control;
 
-constexpr absl::Duration kTick = absl::Milliseconds(100);
 constexpr absl::Duration kAskLimit = absl::Milliseconds(500);
 // So long an offer may be under way to others before who has it asks around: who is asked before it
 // came would have to refuse.
 constexpr absl::Duration kPatience = absl::Seconds(1);
 constexpr size_t kRefusedMax = 64;
 constexpr char kExpect[] = "expect=";
-
-// One ballot for one value: the cluster id is as unique as a process's nonce.
-Ballot FoundingBallot(const std::string& founder, const Id128& cluster) {
-  return {1, founder, cluster};
-}
-
-kj::ArrayPtr<const kj::byte> AsKj(const Bytes& bytes) {
-  return {reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()};
-}
 
 absl::StatusOr<ValuePtr> ReadValue(capnp::Data::Reader data) {
   auto* begin = reinterpret_cast<const std::byte*>(data.begin());
@@ -106,115 +95,6 @@ void Founding::Tick() {
   BeginAttempt(seen);
 }
 
-namespace {
-
-ValuePtr ValueOfFounders(const Id128& cluster, const ClusterConfig& config,
-                         std::vector<NodeEntry> nodes) {
-  std::vector<Founder> founders;
-  for (NodeEntry& node : nodes) {
-    founders.push_back({std::move(node.name), node.nonce, std::move(node.addresses),
-                        std::move(node.zone), std::move(node.roles), node.storage});
-  }
-  return ValueOf(Found(cluster, config, std::move(founders)));
-}
-
-}  // namespace
-
-void Founding::FoundAlone() {
-  if (alone_under_way_) return;
-  alone_under_way_ = true;
-  const Id128 cluster = self_.host.RandomId();
-  auto value = ValueOfFounders(cluster, self_.options.config, {self_.Entry()});
-  Accepted(std::move(value));
-}
-
-// The last acceptance: our own.
-void Founding::Accepted(ValuePtr value) {
-  auto state = StateOf(*value);
-  auto accepted = shell_.AcceptFounding(FoundingBallot(self_.name(), state->cluster), value);
-  tasks_.add(accepted.then([this, value](bool accepted) {
-    if (!accepted) {
-      self_.log().Error("the founding value was not accepted here");
-      attempt_.reset();
-      alone_under_way_ = false;
-      return;
-    }
-    owner_.OnFounded(value);
-  }));
-}
-
-// ---- As founder.
-
-void Founding::BeginAttempt(const std::vector<Member>& seen) {
-  attempt_ = Attempt();
-  attempt_->number = ++attempts_;
-  for (const Member& member : seen) {
-    if (member.id.name != self_.name()) attempt_->others.push_back(member.id.name);
-  }
-  attempt_->candidates = {self_.Entry()};
-  self_.log().Info("founding a cluster", {{"with", absl::StrJoin(attempt_->others, ",")}});
-  for (const std::string& node : attempt_->others) {
-    auto invite = [](control::Founding::Builder out) { out.setInvite(); };
-    tasks_.add(Ask(node, invite).then([this, node, number = attempt_->number](Said&& said) {
-      if (!attempt_ || attempt_->number != number) return;
-      if (said.kind == Said::Kind::kChosen) return owner_.OnFounded(said.value);
-      if (said.kind != Said::Kind::kCandidate || said.candidate.name != node) {
-        return GiveUp(absl::StrCat(node, ": ", said.text));
-      }
-      attempt_->candidates.push_back(std::move(said.candidate));
-      if (attempt_->candidates.size() <= attempt_->others.size()) return;
-      std::sort(attempt_->candidates.begin(), attempt_->candidates.end(),
-                [](const NodeEntry& a, const NodeEntry& b) { return a.name < b.name; });
-      attempt_->cluster = self_.host.RandomId();
-      attempt_->value =
-          ValueOfFounders(attempt_->cluster, self_.options.config, attempt_->candidates);
-      Offer();
-    }));
-  }
-}
-
-// To all who have not accepted yet; again and again, because those who have are bound.
-void Founding::Offer() {
-  for (const std::string& node : attempt_->others) {
-    if (std::binary_search(attempt_->agreed.begin(), attempt_->agreed.end(), node)) continue;
-    auto offer = [value = attempt_->value](control::Founding::Builder out) {
-      out.setOffer(AsKj(value->contents));
-    };
-    tasks_.add(Ask(node, offer).then([this, node, number = attempt_->number](Said&& said) {
-      OnOffered(number, node, said);
-    }));
-  }
-}
-
-void Founding::OnOffered(uint64_t attempt, const std::string& node, const Said& said) {
-  if (!attempt_ || attempt_->number != attempt || attempt_->counts) return;
-  if (said.kind == Said::Kind::kNothing) return;  // Asked again at the next tick.
-  if (said.kind != Said::Kind::kAccepted) return GiveUp(absl::StrCat(node, ": ", said.text));
-  auto& agreed = attempt_->agreed;
-  auto at = std::lower_bound(agreed.begin(), agreed.end(), node);
-  if (at == agreed.end() || *at != node) agreed.insert(at, node);
-  const bool enough = self_.options.mutations->founding_without_all &&
-                      2 * (agreed.size() + 1) > attempt_->others.size() + 1;
-  if (agreed.size() < attempt_->others.size() && !enough) return;
-  attempt_->counts = true;
-  Accepted(attempt_->value);
-}
-
-void Founding::GiveUp(const std::string& why) {
-  if (attempt_->counts) return;
-  self_.log().Warning("founding given up, to be tried again", {{"reason", why}});
-  auto given_up = *std::exchange(attempt_, std::nullopt);
-  not_before_ = self_.Now() + kTick * (1 + self_.host.random().Below(5));
-  if (given_up.value == nullptr) return;
-  Refuse(given_up.cluster);  // Whoever asks later is told the same.
-  for (const std::string& node : given_up.others) {
-    auto withdraw = [cluster = given_up.cluster](control::Founding::Builder out) {
-      codec::WriteId(cluster, out.initWithdraw());
-    };
-    tasks_.add(Ask(node, withdraw).then([](Said&&) {}));
-  }
-}
-
 void Founding::Refuse(const Id128& cluster) {
   if (std::find(refused_.begin(), refused_.end(), cluster) != refused_.end()) return;
   refused_.push_back(cluster);
@@ -286,9 +166,12 @@ Founding::Said Founding::Read(control::FoundingAnswer::Reader in) {
   switch (in.which()) {
     case control::FoundingAnswer::CANDIDATE: {
       auto node = codec::ReadNode(in.getCandidate());
-      if (!node.ok()) break;
+      auto types = codec::ReadTypes(in.getTypes());
+      if (!node.ok() || !types.ok()) break;
       said.kind = Said::Kind::kCandidate;
-      said.candidate = *std::move(node);
+      said.candidate = {
+          std::move(node->name),  node->nonce,   std::move(node->addresses), std::move(node->zone),
+          std::move(node->roles), node->storage, *std::move(types)};
       break;
     }
     case control::FoundingAnswer::ACCEPTED:
@@ -329,12 +212,18 @@ void Founding::OnRequest(LinkNumber from, const Introduction& peer, Frame& frame
     }
     return Reply(from, number, [](auto out) { out.setAccepted(); });
   }
+  if (in.isUnfit()) {
+    Reply(from, number, [](auto out) { out.setAccepted(); });
+    if (maps_.map() == nullptr && !bound_) owner_.OnUnfit(in.getUnfit().cStr());
+    return;
+  }
   if (in.isAsk()) {
     const Id128 cluster = codec::ReadId(in.getAsk());
     return Reply(from, number, [&](auto out) { OnAsk(cluster, out); });
   }
   if (maps_.map() != nullptr) {
-    return Reply(from, number, [this](auto out) { out.setChosen(AsKj(maps_.value()->contents)); });
+    return Reply(from, number,
+                 [this](auto out) { out.setChosen(codec::AsKj(maps_.value()->contents)); });
   }
   if (in.getExpect() != self_.options.expect) {
     const std::string why =
@@ -345,7 +234,11 @@ void Founding::OnRequest(LinkNumber from, const Introduction& peer, Frame& frame
   if (bound_ || attempt_) {
     return Reply(from, number, [](auto out) { out.setRefused("takes part in another founding"); });
   }
-  Reply(from, number, [this](auto out) { codec::WriteNode(self_.Entry(), out.initCandidate()); });
+  Reply(from, number, [this](auto out) {
+    codec::WriteNode(self_.Entry(), out.initCandidate());
+    const auto& types = self_.options.types;
+    codec::WriteTypes(types, out.initTypes(static_cast<unsigned>(types.size())));
+  });
 }
 
 void Founding::OnOffer(LinkNumber from, const Introduction& peer, control::Founding::Reader in) {
@@ -376,7 +269,7 @@ void Founding::OnOffer(LinkNumber from, const Introduction& peer, control::Found
     }
     Bind(founder, state, *value);
   }
-  auto accepted = shell_.AcceptFounding(FoundingBallot(founder, state.cluster), *value);
+  auto accepted = shell_.AcceptFounding(BallotOf(founder, state.cluster), *value);
   tasks_.add(accepted.then([this, from, number, cluster = state.cluster](bool accepted) {
     if (accepted) return Reply(from, number, [](auto out) { out.setAccepted(); });
     Refuse(cluster);
@@ -388,7 +281,7 @@ void Founding::OnOffer(LinkNumber from, const Introduction& peer, control::Found
 // Refused means: will never accept it, so it never counts.
 void Founding::OnAsk(const Id128& cluster, control::FoundingAnswer::Builder out) {
   if (maps_.map() != nullptr && maps_.map()->cluster == cluster) {
-    return out.setChosen(AsKj(maps_.value()->contents));
+    return out.setChosen(codec::AsKj(maps_.value()->contents));
   }
   if (bound_ && bound_->cluster == cluster) return out.setAccepted();
   if (attempt_ && attempt_->cluster == cluster) return out.setAccepted();

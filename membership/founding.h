@@ -1,7 +1,7 @@
 // Founding: the first value of the register, agreed on by all the nodes it lists.
 //
 //   founder                                 each other founder
-//   invite   ->                             candidate: who it is
+//   invite   ->                             candidate: who it is, what it hosts
 //   offer    -> (the value)                 accepted, durably; from now on bound
 //   accepts itself, last: the value counts; all get it as their map
 //
@@ -37,6 +37,8 @@ class Founding final : private kj::TaskSet::ErrorHandler {
     virtual std::vector<Member> Seen() const = 0;       // With ourselves, by name.
     virtual bool MayFoundAlone() const = 0;             // There is no seed but ourselves.
     virtual void OnFounded(const ValuePtr& value) = 0;  // It counts: our first map.
+    // We host other types than those we would found with, or all host nothing (P1.7).
+    virtual void OnUnfit(const std::string& why) = 0;
 
    protected:
     ~Owner() = default;
@@ -66,7 +68,7 @@ class Founding final : private kj::TaskSet::ErrorHandler {
   struct Attempt {  // As founder.
     uint64_t number = 0;
     std::vector<std::string> others;
-    std::vector<NodeEntry> candidates;
+    std::vector<Founder> candidates;
     Id128 cluster;
     ValuePtr value;                   // Null while inviting.
     std::vector<std::string> agreed;  // Others that accepted, sorted.
@@ -75,17 +77,22 @@ class Founding final : private kj::TaskSet::ErrorHandler {
   struct Said {
     enum class Kind { kNothing, kCandidate, kAccepted, kRefused, kChosen } kind = Kind::kNothing;
     std::string text;
-    NodeEntry candidate;
+    Founder candidate;
     ValuePtr value;
   };
 
+  static constexpr absl::Duration kTick = absl::Milliseconds(100);
+
   void taskFailed(kj::Exception&& exception) override;
+  static Ballot BallotOf(const std::string& founder, const Id128& cluster);
   void Tick();
   void FoundAlone();
   void Accepted(ValuePtr value);
 
   // As founder.
   void BeginAttempt(const std::vector<Member>& seen);
+  void Compose();
+  void GiveUpAs(const std::string& unfit, const std::string& why);
   void Offer();
   void OnOffered(uint64_t attempt, const std::string& node, const Said& said);
   void GiveUp(const std::string& why);

@@ -18,6 +18,7 @@ inline constexpr size_t kReplicasMax = 16;
 inline constexpr size_t kVotersMax = 9;
 inline constexpr size_t kAddressesMax = 16;
 inline constexpr size_t kRolesMax = 32;
+inline constexpr size_t kTypesMax = 512;             // That the nodes of a cluster host.
 inline constexpr size_t kTextBytesMax = 255;         // Of a name, zone, role or address.
 inline constexpr size_t kCopiesMax = 64;             // In one set of one shard.
 inline constexpr size_t kCommandsMax = 4096;         // In one message to or from a coordinator.

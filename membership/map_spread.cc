@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "troupe/membership/codec_parts.h"
 #include "troupe/membership/control.capnp.h"
 #include "troupe/rpc/status.h"
 
@@ -15,9 +16,6 @@ constexpr absl::Duration kMoment = absl::Milliseconds(20);  // News are a round 
 constexpr absl::Duration kAgain = absl::Milliseconds(100);  // After a pull that came to nothing.
 constexpr absl::Duration kPullLimit = absl::Seconds(2);
 
-kj::ArrayPtr<const kj::byte> AsKj(const Bytes& bytes) {
-  return {reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()};
-}
 std::span<const std::byte> AsStd(capnp::Data::Reader data) {
   return {reinterpret_cast<const std::byte*>(data.begin()), data.size()};
 }
@@ -42,7 +40,7 @@ void MapSpread::TellAll() {
   auto out = message.initRoot<control::MapNews>();
   out.setVersion(news.version);
   out.setBase(news.base);
-  out.setBytes(AsKj(news.bytes));
+  out.setBytes(codec::AsKj(news.bytes));
   for (const std::string& node : links_.wanted()) {
     (void)links_.Send(node, control::KIND_MAP_NEWS, message);
   }
@@ -54,7 +52,7 @@ void MapSpread::TellWhole(const std::string& node) {
   auto out = message.initRoot<control::MapNews>();
   out.setVersion(news.version);
   out.setBase(news.base);
-  out.setBytes(AsKj(news.bytes));
+  out.setBytes(codec::AsKj(news.bytes));
   (void)links_.Send(node, control::KIND_MAP_NEWS, message);
 }
 
@@ -132,7 +130,7 @@ void MapSpread::OnPull(LinkNumber from, Frame& frame) {
   out.setNumber(in.getNumber());
   out.setVersion(news.version);
   out.setBase(news.base);
-  out.setBytes(AsKj(news.bytes));
+  out.setBytes(codec::AsKj(news.bytes));
   links_.Answer(from, control::KIND_MAP_ANSWER, message);
 }
 

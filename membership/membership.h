@@ -35,7 +35,8 @@ struct MembershipOptions {
   bool joins_only = false;         // Knows that there is a cluster: found none.
   std::string zone;
   std::vector<std::string> roles;
-  ClusterConfig config;  // Counts when this node founds.
+  std::vector<HostedType> types;  // That this node hosts, sorted by id; none: it gets no shards.
+  ClusterConfig config;           // Counts when this node founds.
   SwimOptions swim;
   GossipKeys gossip_keys;  // Empty: gossip is neither encrypted nor authenticated.
   GossipSecrecy gossip_secrecy = GossipSecrecy::kRequired;         // Counts where there are keys.
@@ -71,6 +72,9 @@ class Membership {
       std::vector<std::string> addresses;
     };
     virtual void OnOutcast(const Outcast& outcast) = 0;
+    // This process can be no member beside those that are: it hosts other types (P1.7), in words.
+    // It has given up joining: end it.
+    virtual void OnUnfit(const std::string& why) = 0;
 
    protected:
     ~Watcher() = default;

@@ -50,6 +50,12 @@ void Membership::Impl::CastOut(Outcast outcast) {
   watcher.OnOutcast(outcast);
 }
 
+void Membership::Impl::OnUnfit(const std::string& why) {
+  if (self.leaving || unfit_) return;
+  unfit_ = true;
+  watcher.OnUnfit(why);
+}
+
 void Membership::Impl::OnOutdated(const std::string& detail) {
   if (self.leaving || maps.map() == nullptr) return;
   if (outdated_since_ == absl::InfiniteFuture()) outdated_since_ = self.Now();

@@ -33,11 +33,11 @@ Membership::Impl::Impl(Machine& machine, MembershipOptions options, Membership::
       links(self, static_cast<ControlLinks::Watcher&>(*this)),
       gossip(self, links, static_cast<GossipShell::Owner&>(*this)),
       shell(self, links, maps, static_cast<RegisterShell::Owner&>(*this)),
-      registrar(self, maps, shell),
+      registrar(self, maps, shell, [this](const std::string& why) { OnUnfit(why); }),
       founding(self, links, maps, shell, static_cast<Founding::Owner&>(*this)),
       spread(self, links, maps, static_cast<MapSpread::Owner&>(*this)),
       evidence(self, links, gossip, maps, shell, static_cast<EvidenceShell::Owner&>(*this)),
-      comeback(self, links, maps, shell),
+      comeback(self, links, maps, shell, [this](const std::string& why) { OnUnfit(why); }),
       seeds(self,
             [this](std::vector<std::string> addresses) {
               gossip.Tell([&](Swim& swim, absl::Time now, SwimActions&) {
@@ -66,6 +66,7 @@ void Membership::Impl::taskFailed(kj::Exception&& exception) {
 
 absl::Status Membership::Impl::CheckOptions(const std::string& bound) const {
   const MembershipOptions& options = self.options;
+  if (absl::Status s = CheckTypes(options.node, options.types); !s.ok()) return s;
   if (options.expect == 0) return absl::InvalidArgumentError("--expect must be at least 1");
   if (options.expect > 1 && !options.joins_only &&
       2 * size_t{options.expect} <= options.seeds.size()) {

@@ -75,6 +75,7 @@ struct Membership::Impl final : private ControlLinks::Watcher,
   void TakenGeneration();
   void CastOut(Outcast outcast);
   void OnOutdated(const std::string& detail);
+  void OnUnfit(const std::string& why) override;
   void SayWhatChanged(const SharedMap& before) const;
   void Store();
 
@@ -136,6 +137,7 @@ struct Membership::Impl final : private ControlLinks::Watcher,
   std::string said_coordinator_;
   std::map<std::string, absl::Time> said_;  // Of strangers: not before.
   bool cast_out_ = false;
+  bool unfit_ = false;
   absl::Time outdated_since_ = absl::InfiniteFuture();  // Others refuse us as of an old generation.
   bool storing_ = false;
   SharedMap told_;  // The newest that the watcher knows.

@@ -33,9 +33,6 @@ OperatorReply Refusal(const std::string& why) {
   return Refusal(absl::FailedPreconditionError(why));
 }
 
-kj::ArrayPtr<const kj::byte> AsKj(const Bytes& bytes) {
-  return {reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()};
-}
 std::span<const std::byte> AsStd(capnp::Data::Reader data) {
   return {reinterpret_cast<const std::byte*>(data.begin()), data.size()};
 }
@@ -284,8 +281,8 @@ void OperatorDesk::OnSurvey(LinkNumber from, const Introduction& peer, Frame& fr
     out.setRefused(absl::StrCat("it takes part in what ", takes_part_with_, " founds").c_str());
   } else {
     codec::WriteId(self_.nonce, out.initNonce());
-    if (maps_.map() != nullptr) out.setMap(AsKj(maps_.value()->contents));
-    out.setAcceptor(AsKj(Encode(StoredAcceptor{self_.voter(), shell_.acceptor()})));
+    if (maps_.map() != nullptr) out.setMap(codec::AsKj(maps_.value()->contents));
+    out.setAcceptor(codec::AsKj(Encode(StoredAcceptor{self_.voter(), shell_.acceptor()})));
   }
   links_.Answer(from, control::KIND_SURVEY_ANSWER, message);
 }
@@ -294,7 +291,7 @@ kj::Promise<OperatorReply> OperatorDesk::FoundFrom(std::vector<Remains> survivor
                                                    uint64_t generation) {
   auto newest = NewestOf(survivors);
   if (!newest.ok()) return Refusal(newest.status());
-  auto next = NextGeneration(*newest, generation, self_.Entry(), survivors);
+  auto next = NextGeneration(*newest, generation, self_.AsFounder(), survivors);
   if (!next.ok()) return Refusal(next.status());
   std::vector<ShardId> lost;
   for (ShardId id = 0; id < next->shards.size(); ++id) {

@@ -59,12 +59,17 @@ bool Copies::IsAlive(CopyId copy) const {
   return node != nullptr && (node->state == NodeState::kUp || node->state == NodeState::kDraining);
 }
 
+size_t Copies::TypesAt(CopyId copy) const {
+  const NodeEntry* node = Node(copy);
+  return node == nullptr ? 0 : node->types.size();
+}
+
 CopyId Copies::Elect(ShardId shard, const CopySet& candidates) const {
   CopyId best = 0;
-  std::tuple<bool, uint64_t> best_rank;
+  std::tuple<bool, size_t, uint64_t> best_rank;
   for (CopyId copy : candidates) {
     if (!IsAlive(copy)) continue;
-    std::tuple rank(IsUp(copy), PlacementScore(shard, Node(copy)->name));
+    std::tuple rank(IsUp(copy), TypesAt(copy), PlacementScore(shard, Node(copy)->name));
     if (best == 0 || rank > best_rank) {
       best = copy;
       best_rank = rank;
@@ -97,7 +102,7 @@ std::vector<CopyId> ChooseHosts(const ClusterState& state, const Copies& copies,
   };
   std::vector<Candidate> candidates;
   for (const NodeEntry& node : state.nodes) {
-    if (node.state != NodeState::kUp || Contains(present, node.boot)) continue;
+    if (node.state != NodeState::kUp || !node.hosts() || Contains(present, node.boot)) continue;
     candidates.push_back({PlacementScore(shard, node.name), &node});
   }
   std::stable_sort(candidates.begin(), candidates.end(),
@@ -124,9 +129,17 @@ std::vector<CopyId> ChooseHosts(const ClusterState& state, const Copies& copies,
   return chosen;
 }
 
-VoterId VoterOf(const NodeEntry& node) {
-  return {node.name, node.storage.IsZero() ? node.nonce : node.storage};
+size_t CountHosts(const ClusterState& state) {
+  return static_cast<size_t>(std::count_if(
+      state.nodes.begin(), state.nodes.end(),
+      [](const NodeEntry& node) { return node.state == NodeState::kUp && node.hosts(); }));
 }
+
+VoterId VoterOf(const std::string& node, const Id128& nonce, const Id128& storage) {
+  return {node, storage.IsZero() ? nonce : storage};
+}
+
+VoterId VoterOf(const NodeEntry& node) { return VoterOf(node.name, node.nonce, node.storage); }
 
 std::vector<VoterId> WantedVoters(const ClusterState& state) {
   std::vector<VoterId> kept, fresh, fenced;

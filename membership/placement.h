@@ -29,10 +29,12 @@ class Copies {
   const NodeEntry* Node(CopyId copy) const;  // Null: no node's current boot, or the node has left.
   bool Exists(CopyId copy) const { return Node(copy) != nullptr; }
   bool IsUp(CopyId copy) const;
-  bool IsAlive(CopyId copy) const;  // Up or draining: a process that serves.
+  bool IsAlive(CopyId copy) const;    // Up or draining: a process that serves.
+  size_t TypesAt(CopyId copy) const;  // How many its node hosts.
 
   // The copy to elect among `candidates`: an UP one if there is any, else one that drains, so that
-  // a shard is not without a primary only because its last node drains. 0: none is alive.
+  // a shard is not without a primary only because its last node drains; of those one whose node
+  // hosts most types (P3.16), then by score. 0: none is alive.
   CopyId Elect(ShardId shard, const CopySet& candidates) const;
 
  private:
@@ -43,12 +45,16 @@ class Copies {
 // ISR and ELR is on a node that is alive.
 bool IsLastCopy(const ShardEntry& shard, const Copies& copies, CopyId copy);
 
-// Up to `count` of the UP nodes without a copy in `present`, best first: by score, and zones that
-// hold no copy yet before the others.
+// Up to `count` of the UP nodes that host something, without a copy in `present`, best first: by
+// score, and zones that hold no copy yet before the others.
 std::vector<CopyId> ChooseHosts(const ClusterState& state, const Copies& copies, ShardId shard,
                                 const CopySet& present, size_t count);
 
+// How many nodes can have copies now: UP, and hosting something.
+size_t CountHosts(const ClusterState& state);
+
 // The voter id of a node: its storage where the acceptor is durable, else its process.
+VoterId VoterOf(const std::string& node, const Id128& nonce, const Id128& storage);
 VoterId VoterOf(const NodeEntry& node);
 
 // The voters that should be: 1, 3 from three nodes, 5 from five, those that are UP voters now

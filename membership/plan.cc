@@ -33,9 +33,7 @@ struct Shortage {
 };
 
 size_t CopiesWanted(const ClusterState& state) {
-  auto up = std::count_if(state.nodes.begin(), state.nodes.end(),
-                          [](const NodeEntry& node) { return node.state == NodeState::kUp; });
-  return std::min<size_t>(state.config.replicas, static_cast<size_t>(up));
+  return std::min<size_t>(state.config.replicas, CountHosts(state));
 }
 
 void PlanLearners(const ClusterState& state, const Copies& copies, size_t limit,
@@ -76,7 +74,7 @@ void PlanRemovals(const ClusterState& state, const Copies& copies, size_t limit,
 // How many primaries each UP node has, with the moves planned so far counted as made.
 class Load {
  public:
-  Load(const ClusterState& state, const Copies& copies) {
+  Load(const ClusterState& state, const Copies& copies) : copies_(copies) {
     for (const NodeEntry& node : state.nodes) {
       if (node.state == NodeState::kUp) primaries_[node.boot] = 0;
     }
@@ -87,12 +85,17 @@ class Load {
 
   size_t Of(CopyId copy) const { return primaries_.at(copy); }
 
-  // The least loaded UP copy of `set` other than `except`; 0: none.
-  CopyId Least(const CopySet& set, CopyId except) const {
+  // The least loaded of the UP copies of `set` other than `except` that host most types, and no
+  // fewer than `types_min` (P3.16); 0: none.
+  CopyId Least(const CopySet& set, CopyId except, size_t types_min) const {
     CopyId best = 0;
+    auto rank = [this](CopyId copy) {
+      return std::pair(-ptrdiff_t(copies_.TypesAt(copy)), Of(copy));
+    };
     for (CopyId copy : set) {
       if (copy == except || !primaries_.contains(copy)) continue;
-      if (best == 0 || Of(copy) < Of(best)) best = copy;
+      if (copies_.TypesAt(copy) < types_min) continue;
+      if (best == 0 || rank(copy) < rank(best)) best = copy;
     }
     return best;
   }
@@ -103,6 +106,7 @@ class Load {
   }
 
  private:
+  const Copies& copies_;
   std::map<CopyId, size_t> primaries_;
 };
 
@@ -142,7 +146,7 @@ std::vector<WantedMove> PlanMoves(const ClusterState& state, size_t limit) {
   for (ShardId id = 0; id < state.shards.size() && moves.size() < limit; ++id) {
     const ShardEntry& shard = state.shards[id];
     if (shard.primary == 0 || copies.IsUp(shard.primary)) continue;
-    if (CopyId to = load.Least(shard.isr, shard.primary); to != 0) move(id, to);
+    if (CopyId to = load.Least(shard.isr, shard.primary, 0); to != 0) move(id, to);
   }
   if (!FullyReplicated(state, copies)) return moves;
   // The largest difference first, so that few moves do the most; each makes the load more even.
@@ -153,7 +157,7 @@ std::vector<WantedMove> PlanMoves(const ClusterState& state, size_t limit) {
     for (ShardId id = 0; id < state.shards.size(); ++id) {
       const ShardEntry& shard = state.shards[id];
       if (moved[id] || !copies.IsUp(shard.primary)) continue;
-      CopyId to = load.Least(shard.isr, shard.primary);
+      CopyId to = load.Least(shard.isr, shard.primary, copies.TypesAt(shard.primary));
       if (to == 0 || load.Of(shard.primary) < load.Of(to) + best_gain + 1) continue;
       best = id;
       best_to = to;

@@ -48,7 +48,7 @@ absl::StatusOr<ClusterState> NewestOf(std::span<const Remains> remains) {
 }
 
 absl::StatusOr<ClusterState> NextGeneration(const ClusterState& newest, uint64_t generation,
-                                            const NodeEntry& founder,
+                                            const Founder& founder,
                                             std::span<const Remains> survivors) {
   if (generation <= newest.generation) {
     return absl::FailedPreconditionError(
@@ -63,7 +63,7 @@ absl::StatusOr<ClusterState> NextGeneration(const ClusterState& newest, uint64_t
     });
     if (!survives) node.state = NodeState::kLeft;
   }
-  next.voters = {VoterOf(founder)};
+  next.voters = {VoterOf(founder.name, founder.nonce, founder.storage)};
   next.pending.clear();
   LowerMinIsr(next);
   Settle(newest, next, 0);
@@ -71,7 +71,7 @@ absl::StatusOr<ClusterState> NextGeneration(const ClusterState& newest, uint64_t
   if (entry == nullptr || entry->nonce != founder.nonce) {
     Register command{founder.name,  founder.nonce,     entry == nullptr ? 0 : entry->boot,
                      false,         founder.addresses, founder.zone,
-                     founder.roles, founder.storage};
+                     founder.roles, founder.storage,   founder.types};
     auto registered = Apply(next, command);
     if (!registered.ok()) return registered.status();
     next = std::move(registered->state);

@@ -29,7 +29,7 @@ absl::StatusOr<ClusterState> NewestOf(std::span<const Remains> remains);
 // `founder` is the process that will be the only voter; it becomes a member if it is none. It must
 // be the only one that ever founds `generation`: two first values of one would be taken for one.
 absl::StatusOr<ClusterState> NextGeneration(const ClusterState& newest, uint64_t generation,
-                                            const NodeEntry& founder,
+                                            const Founder& founder,
                                             std::span<const Remains> survivors);
 
 // Higher than all that these voters have promised.

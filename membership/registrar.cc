@@ -29,8 +29,8 @@ absl::Status Damaged(const absl::Status& status) {
 
 }  // namespace
 
-Registrar::Registrar(Self& self, MapStore& maps, RegisterShell& shell)
-    : self_(self), maps_(maps), shell_(shell), tasks_(*this) {}
+Registrar::Registrar(Self& self, MapStore& maps, RegisterShell& shell, Unfit unfit)
+    : self_(self), maps_(maps), shell_(shell), unfit_(kj::mv(unfit)), tasks_(*this) {}
 
 void Registrar::taskFailed(kj::Exception&& exception) {
   self_.log().Error("registering failed", {{"error", Words(exception)}});
@@ -150,6 +150,7 @@ Register Registrar::Command() const {
   command.zone = self_.options.zone;
   command.roles = self_.options.roles;
   command.storage = self_.storage;
+  command.types = self_.options.types;
   if (const NodeEntry* entry = maps_.map()->FindNode(self_.name())) {
     command.replaces = entry->boot;
     command.holds_data_lock = !self_.storage.IsZero() && entry->storage == self_.storage;
@@ -169,6 +170,10 @@ kj::Promise<void> Registrar::Try() {
   auto tried = shell_.Execute(command, kTryLimit);
   return tried.then([this, command](absl::Status&& status) -> kj::Promise<void> {
     if (self_.boot != 0) return kj::READY_NOW;
+    if (absl::IsInvalidArgument(status)) {  // No try of this process will be another's.
+      unfit_(std::string(status.message()));
+      return kj::READY_NOW;
+    }
     if (!status.ok()) Explain(status, command);
     wait_ = std::clamp(wait_ * 2, kWaitMin, kWaitMax);
     return self_.host.timer().afterDelay(KjWait(wait_)).then([this] { return Try(); });

@@ -3,7 +3,8 @@
 // With a data directory the record "identity" has the storage id and the nonces that may have been
 // registered with it, written before each try (docs/protocol.md P1.2 to P1.5).
 //
-// Single loop. Tries for ever; says in the log why it is not done yet.
+// Single loop. Tries until it is done, or told that it can never be; says in the log why it is not
+// done yet.
 #pragma once
 
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "kj/async.h"
+#include "kj/function.h"
 #include "troupe/membership/map_store.h"
 #include "troupe/membership/register_shell.h"
 #include "troupe/membership/self.h"
@@ -19,7 +21,9 @@ namespace troupe {
 
 class Registrar final : private kj::TaskSet::ErrorHandler {
  public:
-  Registrar(Self& self, MapStore& maps, RegisterShell& shell);
+  // `unfit` is told why when this process can be no member; it asks no more then.
+  using Unfit = kj::Function<void(const std::string& why)>;
+  Registrar(Self& self, MapStore& maps, RegisterShell& shell, Unfit unfit);
   KJ_DISALLOW_COPY(Registrar);
 
   // Reads the record, or draws a storage id. DataLoss: damaged; InvalidArgument: another node's.
@@ -43,6 +47,7 @@ class Registrar final : private kj::TaskSet::ErrorHandler {
   Self& self_;
   MapStore& maps_;
   RegisterShell& shell_;
+  Unfit unfit_;
   std::vector<Id128> nonces_;
   bool trying_ = false;
   bool prepared_ = false;

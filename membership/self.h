@@ -6,6 +6,7 @@
 #include <string>
 
 #include "troupe/membership/cluster_state.h"
+#include "troupe/membership/hosted_types.h"
 #include "troupe/membership/membership.h"
 #include "troupe/rpc/link.h"
 #include "troupe/runtime/host.h"
@@ -43,7 +44,12 @@ struct Self {
     node.zone = options.zone;
     node.roles = options.roles;
     node.storage = storage;
+    node.types = IdsOf(options.types);
     return node;
+  }
+  // The same as one of those that found a cluster.
+  Founder AsFounder() const {
+    return {name(), nonce, {address}, options.zone, options.roles, storage, options.types};
   }
 
   Introduction Introduce() const {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "troupe/membership/hosted_types.h"
 
 namespace troupe {
 namespace {
@@ -99,11 +100,11 @@ void Settle(const ClusterState& before, ClusterState& after, Boot no_wait,
 }
 
 uint32_t WantedMinIsr(const ClusterState& state) {
-  auto members = static_cast<uint32_t>(
-      std::count_if(state.nodes.begin(), state.nodes.end(),
-                    [](const NodeEntry& node) { return node.state != NodeState::kLeft; }));
+  auto hosts = static_cast<uint32_t>(std::count_if(
+      state.nodes.begin(), state.nodes.end(),
+      [](const NodeEntry& node) { return node.state != NodeState::kLeft && node.hosts(); }));
   uint32_t setting = state.config.min_isr_setting;
-  uint32_t wanted = setting != 0 ? std::min(setting, members) : members >= 3 ? 2 : 1;
+  uint32_t wanted = setting != 0 ? std::min(setting, hosts) : hosts >= 3 ? 2 : 1;
   return std::clamp<uint32_t>(wanted, 1, std::max<uint32_t>(1, state.config.replicas));
 }
 
@@ -213,6 +214,7 @@ absl::Status Validate(const ClusterState& state) {
   if (absl::Status s = ValidateVoters(state.voters, "voters"); !s.ok()) return s;
   if (absl::Status s = ValidateVoters(state.pending, "pending voters"); !s.ok()) return s;
   if (absl::Status s = ValidateNodes(state); !s.ok()) return s;
+  if (absl::Status s = ValidateTypes(state); !s.ok()) return s;
   Copies copies(state);
   for (ShardId id = 0; id < state.shards.size(); ++id) {
     absl::Status s = ValidateShard(id, state.shards[id], copies, config.min_isr);

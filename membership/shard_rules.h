@@ -27,7 +27,8 @@ void Elect(ShardEntry& shard, CopyId copy, Boot no_wait);
 void Settle(const ClusterState& before, ClusterState& after, Boot no_wait,
             const MembershipMutations& mutations = kNoMembershipMutations);
 
-// min_isr as the rule wants it for this many nodes (P3.12), and the two moments it may change.
+// min_isr as the rule wants it for this many nodes that host something (P3.12), and the two moments
+// it may change.
 uint32_t WantedMinIsr(const ClusterState& state);
 void LowerMinIsr(ClusterState& state);  // Before Settle.
 void RaiseMinIsr(ClusterState& state);  // After Settle.

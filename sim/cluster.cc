@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "kj/debug.h"
 #include "troupe/membership/placement.h"
+#include "troupe/rpc/status.h"
 
 namespace troupe::sim {
 namespace {
@@ -21,7 +22,8 @@ Cluster::Cluster(ClusterOptions options, const Registry& registry)
     : world_(options.seed, options.world),
       registry_(registry),
       options_(std::move(options)),
-      names_(options_.nodes) {
+      names_(options_.nodes),
+      registries_(options_.registries) {
   for (const auto& name : names_) {
     AddMachine(name);
     seeds_.push_back(AddressOf(name));
@@ -52,7 +54,9 @@ absl::Status Cluster::StartNode(const std::string& name) {
   if (auto zone = options_.zones.find(name); zone != options_.zones.end()) {
     options.membership.zone = zone->second;
   }
-  auto node = std::make_unique<Node>(world_.machine(name), registry_, options);
+  const auto program = registries_.find(name);
+  const Registry& registry = program == registries_.end() ? registry_ : *program->second;
+  auto node = std::make_unique<Node>(world_.machine(name), registry, options);
   world_.OnDestroy(name, [this, name] { NodeGone(name); });
   if (auto started = node->Start(); !started.ok()) {
     node = nullptr;
@@ -60,8 +64,10 @@ absl::Status Cluster::StartNode(const std::string& name) {
     return started;
   }
   ++runs_[name];
-  auto failed = node->Failed().catch_(
-      [this, name](kj::Exception&&) { EndSoon(name, &Cluster::EndOfItself); });
+  auto failed = node->Failed().catch_([this, name](kj::Exception&& e) {
+    why_ended_[name] = Words(e);
+    EndSoon(name, &Cluster::EndOfItself);
+  });
   failing_.emplace(name, failed.eagerlyEvaluate(nullptr));
   nodes_[name] = std::move(node);
   return absl::OkStatus();
@@ -78,6 +84,11 @@ void Cluster::NodeGone(const std::string& name) {
   leaving_.erase(name);
   failing_.erase(name);
   nodes_.erase(name);
+}
+
+std::string Cluster::WhyEnded(const std::string& name) const {
+  const auto why = why_ended_.find(name);
+  return why == why_ended_.end() ? "" : why->second;
 }
 
 // ---- Time
@@ -101,7 +112,7 @@ bool Cluster::settled() {
   }
   for (const auto& node : newest->nodes) up += node.state == NodeState::kUp;
   if (up != nodes_.size() - paused_.size()) return false;
-  const size_t wanted = std::min<size_t>(newest->config.replicas, up);
+  const size_t wanted = std::min<size_t>(newest->config.replicas, CountHosts(*newest));
   return std::all_of(newest->shards.begin(), newest->shards.end(), [&](const ShardEntry& shard) {
     if (shard.state == ShardState::kLost) return true;
     const auto live = static_cast<size_t>(std::count_if(

@@ -46,6 +46,8 @@ struct ClusterOptions {
   ClusterConfig config = {.shards = 16};
   std::map<std::string, std::string> zones = {};  // By node; none: no zone.
   std::set<std::string> diskless = {};            // Nodes that have no data directory.
+  // Programs: what a node hosts, where it is not what all do. They outlive the cluster.
+  std::map<std::string, const Registry*> registries = {};
   // Everything else of each node; its name, address and seeds are filled in.
   NodeOptions node = {};
   SimOptions world = {};
@@ -106,6 +108,13 @@ class Cluster {
   // Node::Start(), such as DataLoss; then no process lives there.
   void Restart(const std::string& name);
   absl::Status TryRestart(const std::string& name);
+  // From its next start on the node runs another program, as in a rolling upgrade. Also of a node
+  // that is yet to be added. `registry` outlives the cluster.
+  void SetProgram(const std::string& name, const Registry& registry) {
+    registries_[name] = &registry;
+  }
+  // Why its process ended by itself, last; empty: it never did.
+  std::string WhyEnded(const std::string& name) const;
   void Pause(const std::string& name, SimPause what = SimPause::kProcess);
   void Resume(const std::string& name);
   void Cut(const std::string& a, const std::string& b) { world_.Cut(a, b); }
@@ -142,6 +151,8 @@ class Cluster {
   std::vector<std::string> names_;
   std::vector<std::string> seeds_;
   std::map<std::string, std::unique_ptr<Node>> nodes_;
+  std::map<std::string, const Registry*> registries_;  // Where not `registry_`.
+  std::map<std::string, std::string> why_ended_;
   std::map<std::string, uint64_t> runs_;  // How often each was started.
   std::map<std::string, kj::Promise<void>> leaving_;
   std::map<std::string, kj::Promise<void>> failing_;  // Each node's Failed(), as main() heeds it.

@@ -1,6 +1,7 @@
 #include "status_report.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -53,6 +54,15 @@ bool Has(const std::vector<CopyId>& copies, CopyId copy) {
   return std::find(copies.begin(), copies.end(), copy) != copies.end();
 }
 
+std::vector<std::string> NamesOf(const std::vector<uint64_t>& types, const ClusterState& map) {
+  std::vector<std::string> names;
+  for (uint64_t id : types) {
+    if (const HostedType* type = map.FindType(id)) names.push_back(type->name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 NodeRow MakeRow(const NodeEntry& node, const ClusterState& map,
                 const std::vector<NodeAnswer>& answers) {
   NodeRow row;
@@ -67,6 +77,7 @@ NodeRow MakeRow(const NodeEntry& node, const ClusterState& map,
     row.copies += Has(shard.isr, node.boot);
     row.learners += Has(shard.learners, node.boot);
   }
+  row.types = NamesOf(node.types, map);
   row.answer.trouble = "not asked";
   for (const auto& answer : answers) {
     if (answer.node == node.name) row.answer = answer;
@@ -75,8 +86,11 @@ NodeRow MakeRow(const NodeEntry& node, const ClusterState& map,
 }
 
 void CountShards(const ClusterState& map, StatusReport& report) {
-  for (const auto& node : map.nodes) report.nodes_up += node.state == NodeState::kUp;
-  const size_t wanted = std::min<size_t>(map.config.replicas, report.nodes_up);
+  for (const auto& node : map.nodes) {
+    report.nodes_up += node.state == NodeState::kUp;
+    report.hosts_up += node.state == NodeState::kUp && node.hosts();
+  }
+  const size_t wanted = std::min<size_t>(map.config.replicas, report.hosts_up);
   report.shards = map.shards.size();
   for (ShardId id = 0; id < map.shards.size(); ++id) {
     const auto& shard = map.shards[id];
@@ -106,7 +120,17 @@ const char* ColourOf(const NodeRow& row) {
 
 using Cells = std::vector<std::string>;
 
-Cells CellsOf(const NodeRow& row, bool coordinates) {
+// All that is hosted, a few by name, or how many.
+std::string ShownTypes(const NodeRow& row, const StatusReport& report) {
+  constexpr size_t kNamed = 3;
+  if (row.types.empty()) return "none";
+  if (row.types == report.hosted) return "all";
+  return row.types.size() <= kNamed ? absl::StrJoin(row.types, ",")
+                                    : absl::StrCat(row.types.size(), " of ", report.hosted.size());
+}
+
+Cells CellsOf(const NodeRow& row, const StatusReport& report) {
+  const bool coordinates = row.name == report.coordinator;
   const auto& answer = row.answer;
   const bool told = answer.trouble.empty();
   auto number = [told](uint64_t n) { return told ? absl::StrCat(n) : std::string("-"); };
@@ -115,6 +139,7 @@ Cells CellsOf(const NodeRow& row, bool coordinates) {
           row.seen,
           row.address,
           row.zone.empty() ? "-" : row.zone,
+          ShownTypes(row, report),
           absl::StrCat(row.primaries),
           absl::StrCat(row.copies),
           absl::StrCat(row.learners),
@@ -125,7 +150,7 @@ Cells CellsOf(const NodeRow& row, bool coordinates) {
 
 std::string Aligned(const std::vector<Cells>& rows, const std::vector<const char*>& colours,
                     Paint paint) {
-  constexpr size_t kFirstNumber = 5;  // Columns from here on are set to the right.
+  constexpr size_t kFirstNumber = 6;  // Columns from here on are set to the right.
   std::vector<size_t> widths(rows.front().size());
   for (const auto& row : rows) {
     for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
@@ -152,11 +177,13 @@ std::string ShardLine(const StatusReport& report, Paint paint) {
   }
   std::string out = absl::StrCat("shards   ", report.shards, "; copies in sync: ", sizes, "\n");
   if (report.healthy()) {
-    const bool all = report.nodes_up >= report.config.replicas;
+    const bool all = report.hosts_up >= report.config.replicas;
     const std::string words =
         all ? "all shards serve with all copies"
-            : absl::StrCat("all shards serve, with ", report.nodes_up, " of ",
-                           report.config.replicas, " copies: no more nodes are up");
+            : absl::StrCat("all shards serve, with ", report.hosts_up, " of ",
+                           report.config.replicas, " copies: no more nodes ",
+                           report.hosts_up < report.nodes_up ? "that host anything " : "",
+                           "are up");
     return absl::StrCat(out, "health   ", Painted(words, all ? kGreen : kYellow, paint), "\n");
   }
   std::string troubles;
@@ -178,6 +205,24 @@ std::string ShardLine(const StatusReport& report, Paint paint) {
   list(report.lost_shards, "lost     ", "recover");
   list(report.waiting_shards, "waiting  ", "declare-lost");
   return absl::StrCat(out, "health   ", Painted(troubles, down ? kRed : kYellow, paint), "\n");
+}
+
+// Those that no node hosts any more come last: what is stored of them can be called by nobody.
+std::string TypesLine(const StatusReport& report) {
+  std::vector<std::string> unhosted;
+  for (const auto& type : report.types) {
+    if (!std::binary_search(report.hosted.begin(), report.hosted.end(), type.name)) {
+      unhosted.push_back(type.name);
+    }
+  }
+  std::sort(unhosted.begin(), unhosted.end());
+  std::string out =
+      absl::StrCat("types    ", report.hosted.empty() ? std::string("none")
+                                                      : absl::StrJoin(report.hosted, ", "));
+  if (!unhosted.empty()) {
+    absl::StrAppend(&out, "; hosted by no node now: ", absl::StrJoin(unhosted, ", "));
+  }
+  return out + "\n";
 }
 
 std::string SuspendedLines(const StatusReport& report, Paint paint) {
@@ -212,7 +257,7 @@ std::string ToJson(const NodeRow& row) {
       absl::StrCat("{\"name\":", QuotedJson(row.name), ",\"boot\":", row.boot,
                    ",\"state\":", QuotedJson(row.state), ",\"seen\":", QuotedJson(row.seen),
                    ",\"address\":", QuotedJson(row.address), ",\"zone\":", QuotedJson(row.zone),
-                   ",\"primaries\":", row.primaries);
+                   ",\"types\":[", JoinedQuoted(row.types), "],\"primaries\":", row.primaries);
   absl::StrAppend(&out, ",\"copies\":", row.copies, ",\"learners\":", row.learners);
   const auto& answer = row.answer;
   if (!answer.trouble.empty()) {
@@ -237,6 +282,10 @@ StatusReport MakeStatusReport(const ClusterState& map, const std::vector<NodeAns
   for (const auto& node : map.nodes) {
     if (node.state != NodeState::kLeft) report.nodes.push_back(MakeRow(node, map, answers));
   }
+  report.types = map.types;
+  std::set<std::string> hosted;
+  for (const auto& node : report.nodes) hosted.insert(node.types.begin(), node.types.end());
+  report.hosted.assign(hosted.begin(), hosted.end());
   CountShards(map, report);
   for (const auto& node : report.nodes) report.suspended += node.answer.suspended;
   return report;
@@ -248,13 +297,13 @@ std::string ToTable(const StatusReport& report, Paint paint) {
   absl::StrAppend(&out, "decides  ", report.coordinator.empty() ? "nobody now" : report.coordinator,
                   " coordinates; voters ", absl::StrJoin(report.voters, ", "), "\n");
   absl::StrAppend(&out, "config   ", report.config.replicas, " replicas, at least ",
-                  report.config.min_isr, " to answer\n");
+                  report.config.min_isr, " to answer\n", TypesLine(report));
   absl::StrAppend(&out, ShardLine(report, paint), "\n");
-  std::vector<Cells> rows = {{"NODE", "STATE", "SEEN", "ADDRESS", "ZONE", "PRIMARY", "COPIES",
-                              "LEARNING", "ACTIVE", "STORED", "CALLS"}};
+  std::vector<Cells> rows = {{"NODE", "STATE", "SEEN", "ADDRESS", "ZONE", "TYPES", "PRIMARY",
+                              "COPIES", "LEARNING", "ACTIVE", "STORED", "CALLS"}};
   std::vector<const char*> colours = {""};
   for (const auto& node : report.nodes) {
-    rows.push_back(CellsOf(node, node.name == report.coordinator));
+    rows.push_back(CellsOf(node, report));
     colours.push_back(ColourOf(node));
   }
   absl::StrAppend(&out, Aligned(rows, colours, paint));
@@ -272,7 +321,11 @@ std::string ToTable(const StatusReport& report, Paint paint) {
 }
 
 std::string ToJson(const StatusReport& report) {
-  std::vector<std::string> voters, sizes, nodes;
+  std::vector<std::string> voters, sizes, nodes, types;
+  for (const auto& type : report.types) {
+    types.push_back(
+        absl::StrFormat("{\"id\":\"0x%016x\",\"name\":%s}", type.id, QuotedJson(type.name)));
+  }
   for (const auto& voter : report.voters) voters.push_back(QuotedJson(voter));
   for (const auto& [size, count] : report.isr_sizes) {
     sizes.push_back(absl::StrCat("\"", size, "\":", count));
@@ -286,7 +339,8 @@ std::string ToJson(const StatusReport& report) {
       absl::StrCat("{\"cluster\":", QuotedJson(report.cluster), ",\"version\":", report.version,
                    ",\"coordinator\":", QuotedJson(report.coordinator), ",\"voters\":[",
                    Joined(voters), "],\"healthy\":", report.healthy() ? "true" : "false",
-                   ",\"nodes_up\":", report.nodes_up, ",\"actors\":", actors,
+                   ",\"nodes_up\":", report.nodes_up, ",\"hosts_up\":", report.hosts_up,
+                   ",\"types\":[", Joined(types), "],\"actors\":", actors,
                    ",\"suspended\":", report.suspended),
       absl::StrCat(",\"config\":{\"replicas\":", report.config.replicas, ",\"min_isr\":",
                    report.config.min_isr, ",\"shards\":", report.config.shards, "}"),

@@ -38,6 +38,7 @@ struct NodeRow {
   uint64_t primaries = 0;
   uint64_t copies = 0;  // In sync, its primaries among them.
   uint64_t learners = 0;
+  std::vector<std::string> types;  // That it hosts, sorted.
   NodeAnswer answer;
 };
 
@@ -47,15 +48,18 @@ struct StatusReport {
   std::string coordinator;  // As most nodes say; empty if none does.
   std::vector<std::string> voters;
   ClusterConfig config;
-  std::vector<NodeRow> nodes;  // By name, without those that left.
+  std::vector<NodeRow> nodes;       // By name, without those that left.
+  std::vector<HostedType> types;    // That these nodes host, or once hosted.
+  std::vector<std::string> hosted;  // The names of those that a node hosts now, sorted.
   uint64_t nodes_up = 0;
+  uint64_t hosts_up = 0;  // Of them those that host something: only they hold copies.
   uint64_t shards = 0;
   uint64_t no_primary = 0;
   uint64_t lost = 0;
   std::vector<ShardId>
       waiting_shards;  // Those without a primary, as `troupe declare-lost` takes them.
   std::vector<ShardId> lost_shards;
-  uint64_t under_replicated = 0;  // Fewer copies in sync than replicas, or than nodes that are up.
+  uint64_t under_replicated = 0;         // Fewer copies in sync than replicas, or than `hosts_up`.
   std::map<size_t, uint64_t> isr_sizes;  // Size to the number of shards.
   uint64_t suspended = 0;                // Actors, of all nodes that answered.
 

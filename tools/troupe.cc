@@ -10,13 +10,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "operator_command.h"
 #include "status_report.h"
 #include "troupe/actors/call.capnp.h"
 #include "troupe/actors/client.h"
 #include "troupe/actors/settings.h"
+#include "troupe/membership/hosted_types.h"
 #include "troupe/rpc/status.h"
 #include "troupe/runtime/uv_machine.h"
 
@@ -189,32 +189,20 @@ int ShowStatus(const StatusRequest& request) {
   }
 }
 
-// The type's id, as any node that hosts it knows.
-uint64_t TypeNamed(Client& client, const std::string& name, kj::WaitScope& wait_scope) {
-  std::vector<std::string> hosted;
-  std::string trouble = "no node of the cluster tells which types it hosts";
-  for (const auto& node : client.map()->nodes) {
-    if (node.state == NodeState::kLeft) continue;
-    auto told = client.Status(node.name, kAnswerLimit)
-                    .then([](Payload&& payload) { return kj::Maybe<Payload>(kj::mv(payload)); })
-                    .catch_([&trouble](kj::Exception&& e) {
-                      trouble = Words(e);
-                      return kj::Maybe<Payload>();
-                    })
-                    .wait(wait_scope);
-    KJ_IF_MAYBE (payload, told) {
-      capnp::FlatArrayMessageReader reader(payload->words());
-      for (auto type : reader.getRoot<wire::StatusFrame>().getTypes()) {
-        if (name == type.getName().cStr()) return type.getId();
-        hosted.push_back(type.getName().cStr());
-      }
+// The type's id, as the map has it.
+uint64_t TypeNamed(const ClusterState& map, const std::string& name) {
+  const HostedType* named = nullptr;
+  for (const HostedType& type : map.types) {
+    if (type.name != name) continue;
+    if (named != nullptr) {
+      throw Failed(
+          absl::StrCat("two types are named ", name, ": their actors are not resumed by name"));
     }
+    named = &type;
   }
-  std::sort(hosted.begin(), hosted.end());
-  hosted.erase(std::unique(hosted.begin(), hosted.end()), hosted.end());
-  throw Failed(hosted.empty() ? trouble
-                              : absl::StrCat("no node hosts actors of type ", name,
-                                             "; hosted are: ", absl::StrJoin(hosted, ", ")));
+  if (named != nullptr) return named->id;
+  throw Failed(
+      absl::StrCat("no node hosts actors of type ", name, "; hosted are: ", ListTypes(map.types)));
 }
 
 int ResumeActor(const StatusRequest& request) {
@@ -222,7 +210,7 @@ int ResumeActor(const StatusRequest& request) {
   auto& wait_scope = connection.machine->wait_scope();
   Client& client = connection.client;
   const size_t slash = request.actor.find('/');
-  const uint64_t type = TypeNamed(client, request.actor.substr(0, slash), wait_scope);
+  const uint64_t type = TypeNamed(*client.map(), request.actor.substr(0, slash));
   client.Unsuspend({type, request.actor.substr(slash + 1)}, kResumeLimit).wait(wait_scope);
   std::cout << request.actor << " is tried again with its next call, timer or reminder"
             << std::endl;

@@ -70,7 +70,7 @@ const std::string& DialedOf(const NodeProcess& node) {
 
 ClusterProcesses::ClusterProcesses(ClusterPlan plan) : plan_(std::move(plan)) {
   for (const auto& place : plan_.places) {
-    const std::string name = "n" + std::to_string(nodes_.size() + 1);
+    const std::string name = plan_.prefix + std::to_string(nodes_.size() + 1);
     nodes_.push_back({name, place.address, plan_.directory + "/" + name + ".log", place, 0});
   }
 }

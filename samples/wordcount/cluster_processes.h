@@ -38,6 +38,7 @@ struct ClusterPlan {
   std::vector<NodePlace> places;
   std::vector<std::string> arguments = {};  // Beside name, addresses and the number of nodes.
   Orphans orphans = Orphans::kDie;
+  std::string prefix = "n";  // Of the nodes' names, before their number.
 };
 
 class ClusterProcesses {

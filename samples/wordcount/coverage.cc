@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "troupe/membership/placement.h"
+
 Coverage Cover(const troupe::ClusterState& map) {
   Coverage out;
   for (const auto& node : map.nodes) {
@@ -10,7 +12,7 @@ Coverage Cover(const troupe::ClusterState& map) {
     out.primaries[node.name] = 0;
   }
   out.shards = map.shards.size();
-  out.wanted_copies = std::min<size_t>(map.config.replicas, out.up);
+  out.wanted_copies = std::min<size_t>(map.config.replicas, troupe::CountHosts(map));
   out.fewest_copies = out.wanted_copies;
   for (const auto& shard : map.shards) {
     size_t live = 0;

@@ -11,7 +11,7 @@ struct Coverage {
   size_t serving = 0;  // Shards that have a primary.
   size_t shards = 0;
   size_t fewest_copies = 0;  // Of any shard: in sync and on live nodes.
-  size_t wanted_copies = 0;  // As many as can be: replicas, or all nodes that are up.
+  size_t wanted_copies = 0;  // As many as can be: replicas, or all nodes that can hold them.
   size_t up = 0;
   std::map<std::string, size_t> primaries;  // By node that is up.
   bool full() const { return shards > 0 && serving == shards && fewest_copies >= wanted_copies; }

@@ -76,6 +76,7 @@ class ReplicaCluster {
       Founder founder;
       founder.name = "n" + std::to_string(i);
       founder.nonce = {1, static_cast<uint64_t>(i)};
+      founder.types = {{77, "Word"}};
       founders.push_back(founder);
     }
     ClusterConfig config;

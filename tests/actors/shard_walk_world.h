@@ -27,6 +27,7 @@ inline ShardWalk::ShardWalk(uint32_t setup, const ReplicaMutations& mutations)
     Founder founder;
     founder.name = "n" + std::to_string(i);
     founder.nonce = {static_cast<uint64_t>(i) + 1, 1};
+    founder.types = {{77, "Word"}};
     founders.push_back(founder);
   }
   ClusterConfig config;
@@ -379,6 +380,7 @@ inline void ShardWalk::Do(const Step& step) {
         command.node = entry.name;
         command.nonce = {static_cast<uint64_t>(node) + 1, n.nonce};
         command.replaces = entry.boot;
+        command.types = register_->types;
         command.holds_data_lock = entry.nonce != command.nonce;  // The old process is dead.
         commands_.push_back(command);
       } else if (entry.boot == n.boot && entry.state == NodeState::kFenced) {

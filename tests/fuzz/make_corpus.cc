@@ -87,6 +87,7 @@ ClusterState ThreeNodes() {
     founders[i].name = Text(1, static_cast<char>('a' + i));
     founders[i].nonce = {7, i + 1};
     founders[i].addresses = {"10.0.0.1:1"};
+    founders[i].types = {{77, "Word"}};
   }
   ClusterConfig config;
   config.shards = 2;
@@ -97,7 +98,10 @@ void WriteRegister(Corpus& corpus) {
   const auto state = ThreeNodes();
   const auto& a = state.nodes.at(0);
   const std::vector<std::pair<Text, Command>> commands = {
-      {"register", Register{"d", {8, 8}, 0, false, {"10.0.0.4:1"}, "z", {"r"}, {9, 9}}},
+      {"register",
+       Register{"d", {8, 8}, 0, false, {"10.0.0.4:1"}, "z", {"r"}, {9, 9}, {{77, "Word"}}}},
+      {"register_another",
+       Register{"d", {8, 8}, 0, false, {"10.0.0.4:1"}, "", {}, {}, {{78, "Page"}}}},
       {"fence", Fence{a.name, a.boot, a.generation, Fence::Grounds::kProofOfDeath}},
       {"unfence", Unfence{a.name, a.boot, a.generation}},
       {"alter_isr", AlterIsr{0, 1, 1, 1, {1, 2}}},

@@ -21,7 +21,10 @@ ClusterState ThreeNodes() {
   founders[0].name = "a";
   founders[1].name = "b";
   founders[2].name = "c";
-  for (size_t i = 0; i < 3; ++i) founders[i].nonce = {7, i + 1};
+  for (size_t i = 0; i < 3; ++i) {
+    founders[i].nonce = {7, i + 1};
+    founders[i].types = {{77, "Word"}};
+  }
   ClusterConfig config;
   config.shards = 1;
   return Found({1, 1}, config, std::move(founders));

@@ -33,6 +33,50 @@ TEST(ClusterCodec, RoundTrips) {
   EXPECT_EQ(*decoded, state);
 }
 
+// As a program of before hosted types wrote it.
+TEST(ClusterCodec, ReadsAValueOfBeforeTypes) {
+  ClusterState state = MakeCluster(3);
+  Bytes bytes = Encoded(state, [](wire::ClusterState::Builder out) {
+    out.disownTypes();
+    for (auto node : out.getNodes()) node.disownTypes();
+  });
+  absl::StatusOr<ClusterState> decoded = DecodeClusterState(bytes);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  state.types.clear();
+  for (NodeEntry& node : state.nodes) node.types.clear();
+  EXPECT_EQ(*decoded, state) << "all but the types, the copies too";
+  EXPECT_TRUE(Apply(*decoded, Rejoin("d", 40, 0)).ok());
+}
+
+TEST(ClusterCodec, RefusesTypesThatNoStateHas) {
+  ClusterState state = MakeCluster(3);
+  using Builder = wire::ClusterState::Builder;
+  auto code = [&](auto change) {
+    return DecodeClusterState(Encoded(state, change)).status().code();
+  };
+  auto invalid = absl::StatusCode::kInvalidArgument;
+  EXPECT_EQ(code([](Builder b) { b.disownTypes(); }), invalid) << "nodes host what is not there";
+  EXPECT_EQ(code([](Builder b) { b.initTypes(kTypesMax + 1); }), invalid);
+  EXPECT_EQ(code([](Builder b) { b.getTypes()[0].setName(""); }), invalid);
+  EXPECT_EQ(code([](Builder b) { b.getTypes()[0].setName(std::string(300, 'n')); }), invalid);
+  EXPECT_EQ(code([](Builder b) { b.getNodes()[1].initTypes(kTypesMax + 1); }), invalid);
+  EXPECT_EQ(code([](Builder b) {
+              auto types = b.getNodes()[1].initTypes(2);
+              types.set(0, 77);
+              types.set(1, 77);
+            }),
+            invalid);
+  EXPECT_EQ(code([](Builder b) {
+              auto types = b.initTypes(2);
+              types[0].setId(77);
+              types[1].setId(3);
+              types[0].setName("Thing");
+              types[1].setName("Other");
+            }),
+            invalid)
+      << "not sorted";
+}
+
 TEST(ClusterCodec, SaysThatAFormatIsNewerAndStillReadsTheHeader) {
   ClusterState state = MakeCluster(3);
   Bytes bytes = Encoded(state, [](wire::ClusterState::Builder out) {
@@ -102,6 +146,27 @@ TEST(ClusterDiff, CarriesOnlyWhatChanged) {
   absl::StatusOr<ClusterState> patched = ApplyDiff(from, diff);
   ASSERT_TRUE(patched.ok()) << patched.status();
   EXPECT_EQ(*patched, to);
+}
+
+TEST(ClusterDiff, CarriesTheTypesOnlyWhenTheyChange) {
+  std::vector<HostedType> types;
+  for (uint64_t id = 1; id <= 200; ++id) types.push_back({id, "ATypeWithALongishName"});
+  std::vector<Founder> founders = {MakeFounder("a", 1)};
+  founders.front().types = types;
+  const ClusterState from = Found(Id128{7, 7}, ClusterConfig{}, founders);
+  ClusterState fenced = from, upgraded = from;
+  Do(fenced, FenceOf(fenced, "a"));
+  types.push_back({1000, "Another"});
+  Register command = Rejoin("a", 40, 1);
+  command.types = types;
+  Do(upgraded, command);
+  const Bytes without = Diff(from, fenced), with = Diff(from, upgraded);
+  EXPECT_LT(without.size() + 200 * 24, with.size());
+  for (const auto& [diff, to] : {std::pair(without, fenced), std::pair(with, upgraded)}) {
+    absl::StatusOr<ClusterState> patched = ApplyDiff(from, diff);
+    ASSERT_TRUE(patched.ok()) << patched.status();
+    EXPECT_EQ(*patched, to);
+  }
 }
 
 TEST(ClusterDiff, AppliesOnlyToItsBase) {

@@ -10,11 +10,15 @@
 
 namespace troupe {
 
+// What all nodes host where a test says nothing else.
+inline std::vector<HostedType> Hosted() { return {{77, "Thing"}}; }
+
 inline Founder MakeFounder(const std::string& name, uint64_t nonce) {
   Founder founder;
   founder.name = name;
   founder.nonce = Id128{1, nonce};
   founder.addresses = {name + ":7000"};
+  founder.types = Hosted();
   return founder;
 }
 
@@ -50,6 +54,7 @@ inline Register Rejoin(const std::string& node, uint64_t nonce, Boot replaces) {
   c.replaces = replaces;
   c.holds_data_lock = true;
   c.addresses = {node + ":7000"};
+  c.types = Hosted();
   return c;
 }
 

@@ -4,6 +4,7 @@
 
 #include "cluster_fixture.h"
 #include "troupe/membership/cluster_codec.h"
+#include "troupe/membership/hosted_types.h"
 #include "troupe/membership/shard_rules.h"
 #include "troupe/runtime/random.h"
 
@@ -62,6 +63,14 @@ class Walk {
       }
       if (std::holds_alternative<Fence>(command)) {
         ASSERT_NE(now.state, Lost(old));
+      }
+      for (CopyId copy : now.learners) ASSERT_TRUE(state_.FindBoot(copy)->hosts());
+      for (CopyId copy : now.isr) ASSERT_TRUE(state_.FindBoot(copy)->hosts());
+    }
+    for (const NodeEntry& one : state_.nodes) {
+      for (const NodeEntry& other : state_.nodes) {
+        if (!state_.IsUp(one.boot) || !state_.IsUp(other.boot)) continue;
+        ASSERT_TRUE(Fit(one.types, other.types)) << one.name << " and " << other.name;
       }
     }
     if (state_.config.min_isr < before.config.min_isr) {
@@ -126,6 +135,14 @@ class Walk {
     return random_.Chance(0.5) ? DrawNodeCommand() : DrawShardCommand();
   }
 
+  std::vector<HostedType> AnyTypes() {
+    std::vector<HostedType> types;
+    for (uint64_t id = 76; id < 79; ++id) {
+      if (random_.Chance(0.5)) types.push_back({id, id == 77 ? "Thing" : "T"});
+    }
+    return types;
+  }
+
   Command DrawNodeCommand() {
     const NodeEntry& node = AnyNode();
     uint64_t generation = node.generation - (random_.Chance(0.05) ? 1 : 0);
@@ -137,6 +154,7 @@ class Walk {
         c.holds_data_lock = random_.Chance(0.6);
         if (random_.Chance(0.3)) c.storage = Id128{9, 1 + random_.Below(8)};
         c.zone = random_.Chance(0.5) ? "" : "z";
+        if (random_.Chance(0.3)) c.types = AnyTypes();
         return c;
       }
       case 1:

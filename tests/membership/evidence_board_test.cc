@@ -18,7 +18,7 @@ class EvidenceBoardTest : public testing::Test {
     std::vector<Founder> founders;
     uint64_t nonce = 0;
     for (const auto& [name, address] : nodes) {
-      founders.push_back({name, Id128{1, ++nonce}, {address}, "", {}, {}});
+      founders.push_back({name, Id128{1, ++nonce}, {address}, "", {}, {}, {}});
     }
     return Found(Id128{9, 9}, ClusterConfig{}, founders);
   }

@@ -8,9 +8,9 @@ namespace {
 
 ClusterState Founding() {
   return Found(Id128{1, 2}, ClusterConfig{},
-               {{"a", Id128{1, 1}, {"10.0.0.1:1"}, "", {}, {}},
-                {"b", Id128{1, 2}, {"10.0.0.2:1"}, "", {}, {}},
-                {"c", Id128{1, 3}, {"10.0.0.3:1"}, "", {}, {}}});
+               {{"a", Id128{1, 1}, {"10.0.0.1:1"}, "", {}, {}, {{77, "Thing"}}},
+                {"b", Id128{1, 2}, {"10.0.0.2:1"}, "", {}, {}, {{77, "Thing"}}},
+                {"c", Id128{1, 3}, {"10.0.0.3:1"}, "", {}, {}, {{77, "Thing"}}}});
 }
 ClusterState Fenced(const ClusterState& state, const std::string& name) {
   const NodeEntry* node = state.FindNode(name);

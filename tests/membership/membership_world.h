@@ -45,6 +45,7 @@ class TestNode final : private Membership::Watcher, private kj::TaskSet::ErrorHa
   SharedMap map() const { return membership_->map(); }
   std::function<void(const SharedMap&)> on_map;
   std::vector<Membership::Watcher::Outcast> outcasts;  // As told; nothing is done about it.
+  std::vector<std::string> unfit;                      // The same.
   // Versions told, in order.
   const std::vector<uint64_t>& told() const { return told_; }
   bool map_before_boot() const { return map_before_boot_; }
@@ -64,6 +65,7 @@ class TestNode final : private Membership::Watcher, private kj::TaskSet::ErrorHa
     ++registrations_;
   }
   void OnOutcast(const Outcast& outcast) override { outcasts.push_back(outcast); }
+  void OnUnfit(const std::string& why) override { unfit.push_back(why); }
   void taskFailed(kj::Exception&& e) override { ADD_FAILURE() << Words(e); }
 
   kj::Promise<void> AcceptLoop() {
@@ -127,6 +129,7 @@ class MembershipWorld {
     for (const auto& seed : seeds) options.seeds.push_back(At(seed));
     options.expect = expect;
     options.config.shards = 8;
+    options.types = {{77, "Thing"}};
     options.gossip_keys = gossip_keys;
     return options;
   }

@@ -16,10 +16,16 @@ Remains RemainsOf(const ClusterState& map, const std::string& node) {
   return {node, map.FindNode(node)->nonce, std::make_shared<const ClusterState>(map), {}};
 }
 
+Founder FounderOf(const ClusterState& map, const std::string& node) {
+  const NodeEntry& entry = *map.FindNode(node);
+  return {entry.name,  entry.nonce,   entry.addresses, entry.zone,
+          entry.roles, entry.storage, Hosted()};
+}
+
 TEST(NextGeneration, KeepsTheSurvivorsCopiesAndOneVoter) {
   const ClusterState before = MakeCluster(3);
   const std::vector<Remains> survivors = {RemainsOf(before, "b")};
-  auto next = NextGeneration(before, 2, *before.FindNode("b"), survivors);
+  auto next = NextGeneration(before, 2, FounderOf(before, "b"), survivors);
   ASSERT_TRUE(next.ok()) << next.status();
   EXPECT_EQ(next->generation, 2u);
   EXPECT_GT(next->version, before.version + (uint64_t{1} << 31)) << "no older one comes so far";
@@ -35,7 +41,7 @@ TEST(NextGeneration, KeepsTheSurvivorsCopiesAndOneVoter) {
 
 TEST(NextGeneration, LosesWhatNoSurvivorHolds) {
   const ClusterState before = MakeCluster(3, 12, 1);
-  auto next = NextGeneration(before, 2, *before.FindNode("a"), {{RemainsOf(before, "a")}});
+  auto next = NextGeneration(before, 2, FounderOf(before, "a"), {{RemainsOf(before, "a")}});
   ASSERT_TRUE(next.ok()) << next.status();
   for (ShardId id = 0; id < 12; ++id) {
     const bool held = before.shards[id].primary == 1;
@@ -45,7 +51,7 @@ TEST(NextGeneration, LosesWhatNoSurvivorHolds) {
 
 TEST(NextGeneration, MakesAFounderThatWasRestartedAMemberAnew) {
   const ClusterState before = MakeCluster(3);
-  NodeEntry founder = *before.FindNode("c");
+  Founder founder = FounderOf(before, "c");
   founder.nonce = Id128{9, 9};
   Remains own = RemainsOf(before, "c");
   own.nonce = founder.nonce;

@@ -23,9 +23,11 @@ ClusterState Cluster() {
     node.name = name;
     node.boot = map.nodes.size() + 1;
     node.addresses = {std::string("127.0.0.1:710") + std::to_string(node.boot)};
+    node.types = {7};
     map.nodes.push_back(node);
     map.voters.push_back({name, {}});
   }
+  map.types = {{7, "Counter"}};
   map.shards.resize(4);
   for (size_t i = 0; i < 4; ++i) {
     map.shards[i].primary = 1 + i % 3;
@@ -129,6 +131,26 @@ TEST(StatusReport, SuspendedActorsAreCountedAndNamed) {
                                         "[\"Counter/x: a timer failed: \\\"why\\\"\"]"));
 }
 
+TEST(StatusReport, ShowsWhatNodesHostAndWhatNoNodeHostsAnyMore) {
+  auto map = Cluster();
+  map.types = {{7, "Counter"}, {8, "Word"}, {9, "Old"}};
+  map.nodes[1].types = {7, 8};
+  map.nodes[2].types = {};
+  for (auto& shard : map.shards) {
+    shard.isr = {1, 2};
+    shard.primary = 2;
+  }
+  const auto report = MakeStatusReport(map, Answers());
+  EXPECT_TRUE(report.healthy()) << "two can hold copies";
+  const std::string table = ToTable(report, Paint::kPlain);
+  EXPECT_THAT(table, HasSubstr("types    Counter, Word; hosted by no node now: Old\n"));
+  EXPECT_THAT(table, testing::ContainsRegex("\na .* Counter +0 "));
+  EXPECT_THAT(table, testing::ContainsRegex("\nb .* all +4 "));
+  EXPECT_THAT(table, testing::ContainsRegex("\nc .* none +0 "));
+  EXPECT_THAT(table, HasSubstr("with 2 of 3 copies: no more nodes that host anything are up"));
+  EXPECT_THAT(ToJson(report), HasSubstr("\"types\":[\"Counter\",\"Word\"],\"primaries\":4"));
+}
+
 TEST(StatusReport, NodesThatLeftAreNotShown) {
   auto map = Cluster();
   map.nodes[1].state = NodeState::kLeft;
@@ -140,7 +162,8 @@ TEST(StatusReport, JsonIsOneLineAndPlainTextHasNoColours) {
   const std::string json = ToJson(report);
   EXPECT_EQ(json.find('\n'), json.size() - 1);
   EXPECT_THAT(json, HasSubstr("\"coordinator\":\"b\",\"voters\":[\"a\",\"b\",\"c\"],"
-                              "\"healthy\":true,\"nodes_up\":3,\"actors\":30"));
+                              "\"healthy\":true,\"nodes_up\":3,\"hosts_up\":3,\"types\":[{\"id\":"
+                              "\"0x0000000000000007\",\"name\":\"Counter\"}],\"actors\":30"));
   EXPECT_THAT(ToTable(report, Paint::kPlain), Not(HasSubstr("\x1b")));
   EXPECT_THAT(ToTable(report, Paint::kColours), HasSubstr("\x1b[32mup"));
 }

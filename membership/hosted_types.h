@@ -1,0 +1,45 @@
+// Hosted types: what nodes say that they host, and which nodes can be in one cluster.
+//
+// Pure. Any node that hosts something may come to lead any shard, so of two of them one must host
+// all that the other does; a rolling upgrade that adds or drops types is a chain of such sets
+// (docs/protocol.md P1.7). Types are sorted by id throughout.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "troupe/membership/cluster_state.h"
+
+namespace troupe {
+
+std::vector<uint64_t> IdsOf(const std::vector<HostedType>& types);
+
+// Whether one of two sets of ids holds the other. The empty set fits with all.
+bool Fit(const std::vector<uint64_t>& a, const std::vector<uint64_t>& b);
+
+// Whether a node may say this of itself: sorted, named, within the limits. InvalidArgument.
+absl::Status CheckTypes(std::string_view node, const std::vector<HostedType>& types);
+
+// Whether node `name` may be a member beside the other nodes of `state` that are UP or DRAINING.
+// InvalidArgument says what each hosts and what would be right.
+absl::Status CheckFits(const ClusterState& state, std::string_view name,
+                       const std::vector<HostedType>& types);
+// The same of a node whose entry `state` has.
+absl::Status CheckFits(const ClusterState& state, const NodeEntry& node);
+
+// Takes checked types into the table; names that no member has any more make room.
+void TakeTypes(ClusterState& state, const std::vector<HostedType>& types);
+
+// "Counter, Word and 7 more": names, sorted, cut where they are long. "nothing" of none.
+std::string ListTypes(const std::vector<HostedType>& types);
+// The nodes that are UP or DRAINING and host the type, for errors: "n1, n2 and 5 more"; or empty.
+std::string ListHosts(const ClusterState& state, uint64_t type);
+
+// What must hold of the table and of what nodes host, in every value. InvalidArgument.
+absl::Status ValidateTypes(const ClusterState& state);
+
+}  // namespace troupe
