@@ -28,21 +28,21 @@ constexpr absl::Duration kPatience = absl::Minutes(1);  // With what always ends
 Harness::Harness(HarnessOptions options, GoogleTest google_test)
     : options_(std::move(options)),
       google_test_(google_test),
-      exceptions_before_(std::uncaught_exceptions()) {
+      exceptions_before_(std::uncaught_exceptions()),
+      watch_(registry_, options_.renewal) {
   if (options_.nodes < 1 || options_.nodes > kNodesMax) {
     Refuse(absl::StrCat("a harness has 1 to ", kNodesMax, " nodes, got ", options_.nodes));
   }
-  watch_.renewal = options_.renewal;
-  watch_.now = [this] { return cluster_->world().Now(); };
+  watch_.now = [this] { return world_->Now(); };
   watch_.after = [this](absl::Duration delay, kj::Function<void()> step) {
-    cluster_->world().After(delay, kj::mv(step));
+    world_->After(delay, kj::mv(step));
   };
   watch_.cut_callers = [this](const ActorId& actor) { CutCallers(actor); };
-  watch_.kill_node = [this](const ActorId& actor) { KillNodeOf(actor); };
+  watch_.kill_node = [this](const ActorId& actor) { KillNodeWhenWhole(actor); };
   watch_.report = [this](const std::string& why) { google_test_.fail(why); };
 }
 
-Harness::~Harness() noexcept(false) {
+Harness::~Harness() noexcept {
   const bool thrown = std::uncaught_exceptions() > exceptions_before_;
   if (!thrown) CheckFaults();
   if (thrown || google_test_.has_failed()) PrintTurns();
@@ -58,7 +58,8 @@ sim::Cluster& Harness::cluster() {
     options.nodes.emplace_back(1, static_cast<char>('a' + i));
   }
   cluster_ = std::make_unique<sim::Cluster>(options, registry_);
-  start_ = cluster_->world().Now();
+  world_ = &cluster_->world();
+  start_ = world_->Now();
   client_ = &cluster_->AddClient(kClient);
   if (!cluster_->Settle()) {
     Refuse(absl::StrCat("the nodes did not found a cluster: ", cluster_->Describe()));
@@ -73,9 +74,10 @@ Client& Harness::client() {
 
 // ---- What is hosted
 
-std::function<kj::Own<ActorBase>()> Harness::AddType(Watch::Type type) {
-  const uint64_t id = type.schema.getProto().getId();
-  type.name = type.schema.getShortDisplayName().cStr();
+Harness::Make Harness::AddType(capnp::InterfaceSchema schema,
+                               std::optional<capnp::StructSchema> state, Make make) {
+  const uint64_t id = schema.getProto().getId();
+  Watch::Type type{schema.getShortDisplayName().cStr(), schema, state, std::move(make)};
   if (watch_.types.contains(id)) {
     Refuse(absl::StrCat(type.name, " is hosted already; a class goes before the first Fake or ",
                         "StandIn of its interface"));
@@ -115,8 +117,6 @@ void Harness::RequireHosted(capnp::InterfaceSchema schema) const {
 }
 
 // ---- Calls
-
-std::string Harness::WordsOf(const kj::Exception& exception) { return Words(exception); }
 
 void Harness::ThrowStillWaiting(absl::Duration limit) {
   auto& world = cluster_->world();
@@ -175,24 +175,35 @@ void Harness::RequireSpareNodes(const char* what) const {
 
 void Harness::Failover(const ActorId& actor) {
   RequireSpareNodes("Failover");
-  const std::string killed = cluster().PrimaryOf(actor);
-  KillNodeOf(actor);
-  const bool done = cluster().RunUntil(
+  std::string killed;
+  const bool over = cluster().RunUntil(
       [&] {
-        const auto now = cluster().PrimaryOf(actor);
-        return !now.empty() && (now != killed || cluster().has(killed)) && cluster().settled();
+        if (!cluster().settled()) return false;
+        if (!killed.empty()) return cluster().has(killed);
+        killed = KillNodeOf(actor);
+        return false;
       },
       kPatience);
-  if (!done) Refuse(absl::StrCat("Failover: no node took over; ", cluster().Describe()));
+  if (!over) Refuse(absl::StrCat("Failover: no node took over; ", cluster().Describe()));
 }
 
-void Harness::KillNodeOf(const ActorId& actor) {
+std::string Harness::KillNodeOf(const ActorId& actor) {
   const std::string name = cluster_->PrimaryOf(actor);
-  if (name.empty() || !cluster_->has(name)) return;
-  cluster_->Kill(name);
-  cluster_->world().After(kDown, [this, name] {
+  // As a supervisor would have it: the disk stays.
+  cluster_->Kill(name, SimDiskAfter::kKeep);
+  world_->After(kDown, [this, name] {
     if (!cluster_->has(name)) cluster_->Restart(name);
   });
+  return name;
+}
+
+// Two at once would take what they alone have: so not while another one is still away.
+void Harness::KillNodeWhenWhole(const ActorId& actor) {
+  if (cluster_->settled()) {
+    KillNodeOf(actor);
+  } else {
+    world_->After(absl::Milliseconds(10), [this, actor] { KillNodeWhenWhole(actor); });
+  }
 }
 
 void Harness::CutCallers(const ActorId& actor) {

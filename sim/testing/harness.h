@@ -36,8 +36,8 @@
 #include "kj/async.h"
 #include "troupe/actors/client.h"
 #include "troupe/actors/registry.h"
-#include "troupe/runtime/task.h"
 #include "troupe/sim/cluster.h"
+#include "troupe/testing/awaiting.h"
 #include "troupe/testing/fake_actor.h"
 #include "troupe/testing/watch.h"
 
@@ -52,11 +52,11 @@ struct HarnessOptions {
   sim::ClusterOptions cluster = {.config = {.shards = 4}};
 };
 
-class Harness {
+class Harness : public Awaiting<Harness> {
  public:
   explicit Harness(HarnessOptions options = {})
       : Harness(std::move(options), {&::testing::Test::HasFailure, &AddFailure}) {}
-  ~Harness() noexcept(false);
+  ~Harness() noexcept;
   Harness(const Harness&) = delete;
   Harness& operator=(const Harness&) = delete;
 
@@ -68,12 +68,11 @@ class Harness {
   // With a factory, for actors that need something of the test. Called for each new object.
   template <typename ActorClass>
   void Host(std::function<kj::Own<ActorBase>()> make, ActorTypeOptions options = {}) {
-    Watch::Type type{.schema = capnp::Schema::from<typename ActorClass::ActorInterface>(),
-                     .make = std::move(make)};
+    auto schema = capnp::Schema::from<typename ActorClass::ActorInterface>();
+    std::optional<capnp::StructSchema> state;
     using State = internal::StateOfClass<ActorClass>;
-    if constexpr (!std::is_void_v<State>) type.state = capnp::Schema::from<State>();
-    auto watched = AddType(std::move(type));
-    registry_.Host<ActorClass>(std::move(watched), options);
+    if constexpr (!std::is_void_v<State>) state = capnp::Schema::from<State>();
+    registry_.Host<ActorClass>(AddType(schema, state, std::move(make)), options);
   }
 
   // ---- What stands in for other actors
@@ -98,41 +97,8 @@ class Harness {
     return client().Get<Interface>(key, options);
   }
 
+  // Await(call), Fails(call) and Error(call): Awaiting.
   static constexpr absl::Duration kAwaitLimit = absl::Minutes(6);  // No call has longer.
-
-  // Waits while time passes. Throws what the promise is rejected with; and when `limit` has passed,
-  // which tells what goes on.
-  template <typename T>
-  T Await(kj::Promise<T> promise, absl::Duration limit = kAwaitLimit) {
-    auto value = cluster().TryAwait(kj::mv(promise), limit);
-    if (!value) ThrowStillWaiting(limit);
-    return std::move(*value);
-  }
-  void Await(kj::Promise<void> promise, absl::Duration limit = kAwaitLimit) {
-    Await(promise.then([] { return true; }), limit);
-  }
-  template <typename T>
-  T Await(Task<T> task, absl::Duration limit = kAwaitLimit) {
-    return Await(kj::mv(task).AsPromise(), limit);
-  }
-
-  // The error, in the words of who threw it. "(no error)" if there was none.
-  template <typename Awaitable>
-  std::string Fails(Awaitable call) {
-    auto error = Error(kj::mv(call));
-    return error ? WordsOf(*error) : "(no error)";
-  }
-  // The same, whole: with its type, which is the advice to the caller (rpc/status.h).
-  template <typename T>
-  std::optional<kj::Exception> Error(kj::Promise<T> promise) {
-    using Maybe = std::optional<kj::Exception>;
-    return Await(promise.ignoreResult().then([]() -> Maybe { return std::nullopt; },
-                                             [](kj::Exception&& e) -> Maybe { return kj::mv(e); }));
-  }
-  template <typename T>
-  std::optional<kj::Exception> Error(Task<T> task) {
-    return Error(kj::mv(task).AsPromise());
-  }
 
   // ---- Time
   // Timers, reminders and idleness see it pass.
@@ -163,8 +129,9 @@ class Harness {
     // It runs, and the connections to its node break before the answer is out: the client asks
     // again under the same id and is answered from the record. An actor on the same node gets it.
     void LosesItsAnswer();
-    // Its node is killed so long after it has begun; it has not been answered by then. The node is
-    // started anew a second later. Needs 3 nodes.
+    // Its node is killed so long after it has begun, or a little later if another node is still
+    // away; it has not been answered by then. The node is started anew a second later. Needs 3
+    // nodes.
     void KillsItsNode(absl::Duration after = absl::ZeroDuration());
 
    private:
@@ -201,21 +168,27 @@ class Harness {
   };
 
   Harness(HarnessOptions options, GoogleTest google_test);
-  std::function<kj::Own<ActorBase>()> AddType(Watch::Type type);
+  using Make = std::function<kj::Own<ActorBase>()>;
+  Make AddType(capnp::InterfaceSchema schema, std::optional<capnp::StructSchema> state, Make make);
   template <typename Interface>
   void AllowStandIns() {
     if (watch_.types.contains(capnp::typeId<Interface>())) return;
-    auto watched = AddType({.schema = capnp::Schema::from<Interface>()});
-    registry_.Host<OnlyStandIns<Interface>>(std::move(watched));
+    auto schema = capnp::Schema::from<Interface>();
+    registry_.Host<OnlyStandIns<Interface>>(AddType(schema, std::nullopt, nullptr));
   }
   FakeActor& AddFake(ActorId actor);
   void AddStandIn(ActorId actor, ActorBase& object);
   void RequireHosted(capnp::InterfaceSchema schema) const;
   void RequireSpareNodes(const char* what) const;
+  friend class Awaiting<Harness>;
+  template <typename T>
+  std::optional<T> TryAwait(kj::Promise<T> promise, absl::Duration limit) {
+    return cluster().TryAwait(kj::mv(promise), limit);
+  }
   [[noreturn]] void ThrowStillWaiting(absl::Duration limit);
-  static std::string WordsOf(const kj::Exception& exception);
   void CutCallers(const ActorId& actor);
-  void KillNodeOf(const ActorId& actor);
+  std::string KillNodeOf(const ActorId& actor);
+  void KillNodeWhenWhole(const ActorId& actor);
   void CheckFaults();
   void PrintTurns();
 
@@ -227,6 +200,7 @@ class Harness {
   absl::Time start_;
   absl::Duration wall_ahead_ = absl::ZeroDuration();
   std::unique_ptr<sim::Cluster> cluster_;
+  SimWorld* world_ = nullptr;  // Of the cluster, also while that goes.
   Client* client_ = nullptr;
 };
 

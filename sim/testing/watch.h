@@ -18,6 +18,7 @@
 #include "kj/async.h"
 #include "kj/function.h"
 #include "troupe/actors/actor.h"
+#include "troupe/actors/registry.h"
 #include "troupe/testing/call_faults.h"
 #include "troupe/testing/fake_actor.h"
 #include "troupe/testing/turn_log.h"
@@ -49,10 +50,12 @@ struct Watch {
     std::unique_ptr<FakeActor> fake;
   };
 
+  Watch(const Registry& registry, Renewal renewal) : registry(registry), renewal(renewal) {}
   // "Counter/visits"
   std::string NameOf(const ActorId& actor) const;
 
-  Renewal renewal = Renewal::kAfterEachTurn;
+  const Registry& registry;
+  const Renewal renewal;
   std::map<uint64_t, Type> types;
   std::map<ActorId, StandIn> stand_ins;
   std::set<WatchedActor*> objects;  // Those that live.

@@ -142,7 +142,14 @@ Dispatched WatchedActor::Run(uint64_t interface_id, uint16_t method_id, AnyCall 
     return fake_ != nullptr ? RunFake(*fake_, call, method).promise
                             : object_->server().dispatchCall(interface_id, method_id, call).promise;
   });
-  return {Logged(turn, kj::mv(running), kj::mv(answer)), false};
+  const auto& methods = watch_.registry.Find(id_.type)->methods;
+  const bool read_only = methods.at({interface_id, method_id}).read_only;
+  auto logged = Logged(turn, kj::mv(running), kj::mv(answer));
+  return {read_only ? kj::mv(logged) : logged.then([this, turn] {
+            unsaved_ = turn;
+            MakeRoomForANewOne();
+          }),
+          false};
 }
 
 Dispatched WatchedActor::RunFake(FakeActor& fake, AnyCall call,
@@ -164,8 +171,6 @@ kj::Promise<void> WatchedActor::Logged(TurnLog::Number turn, kj::Promise<void> w
       [this, turn, answer = kj::mv(answer)]() mutable -> kj::Promise<void> {
         std::erase(open_, turn);
         watch_.log.End(turn, watch_.now(), answer());
-        unsaved_ = turn;
-        MakeRoomForANewOne();
         return kj::READY_NOW;
       },
       [this, turn](kj::Exception&& e) -> kj::Promise<void> {
@@ -219,21 +224,18 @@ void WatchedActor::LoadState(capnp::AnyPointer::Reader in) {
 
 // ---- The actor's own turns
 
-kj::Promise<void> WatchedActor::RunOwn(std::string what, kj::Function<kj::Promise<void>()> work) {
+kj::Promise<void> WatchedActor::RunOwn(std::string what, AndThen then,
+                                       kj::Function<kj::Promise<void>()> work) {
   const auto turn =
       watch_.log.Begin(watch_.now(), TurnLog::Kind::kOwn, id_, watch_.NameOf(id_), std::move(what));
-  open_.push_back(turn);
-  return kj::evalNow([&] { return work(); })
+  return Logged(turn, kj::evalNow([&] { return work(); }), [] { return std::string("done"); })
       .then(
-          [this, turn]() -> kj::Promise<void> {
-            std::erase(open_, turn);
-            watch_.log.End(turn, watch_.now(), "done");
+          [this, turn, then]() -> kj::Promise<void> {
             unsaved_ = turn;
+            if (then == AndThen::kAnew) MakeRoomForANewOne();
             return kj::READY_NOW;
           },
-          [this, turn](kj::Exception&& e) -> kj::Promise<void> {
-            std::erase(open_, turn);
-            watch_.log.End(turn, watch_.now(), absl::StrCat("failed: ", Words(e)));
+          [this](kj::Exception&& e) -> kj::Promise<void> {
             watch_.failed.insert(id_);
             return kj::mv(e);
           });
@@ -241,24 +243,23 @@ kj::Promise<void> WatchedActor::RunOwn(std::string what, kj::Function<kj::Promis
 
 kj::Promise<void> WatchedActor::OnActivate() {
   if (object() == nullptr) return kj::READY_NOW;
-  return RunOwn("OnActivate", [this] { return object_->OnActivate(); });
+  return RunOwn("OnActivate", AndThen::kStays, [this] { return object_->OnActivate(); });
 }
 
 kj::Promise<void> WatchedActor::OnDeactivate() {
   if (object() == nullptr) return kj::READY_NOW;
-  return RunOwn("OnDeactivate", [this] { return object_->OnDeactivate(); });
+  return RunOwn("OnDeactivate", AndThen::kStays, [this] { return object_->OnDeactivate(); });
 }
 
 kj::Promise<void> WatchedActor::OnReminder(const DueReminder& reminder) {
   if (object() == nullptr) return kj::READY_NOW;
-  return RunOwn(absl::StrCat("reminder \"", reminder.name, "\""),
-                [this, &reminder] { return object_->OnReminder(reminder); })
-      .then([this] { MakeRoomForANewOne(); });
+  return RunOwn(absl::StrCat("reminder \"", reminder.name, "\""), AndThen::kAnew,
+                [this, &reminder] { return object_->OnReminder(reminder); });
 }
 
 kj::Promise<void> WatchedActor::RunTimer(Timer& timer, ActorTimer::Entry::Work& work, bool once) {
   timer.over = once;
-  return RunOwn("a timer", [&work] { return work(); }).then([this] { MakeRoomForANewOne(); });
+  return RunOwn("a timer", AndThen::kAnew, [&work] { return work(); });
 }
 
 kj::Promise<void> WatchedActor::Resume(ResumeContext& resume) {

@@ -52,7 +52,8 @@ class WatchedActor final : public ActorBase, private capnp::Capability::Server {
                   capnp::InterfaceSchema::Method method);
   kj::Promise<void> Logged(TurnLog::Number turn, kj::Promise<void> work,
                            kj::Function<std::string()> answer);
-  kj::Promise<void> RunOwn(std::string what, kj::Function<kj::Promise<void>()> work);
+  enum class AndThen : uint8_t { kStays, kAnew };
+  kj::Promise<void> RunOwn(std::string what, AndThen then, kj::Function<kj::Promise<void>()> work);
   kj::Promise<void> RunTimer(Timer& timer, ActorTimer::Entry::Work& work, bool once);
   void MakeRoomForANewOne();
   TurnLog::Number Begin(std::string call);
