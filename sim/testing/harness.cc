@@ -206,12 +206,19 @@ void Harness::KillNodeWhenWhole(const ActorId& actor) {
   }
 }
 
+// What is under way to them is held back until the connections that it is on have been reset.
 void Harness::CutCallers(const ActorId& actor) {
   const std::string name = cluster_->PrimaryOf(actor);
-  cluster_->world().ResetConnections(kClient, name);
-  for (const auto& other : cluster_->names()) {
-    if (other != name) cluster_->world().ResetConnections(other, name);
+  std::vector<std::string> callers = cluster_->names();
+  std::erase(callers, name);
+  callers.push_back(kClient);
+  for (const auto& caller : callers) {
+    world_->Cut(caller, name);
+    world_->ResetConnections(caller, name);
   }
+  world_->After(2 * options_.cluster.world.link.latency_max, [this, name, callers] {
+    for (const auto& caller : callers) world_->Heal(caller, name);
+  });
 }
 
 // ---- Faults
