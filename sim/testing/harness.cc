@@ -15,6 +15,7 @@ namespace {
 constexpr const char kClient[] = "test";
 constexpr size_t kNodesMax = 26;
 constexpr size_t kTurnsPrinted = 20;
+constexpr absl::Duration kLook = absl::Milliseconds(20);
 constexpr absl::Duration kDown = absl::Seconds(1);      // Of a node that a fault kills.
 constexpr absl::Duration kPatience = absl::Minutes(1);  // With what always ends soon.
 
@@ -137,13 +138,13 @@ void Harness::Advance(absl::Duration duration) {
   if (duration < absl::ZeroDuration()) {
     Refuse(absl::StrCat("time does not go back, got ", absl::FormatDuration(duration)));
   }
-  cluster().Run(duration);
+  cluster().Run(duration + kLook);
 }
 
 void Harness::AdvanceWallClocks(absl::Duration duration) {
   wall_ahead_ += duration;
   for (const auto& name : cluster().names()) cluster().world().SetWallClock(name, wall_ahead_);
-  Advance(absl::Seconds(1));
+  Advance(absl::ZeroDuration());
 }
 
 // ---- Objects and nodes

@@ -101,10 +101,10 @@ class Harness : public Awaiting<Harness> {
   static constexpr absl::Duration kAwaitLimit = absl::Minutes(6);  // No call has longer.
 
   // ---- Time
-  // Timers, reminders and idleness see it pass.
+  // Timers, reminders and idleness see it pass. After either, 20 ms more pass, in which the turns of
+  // the reminders that are due by then begin: nodes look for them every 10 ms.
   void Advance(absl::Duration duration);
-  // Only the wall clocks go on, at once: reminders become due, however far away they are. A second
-  // more passes, in which those that are due are begun.
+  // Only the wall clocks go on, at once: reminders become due, however far away they are.
   void AdvanceWallClocks(absl::Duration duration);
 
   // ---- Objects and nodes
