@@ -58,7 +58,14 @@ sim::Cluster& Harness::cluster() {
   for (size_t i = 0; i < options_.nodes; ++i) {
     options.nodes.emplace_back(1, static_cast<char>('a' + i));
   }
-  cluster_ = std::make_unique<sim::Cluster>(options, registry_);
+  auto failure = kj::runCatchingExceptions(
+      [&] { cluster_ = std::make_unique<sim::Cluster>(options, registry_); });
+  KJ_IF_MAYBE (e, failure) {
+    Refuse(
+        absl::StrCat("the nodes do not start; one Harness, LocalNode or other KJ event loop can "
+                     "be there on a thread at a time: ",
+                     Words(*e)));
+  }
   world_ = &cluster_->world();
   start_ = world_->Now();
   client_ = &cluster_->AddClient(kClient);
@@ -149,7 +156,8 @@ void Harness::AdvanceWallClocks(absl::Duration duration) {
 
 // ---- Objects and nodes
 
-void Harness::Restart(const ActorId& actor) {
+void Harness::Restart(const Whom& whom) {
+  const ActorId& actor = whom.id;
   std::vector<WatchedActor*> leaving;
   for (auto* object : watch_.objects) {
     if (object->id() == actor) leaving.push_back(object);
@@ -174,7 +182,8 @@ void Harness::RequireSpareNodes(const char* what) const {
                       " got ", options_.nodes));
 }
 
-void Harness::Failover(const ActorId& actor) {
+void Harness::Failover(const Whom& whom) {
+  const ActorId& actor = whom.id;
   RequireSpareNodes("Failover");
   std::string killed;
   const bool over = cluster().RunUntil(
@@ -224,7 +233,8 @@ void Harness::CutCallers(const ActorId& actor) {
 
 // ---- Faults
 
-Harness::Next Harness::NextCall(const ActorId& actor, std::string_view method) {
+Harness::Next Harness::NextCall(const Whom& whom, std::string_view method) {
+  const ActorId& actor = whom.id;
   auto type = watch_.types.find(actor.type);
   if (type == watch_.types.end()) {
     Refuse(absl::StrCat("NextCall: no actors of the type of ", actor.ToString(), " are hosted"));
@@ -267,8 +277,8 @@ void Harness::PrintTurns() {
   std::cerr << "troupe: the last turns, seed " << options_.seed << ":"
             << (turns.empty() ? " there were none" : turns) << std::endl;
   if (options_.renewal != Renewal::kAfterEachTurn || turns.empty()) return;
-  std::cerr << "troupe: after each turn that may change something the object was made anew from "
-               "what Save wrote. Is what is missing there?"
+  std::cerr << "troupe: after such a turn the object was made anew from what Save wrote. A value "
+               "that is missing above is one that Save leaves out."
             << std::endl;
 }
 

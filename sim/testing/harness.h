@@ -52,6 +52,14 @@ struct HarnessOptions {
   sim::ClusterOptions cluster = {.config = {.shards = 4}};
 };
 
+// Whom a test names: by a ref, a fake, or an id.
+struct Whom {
+  Whom(const AnyRef& ref) : id(ref.id()) {}
+  Whom(const FakeActor& fake) : id(fake.id()) {}
+  Whom(ActorId actor) : id(std::move(actor)) {}
+  ActorId id;
+};
+
 class Harness : public Awaiting<Harness> {
  public:
   explicit Harness(HarnessOptions options = {})
@@ -101,8 +109,8 @@ class Harness : public Awaiting<Harness> {
   static constexpr absl::Duration kAwaitLimit = absl::Minutes(6);  // No call has longer.
 
   // ---- Time
-  // Timers, reminders and idleness see it pass. After either, 20 ms more pass, in which the turns of
-  // the reminders that are due by then begin: nodes look for them every 10 ms.
+  // Timers, reminders and idleness see it pass. After either, 20 ms more pass, in which the turns
+  // of the reminders that are due by then begin: nodes look for them every 10 ms.
   void Advance(absl::Duration duration);
   // Only the wall clocks go on, at once: reminders become due, however far away they are.
   void AdvanceWallClocks(absl::Duration duration);
@@ -110,12 +118,10 @@ class Harness : public Awaiting<Harness> {
   // ---- Objects and nodes
   // The object goes, with OnDeactivate, once its turn is over; the next call makes a new one from
   // what Save wrote.
-  void Restart(const AnyRef& actor) { Restart(actor.id()); }
-  void Restart(const ActorId& actor);
+  void Restart(const Whom& actor);
   // kill -9 of the node that has the actor. Returns when another one has taken over, and the killed
   // one has been started anew and holds copies. Needs 3 nodes.
-  void Failover(const AnyRef& actor) { Failover(actor.id()); }
-  void Failover(const ActorId& actor);
+  void Failover(const Whom& actor);
 
   // ---- Faults
   // What is to happen to the next call of an actor, or of its `method` as the schema names it. One
@@ -142,15 +148,11 @@ class Harness : public Awaiting<Harness> {
     const ActorId actor_;
     const std::string method_;
   };
-  Next NextCall(const AnyRef& actor, std::string_view method = "") {
-    return NextCall(actor.id(), method);
-  }
-  Next NextCall(const ActorId& actor, std::string_view method = "");
+  Next NextCall(const Whom& actor, std::string_view method = "");
 
   // ---- Probes
   // The calls that an actor was given, as "add(by = 2)", in order; the last kTurnsKept of all.
-  std::vector<std::string> Calls(const AnyRef& actor) const { return Calls(actor.id()); }
-  std::vector<std::string> Calls(const ActorId& actor) const { return watch_.log.CallsOf(actor); }
+  std::vector<std::string> Calls(const Whom& actor) const { return watch_.log.CallsOf(actor.id); }
 
   // ---- Beneath. The first use of either, or of time, starts the nodes.
   sim::Cluster& cluster();

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "kj/debug.h"
 #include "troupe/rpc/status.h"
 
@@ -20,6 +21,19 @@ void RequireMethod(capnp::InterfaceSchema schema, const std::string& actor,
 std::string Watch::NameOf(const ActorId& actor) const {
   auto type = types.find(actor.type);
   return type == types.end() ? actor.ToString() : absl::StrCat(type->second.name, "/", actor.key);
+}
+
+std::string Watch::Readable(const kj::Exception& exception) const {
+  std::string words = Words(exception);
+  for (const auto& [id, type] : types) {
+    words = absl::StrReplaceAll(words, {{ActorId{id, ""}.ToString(), type.name + "/"}});
+  }
+  if (exception.getType() == kj::Exception::Type::UNIMPLEMENTED) {
+    absl::StrAppend(&words,
+                    " (whom the test's actors call must be hosted: harness.Host<Class>(), "
+                    "harness.Fake<Interface>(key), or StandIn)");
+  }
+  return words;
 }
 
 }  // namespace troupe::testing

@@ -53,6 +53,8 @@ struct Watch {
   Watch(const Registry& registry, Renewal renewal) : registry(registry), renewal(renewal) {}
   // "Counter/visits"
   std::string NameOf(const ActorId& actor) const;
+  // The words, with names for the ids of types, and with what would be right.
+  std::string Readable(const kj::Exception& exception) const;
 
   const Registry& registry;
   const Renewal renewal;

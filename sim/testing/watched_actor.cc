@@ -175,7 +175,7 @@ kj::Promise<void> WatchedActor::Logged(TurnLog::Number turn, kj::Promise<void> w
       },
       [this, turn](kj::Exception&& e) -> kj::Promise<void> {
         std::erase(open_, turn);
-        watch_.log.End(turn, watch_.now(), absl::StrCat("failed: ", Words(e)));
+        watch_.log.End(turn, watch_.now(), absl::StrCat("failed: ", watch_.Readable(e)));
         return kj::mv(e);
       });
 }

@@ -324,6 +324,12 @@ TEST_F(HarnessTest, ATypeThatIsNotHostedIsNamedWithThoseThatAre) {
               HasSubstr("BoxOffice is hosted already"));
 }
 
+TEST_F(HarnessTest, TwoAtOnceAreRefused) {
+  Begin();
+  Harness second;
+  EXPECT_THAT(Refused([&] { second.cluster(); }), HasSubstr("one Harness, LocalNode or other KJ"));
+}
+
 TEST_F(HarnessTest, AnAwaitThatNeverEndsTellsWhatWaits) {
   Begin();
   smtp_->Hangs("send");
@@ -368,6 +374,14 @@ std::string OutputOf(const std::string& test) {
   return out;
 }
 
+TEST_F(HarnessTest, DISABLED_CallsWhomNobodyHosts) {
+  Harness harness;
+  harness.Host<BoxOfficeActor>();
+  auto office = harness.Get<BoxOffice>("hamlet");
+  harness.Await(office.Open(10));
+  harness.Await(office.Sell(2, "bob"));
+}
+
 TEST_F(HarnessTest, AFailedTestPrintsItsLastTurns) {
   EXPECT_THAT(OutputOf("HarnessTest.DISABLED_Fails"),
               AllOf(HasSubstr("the last turns, seed 1:"),
@@ -375,6 +389,9 @@ TEST_F(HarnessTest, AFailedTestPrintsItsLastTurns) {
                               "10, held = 0)\n"),
                     HasSubstr("BoxOffice/hamlet: sell(seats = 20, to = \"bob\"): failed: ")));
   EXPECT_THAT(OutputOf("HarnessTest.DISABLED_Throws"), HasSubstr("failed: expected"));
+  EXPECT_THAT(OutputOf("HarnessTest.DISABLED_CallsWhomNobodyHosts"),
+              AllOf(HasSubstr("sell(seats = 2, to = \"bob\"): failed: no actors of type"),
+                    HasSubstr("whom the test's actors call must be hosted")));
 }
 
 }  // namespace
