@@ -10,7 +10,7 @@ namespace troupe::testing {
 
 FakeActor& FakeActor::Set(std::string_view method, Way way) {
   RequireMethod(schema_, name_, method);
-  ways_.insert_or_assign(std::string(method), std::move(way));
+  ways_.insert_or_assign(std::string(method), std::make_shared<Way>(kj::mv(way)));
   return *this;
 }
 
@@ -25,9 +25,11 @@ FakeActor& FakeActor::Hangs(std::string_view method) {
 }
 
 kj::Promise<void> FakeActor::Answer(const std::string& method, Params params, Results results) {
-  auto way = ways_.find(method);
-  if (way == ways_.end()) return kj::READY_NOW;
-  return way->second(params, results);
+  auto found = ways_.find(method);
+  if (found == ways_.end()) return kj::READY_NOW;
+  auto way = found->second;
+  auto answer = (*way)(params, results);
+  return answer.attach(kj::mv(way));
 }
 
 }  // namespace troupe::testing

@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -33,6 +34,7 @@
 #include "capnp/dynamic.h"
 #include "capnp/schema.h"
 #include "kj/async.h"
+#include "kj/function.h"
 #include "troupe/actors/actor.h"
 #include "troupe/testing/turn_log.h"
 
@@ -86,14 +88,14 @@ class FakeActor {
   kj::Promise<void> Answer(const std::string& method, Params params, Results results);
 
  private:
-  using Way = std::function<kj::Promise<void>(Params, Results)>;
+  using Way = kj::Function<kj::Promise<void>(Params, Results)>;
   FakeActor& Set(std::string_view method, Way way);
 
   const ActorId id_;
   const std::string name_;
   const capnp::InterfaceSchema schema_;
   const TurnLog& log_;
-  std::map<std::string, Way, std::less<>> ways_;
+  std::map<std::string, std::shared_ptr<Way>, std::less<>> ways_;  // Shared by running calls.
 };
 
 namespace internal {

@@ -13,6 +13,7 @@
 
 #include "box_office.h"
 #include "troupe/rpc/status.h"
+#include "troupe/sim/nemesis.h"
 
 namespace {
 
@@ -108,7 +109,47 @@ TEST_F(HarnessTest, EqualSeedsAreEqualRuns) {
   EXPECT_EQ(run(), run());
 }
 
+TEST_F(HarnessTest, AStormRagesOverItsCluster) {
+  Begin({.nodes = 5, .seed = 3});
+  auto& cluster = harness_->cluster();
+  troupe::sim::Arena arena(cluster, cluster.world().random().Fork("faults"));
+  troupe::sim::Storm storm(arena, troupe::sim::DrawNemeses(arena.random));
+  auto sold = office_.Sell(2, "bob").AsPromise().eagerlyEvaluate(nullptr);
+  storm.Rage(absl::Seconds(3));
+  storm.Heal();
+  ASSERT_TRUE(cluster.Settle(absl::Minutes(2))) << cluster.Describe();
+  EXPECT_EQ(harness_->Await(kj::mv(sold)), 8u);
+  EXPECT_EQ(Left(), 8u);
+}
+
 // ---- Collaborators
+
+TEST_F(HarnessTest, WhatIsHostedLaterIsThereToo) {
+  Harness harness;
+  harness.cluster();
+  harness.Host<BoxOfficeActor>();
+  harness.Await(harness.Get<BoxOffice>("hamlet").Open(3));
+  auto& smtp = harness.Fake<Mailer>("smtp");
+  harness.Await(harness.Get<BoxOffice>("hamlet").Sell(1, "bob"));
+  EXPECT_THAT(smtp.calls(), SizeIs(1));
+}
+
+TEST_F(HarnessTest, AFakeThatIsToldAnewGoesOnWithWhatItHasBegun) {
+  Begin();
+  auto begun = kj::newPromiseAndFulfiller<void>();
+  auto keep = std::make_unique<uint64_t>(7);
+  smtp_->On("send",
+            [keep = std::move(keep), go = kj::mv(begun.promise)](
+                auto, auto results) mutable -> Task<void> {
+              co_await go;
+              results.set("number", *keep);
+            });
+  auto sent = harness_->Get<Mailer>("smtp").Send("bob", "").AsPromise().eagerlyEvaluate(nullptr);
+  harness_->Advance(absl::Seconds(1));
+  smtp_->Fails("send", "not any more");
+  begun.fulfiller->fulfill();
+  EXPECT_EQ(harness_->Await(kj::mv(sent)), 7u);
+}
 
 TEST_F(HarnessTest, AFakeRecordsCallsAndAnswersWithDefaults) {
   Begin();
