@@ -36,18 +36,22 @@ endif()
 find_program(CAPNP_TOOL capnp REQUIRED)
 find_program(CAPNPC_CXX capnpc-c++ REQUIRED)
 
-# troupe_layer(name SOURCES ... SCHEMAS ... DEPENDS ...): one top-level folder as a library.
+# troupe_layer(name SOURCES ... SCHEMAS ... DEPENDS ... [FOLDER ...]): one folder as a library, the
+# top-level one of that name unless FOLDER says another.
 #
 # Its headers are reached as "troupe/<name>/x.h" through an include root of its own, so that a
 # header of a layer above is not found at all.
 function(troupe_layer name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;SCHEMAS;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "FOLDER" "SOURCES;SCHEMAS;DEPENDS" ${ARGN})
   if(NOT ARG_SOURCES)
     return()
   endif()
+  if(NOT ARG_FOLDER)
+    set(ARG_FOLDER ${name})
+  endif()
   set(root ${PROJECT_BINARY_DIR}/include/${name})
   file(MAKE_DIRECTORY ${root}/troupe)
-  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${name} ${root}/troupe/${name} SYMBOLIC)
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${ARG_FOLDER} ${root}/troupe/${name} SYMBOLIC)
   file(GLOB headers CONFIGURE_DEPENDS ${root}/troupe/${name}/*.h)
   add_library(troupe_${name} STATIC ${ARG_SOURCES})
   add_library(troupe::${name} ALIAS troupe_${name})

@@ -22,8 +22,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -79,9 +81,16 @@ class Cluster {
   // All running nodes are ready and every shard is as redundant as it can be. LOST shards do not
   // count: nothing that goes on by itself brings them back.
   bool settled();
-  // Waits for a promise while time passes; throws when that takes longer than `limit`.
+  // Waits for a promise while time passes; throws when that takes longer than `limit`. TryAwait:
+  // nothing then.
   template <typename T>
-  T Await(kj::Promise<T> promise, absl::Duration limit = absl::Seconds(60));
+  T Await(kj::Promise<T> promise, absl::Duration limit = absl::Seconds(60)) {
+    auto value = TryAwait(kj::mv(promise), limit);
+    KJ_REQUIRE(value.has_value(), "no answer within the limit");
+    return std::move(*value);
+  }
+  template <typename T>
+  std::optional<T> TryAwait(kj::Promise<T> promise, absl::Duration limit);
   void Await(kj::Promise<void> promise, absl::Duration limit = absl::Seconds(60)) {
     Await(promise.then([] { return true; }), limit);
   }
@@ -161,7 +170,7 @@ class Cluster {
 };
 
 template <typename T>
-T Cluster::Await(kj::Promise<T> promise, absl::Duration limit) {
+std::optional<T> Cluster::TryAwait(kj::Promise<T> promise, absl::Duration limit) {
   bool done = false;
   auto watched = promise
                      .then(
@@ -174,7 +183,7 @@ T Cluster::Await(kj::Promise<T> promise, absl::Duration limit) {
                            kj::throwFatalException(kj::mv(e));
                          })
                      .eagerlyEvaluate(nullptr);
-  KJ_REQUIRE(RunUntil([&done] { return done; }, limit), "no answer within the limit");
+  if (!RunUntil([&done] { return done; }, limit)) return std::nullopt;
   return watched.wait(world_.scope());
 }
 

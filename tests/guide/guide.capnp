@@ -3,7 +3,7 @@
 
 using Troupe = import "/troupe/actors/troupe.capnp";
 
-interface Order {
+interface Order $Troupe.actor(state = "OrderState") {
   place @0 (item :Text) -> ();
   cancel @1 () -> ();
   item @2 () -> (item :Text) $Troupe.readOnly;
@@ -13,7 +13,7 @@ struct OrderState {
   item @0 :Text;
 }
 
-interface Meter {
+interface Meter $Troupe.actor(state = "MeterState") {
   measure @0 (value :UInt64) -> ();
   average @1 () -> (value :UInt64) $Troupe.readOnly;
   close @2 () -> ();

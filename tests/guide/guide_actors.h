@@ -3,73 +3,66 @@
 
 #include <string>
 
-#include "guide.capnp.h"
+#include "guide.troupe.h"
 #include "kj/debug.h"
-#include "troupe/actors/actor.h"
 #include "troupe/actors/registry.h"
 #include "troupe/runtime/log.h"
 
 namespace guide {
 
-class OrderActor final : public troupe::Actor<Order, OrderState> {
-  kj::Promise<void> place(PlaceContext call) override {
+class OrderActor final : public Order::Actor {
+  Task<void> Place(std::string item) override {
     KJ_REQUIRE(item_.empty(), "this order was placed before");
-    item_ = call.getParams().getItem().cStr();
+    item_ = item;
     context().SetReminder("expire", {.after = absl::Hours(24)});
-    return kj::READY_NOW;
+    co_return;
   }
 
-  troupe::Task<void> OnReminder(const troupe::DueReminder& reminder) override {
+  Task<void> OnReminder(const troupe::DueReminder& reminder) override {
     if (reminder.name == "expire") context().Erase();
-    return kj::READY_NOW;
+    co_return;
   }
 
-  kj::Promise<void> cancel(CancelContext) override {
+  Task<void> Cancel() override {
     context().Erase();
-    return kj::READY_NOW;
+    co_return;
   }
 
-  kj::Promise<void> item(ItemContext call) override {
-    call.getResults().setItem(item_);
-    return kj::READY_NOW;
-  }
+  Task<std::string> Item() override { co_return item_; }
   void Save(OrderState::Builder out) const override { out.setItem(item_); }
   void Load(OrderState::Reader in) override { item_ = in.getItem().cStr(); }
   std::string item_;
 };
 
-class MeterActor final : public troupe::Actor<Meter, MeterState> {
-  troupe::Task<void> OnActivate() override {
+class MeterActor final : public Meter::Actor {
+  Task<void> OnActivate() override {
     context().SetReminder("nightly",
                           {.every = absl::Hours(24), .catch_up = troupe::CatchUp::kSkip});
     report_ = context().StartTimer({.every = absl::Seconds(10)}, [this] {
       context().log().Info("meter", {{"key", context().key()}, {"average", average_}});
     });
-    return kj::READY_NOW;
+    co_return;
   }
 
-  troupe::Task<void> OnDeactivate() override {
+  Task<void> OnDeactivate() override {
     context().log().Info("meter rests", {{"key", context().key()}});
-    return kj::READY_NOW;
+    co_return;
   }
 
-  troupe::Task<void> OnReminder(const troupe::DueReminder&) override {
+  Task<void> OnReminder(const troupe::DueReminder&) override {
     sum_ = count_ = average_ = 0;
-    return kj::READY_NOW;
+    co_return;
   }
 
-  kj::Promise<void> measure(MeasureContext call) override {
-    sum_ += call.getParams().getValue();
+  Task<void> Measure(uint64_t value) override {
+    sum_ += value;
     average_ = sum_ / ++count_;
-    return kj::READY_NOW;
+    co_return;
   }
-  kj::Promise<void> average(AverageContext call) override {
-    call.getResults().setValue(average_);
-    return kj::READY_NOW;
-  }
-  kj::Promise<void> close(CloseContext) override {
+  Task<uint64_t> Average() override { co_return average_; }
+  Task<void> Close() override {
     context().Deactivate();
-    return kj::READY_NOW;
+    co_return;
   }
 
   void Save(MeterState::Builder out) const override {

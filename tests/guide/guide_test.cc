@@ -7,11 +7,13 @@
 #include <sstream>
 
 #include "guide_actors.h"
-#include "troupe/rpc/status.h"
-#include "troupe/sim/cluster.h"
+#include "troupe/testing/harness.h"
 
 namespace troupe {
 namespace {
+
+using guide::MeterActor;
+using guide::OrderActor;
 
 std::string Read(const std::filesystem::path& path) {
   std::ostringstream out;
@@ -48,60 +50,40 @@ TEST(Guide, ShowsOnlyCodeThatIsCompiled) {
 class GuideTest : public ::testing::Test {
  protected:
   GuideTest() {
-    guide::HostAll(registry_);
-    cluster_ = std::make_unique<sim::Cluster>(sim::ClusterOptions{.seed = 5}, registry_);
-    client_ = &cluster_->AddClient("client");
-    EXPECT_TRUE(cluster_->Settle()) << cluster_->Describe();
+    harness_.Host<OrderActor>();
+    harness_.Host<MeterActor>();
   }
-  std::string Item(const char* order) {
-    return cluster_->Await(client_->Get<Order>(order).itemRequest().send().then(
-        [](auto&& reply) { return std::string(reply.getItem().cStr()); }));
-  }
-  std::string Place(const char* order, const char* item) {
-    auto request = client_->Get<Order>(order).placeRequest();
-    request.setItem(item);
-    return cluster_->Await(request.send().then([](auto&&) { return std::string(); },
-                                               [](kj::Exception&& e) { return Words(e); }));
-  }
-  Registry registry_;
-  std::unique_ptr<sim::Cluster> cluster_;
-  Client* client_;
+  testing::Harness harness_{{.nodes = 3}};
 };
 
 TEST_F(GuideTest, AnOrderExpiresThoughItsNodeDies) {
-  EXPECT_EQ(Place("o1", "tea"), "");
-  EXPECT_THAT(Place("o1", "coffee"), ::testing::HasSubstr("placed before"));
-  cluster_->Kill(cluster_->PrimaryOf({capnp::typeId<Order>(), "o1"}));
-  EXPECT_EQ(Item("o1"), "tea");
-  for (const auto& name : cluster_->names()) {
-    cluster_->world().SetWallClock(name, absl::Hours(24));
-  }
-  cluster_->Run(absl::Seconds(5));
-  EXPECT_EQ(Item("o1"), "");
-  EXPECT_EQ(Place("o1", "coffee"), "");
+  auto order = harness_.Get<Order>("o1");
+  harness_.Await(order.Place("tea"));
+  EXPECT_THAT(harness_.Fails(order.Place("coffee")), ::testing::HasSubstr("placed before"));
+  harness_.Failover(order);
+  EXPECT_EQ(harness_.Await(order.Item()), "tea");
+  harness_.AdvanceWallClocks(absl::Hours(24));
+  EXPECT_EQ(harness_.Await(order.Item()), "");
+  harness_.Await(order.Place("coffee"));
 }
 
 TEST_F(GuideTest, AMeterGoesOnWhereItStoppedAndBeginsAnewEachNight) {
-  auto meter = client_->Get<Meter>("m");
-  auto average = [&] {
-    return cluster_->Await(
-        meter.averageRequest().send().then([](auto&& reply) { return reply.getValue(); }));
-  };
-  for (uint64_t value : {10, 20}) {
-    auto request = meter.measureRequest();
-    request.setValue(value);
-    cluster_->Await(request.send().then([](auto&&) { return 0; }));
-  }
-  cluster_->Await(meter.closeRequest().send().then([](auto&&) { return 0; }));
-  for (const auto& name : cluster_->names()) {
-    cluster_->world().SetWallClock(name, absl::Hours(20));
-  }
-  EXPECT_EQ(average(), 15u);  // A new object, which leaves the rhythm as it is.
-  for (const auto& name : cluster_->names()) {
-    cluster_->world().SetWallClock(name, absl::Hours(24));
-  }
-  cluster_->Run(absl::Seconds(1));
-  EXPECT_EQ(average(), 0u);
+  auto meter = harness_.Get<Meter>("m");
+  harness_.Await(meter.Measure(10));
+  harness_.Await(meter.Measure(20));
+  harness_.Await(meter.Close());
+  harness_.AdvanceWallClocks(absl::Hours(20));
+  EXPECT_EQ(harness_.Await(meter.Average()),
+            15u);  // A new object, which leaves the rhythm as it is.
+  harness_.AdvanceWallClocks(absl::Hours(4));
+  EXPECT_EQ(harness_.Await(meter.Average()), 0u);
+}
+
+// As main() would host them.
+TEST(Guide, HostsItsActorsByTheirRules) {
+  Registry registry;
+  guide::HostAll(registry);
+  EXPECT_EQ(registry.Find(capnp::typeId<Meter>())->idle_timeout, absl::Minutes(1));
 }
 
 }  // namespace

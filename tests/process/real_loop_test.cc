@@ -42,8 +42,8 @@ class RealLoopTest : public ::testing::Test {
   };
   Seen Look() {
     return client_->Get<Clerk>("x")
-        .lookRequest()
-        .send()
+        .Look()
+        .AsPromise()
         .then([](auto&& reply) {
           return Seen{reply.getState().getTicked(), reply.getState().getServed().size(),
                       reply.getObject()};
@@ -59,15 +59,11 @@ class RealLoopTest : public ::testing::Test {
 };
 
 TEST_F(RealLoopTest, ATimerRunsAndAReminderWakesWhoIsIdle) {
-  auto tick = client_->Get<Clerk>("x").tickRequest();
-  tick.setEveryMs(10);
-  tick.send().wait(machine_->wait_scope());
+  auto clerk = client_->Get<Clerk>("x");
+  clerk.Tick(10, false, 0).Wait(machine_->wait_scope());
   EXPECT_TRUE(Until([&] { return Look().ticked >= 3; }));
   const uint64_t object = Look().object;
-  auto remind = client_->Get<Clerk>("x").remindRequest();
-  remind.setName("bell");
-  remind.setAfterMs(1000);
-  remind.send().wait(machine_->wait_scope());
+  clerk.Remind("bell", 1000, 0, 0).Wait(machine_->wait_scope());
   // Nobody calls it until it is long due: it goes, and is made anew to be reminded.
   machine_->control().timer().afterDelay(1500 * kj::MILLISECONDS).wait(machine_->wait_scope());
   EXPECT_TRUE(Until([&] { return Look().served == 1; }));

@@ -3,7 +3,7 @@
 
 using Troupe = import "/troupe/actors/troupe.capnp";
 
-interface Clerk {
+interface Clerk $Troupe.actor(state = "ClerkState") {
   add @0 (by :UInt64) -> (value :UInt64);
   look @1 () -> (state :ClerkState, ticks :UInt64, object :UInt64) $Troupe.readOnly;
   # `ticks`: of the timers of this very object, whose number is `object`.

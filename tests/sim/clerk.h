@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "clerk.capnp.h"
+#include "clerk.troupe.h"
 #include "counter.h"
 #include "kj/timer.h"
 #include "troupe/actors/actor.h"
@@ -32,27 +32,27 @@ struct ClerkOffice {
   bool counts_elsewhere = true;  // A reminder adds one to the counter of the same key.
 };
 
-class ClerkActor final : public Actor<Clerk, ClerkState> {
+class ClerkActor final : public Clerk::Actor {
  public:
   explicit ClerkActor(ClerkOffice& office) : office_(office), object_(++office.objects) {}
 
  private:
-  troupe::Task<void> OnActivate() override {
+  Task<void> OnActivate() override {
     ++office_.activated[Key()];
     if (office_.fails_to_activate.contains(Key())) return Refuse("told to fail to activate");
     if (uint64_t every = office_.tick_on_activation[Key()]) StartTicking(every, false, 0);
     if (auto other = office_.activates_with.find(Key()); other != office_.activates_with.end()) {
-      return context().Get<Clerk>(other->second).addRequest().send().ignoreResult();
+      return context().Get<Clerk>(other->second).Add(0).AsPromise().ignoreResult();
     }
     return kj::READY_NOW;
   }
-  troupe::Task<void> OnDeactivate() override {
+  Task<void> OnDeactivate() override {
     ++office_.deactivated[Key()];
     if (office_.adds_at_end) value_ += 100;
     return office_.never_deactivates.contains(Key()) ? kj::Promise<void>(kj::NEVER_DONE)
                                                      : kj::Promise<void>(kj::READY_NOW);
   }
-  troupe::Task<void> OnReminder(const DueReminder& reminder) override { return Serve(reminder); }
+  Task<void> OnReminder(const DueReminder& reminder) override { return Serve(reminder); }
   Task<void> Serve(const DueReminder& reminder) {
     missed_ += reminder.missed;
     served_.push_back({reminder.name, absl::ToUnixMillis(reminder.due)});
@@ -71,38 +71,31 @@ class ClerkActor final : public Actor<Clerk, ClerkState> {
     co_await added;
   }
 
-  kj::Promise<void> add(AddContext call) override {
-    call.getResults().setValue(value_ += call.getParams().getBy());
-    return kj::READY_NOW;
+  Task<uint64_t> Add(uint64_t by) override { co_return value_ += by; }
+  Task<void> Look(Clerk::LookResults::Builder results) override {
+    Save(results.initState());
+    results.setTicks(ticks_);
+    results.setObject(object_);
+    co_return;
   }
-  kj::Promise<void> look(LookContext call) override {
-    Save(call.getResults().initState());
-    call.getResults().setTicks(ticks_);
-    call.getResults().setObject(object_);
-    return kj::READY_NOW;
+  Task<void> Remind(std::string name, uint64_t after_ms, uint64_t every_ms,
+                    uint16_t catch_up) override {
+    context().SetReminder(name, {.after = absl::Milliseconds(after_ms),
+                                 .every = absl::Milliseconds(every_ms),
+                                 .catch_up = static_cast<CatchUp>(catch_up)});
+    co_return;
   }
-  kj::Promise<void> remind(RemindContext call) override {
-    auto in = call.getParams();
-    context().SetReminder(in.getName().cStr(), {.after = absl::Milliseconds(in.getAfterMs()),
-                                                .every = absl::Milliseconds(in.getEveryMs()),
-                                                .catch_up = static_cast<CatchUp>(in.getCatchUp())});
-    return kj::READY_NOW;
-  }
-  kj::Promise<void> forget(ForgetContext call) override {
-    call.getResults().setKnown(context().CancelReminder(call.getParams().getName().cStr()));
-    return kj::READY_NOW;
-  }
-  kj::Promise<void> tick(TickContext call) override {
-    auto in = call.getParams();
-    StartTicking(in.getEveryMs(), in.getKeepsActive(), in.getHoldMs());
-    return kj::READY_NOW;
+  Task<bool> Forget(std::string name) override { co_return context().CancelReminder(name); }
+  Task<void> Tick(uint64_t every_ms, bool keeps_active, uint64_t hold_ms) override {
+    StartTicking(every_ms, keeps_active, hold_ms);
+    co_return;
   }
   void StartTicking(uint64_t every_ms, bool keeps_active, uint64_t hold_ms) {
     timer_ =
         context().StartTimer({.every = absl::Milliseconds(every_ms), .keeps_active = keeps_active},
-                             [this, hold_ms] { return Tick(hold_ms); });
+                             [this, hold_ms] { return TickOnce(hold_ms); });
   }
-  Task<void> Tick(uint64_t hold_ms) {
+  Task<void> TickOnce(uint64_t hold_ms) {
     ++ticks_;
     ++ticked_;
     KJ_REQUIRE(!ticking_, "a timer's turn began within another");
@@ -118,30 +111,29 @@ class ClerkActor final : public Actor<Clerk, ClerkState> {
     }
     ticking_ = false;
   }
-  kj::Promise<void> stopTicking(StopTickingContext) override {
+  Task<void> StopTicking() override {
     timer_ = ActorTimer();
-    return kj::READY_NOW;
+    co_return;
   }
-  kj::Promise<void> deactivate(DeactivateContext call) override {
-    value_ += call.getParams().getBy();
+  Task<void> Deactivate(uint64_t by) override {
+    value_ += by;
     context().Deactivate();
-    return kj::READY_NOW;
+    co_return;
   }
-  kj::Promise<void> erase(EraseContext) override {
+  Task<void> Erase() override {
     context().Erase();
-    return kj::READY_NOW;
+    co_return;
   }
-  kj::Promise<void> fail(FailContext call) override {
-    value_ += call.getParams().getBy();
-    return KJ_EXCEPTION(FAILED, "told to fail");
+  Task<void> Fail(uint64_t by) override {
+    value_ += by;
+    co_await ::troupe::Fail(KJ_EXCEPTION(FAILED, "told to fail"));
   }
-  kj::Promise<void> addLater(AddLaterContext call) override { return AddLater(call); }
-  Task<void> AddLater(AddLaterContext call) {
-    for (uint64_t i = 0; i < call.getParams().getAfterMs(); ++i) {
+  Task<uint64_t> AddLater(uint64_t by, uint64_t after_ms) override {
+    for (uint64_t i = 0; i < after_ms; ++i) {
       auto asked = context().Get<Counter>(Key()).getRequest().send();
       co_await asked;
     }
-    call.getResults().setValue(value_ += call.getParams().getBy());
+    co_return value_ += by;
   }
 
   void Save(ClerkState::Builder out) const override {

@@ -13,40 +13,25 @@ class ClerkFixture : public ClusterFixture {
     registry_.Host<ClerkActor>([this] { return kj::heap<ClerkActor>(office_); }, options);
   }
 
-  template <typename Request>
-  void Do(Request request) {
-    Finish(request.send().ignoreResult());
-  }
   void Finish(kj::Promise<void> promise) {
     cluster_->Await(promise.then([] { return 0; }));
   }
-  Clerk::Client At(const std::string& key) { return client_->Get<Clerk>(key); }
-  uint64_t Add(const std::string& key, uint64_t by = 1) {
-    auto request = At(key).addRequest();
-    request.setBy(by);
-    return cluster_->Await(request.send().then([](auto&& r) { return r.getValue(); }));
-  }
+  Clerk::Ref At(const std::string& key) { return client_->Get<Clerk>(key); }
+  uint64_t Add(const std::string& key, uint64_t by = 1) { return cluster_->Await(At(key).Add(by)); }
   void Remind(const std::string& key, absl::Duration after, absl::Duration every,
               CatchUp catch_up = CatchUp::kOnce, const std::string& name = "bell") {
-    auto request = At(key).remindRequest();
-    request.setName(name);
-    request.setAfterMs(static_cast<uint64_t>(absl::ToInt64Milliseconds(after)));
-    request.setEveryMs(static_cast<uint64_t>(absl::ToInt64Milliseconds(every)));
-    request.setCatchUp(static_cast<uint16_t>(catch_up));
-    Do(kj::mv(request));
+    cluster_->Await(At(key).Remind(name, Milliseconds(after), Milliseconds(every),
+                                   static_cast<uint16_t>(catch_up)));
   }
   void Tick(const std::string& key, absl::Duration every, bool keeps_active = false,
             uint64_t hold = 0) {
-    auto request = At(key).tickRequest();
-    request.setEveryMs(static_cast<uint64_t>(absl::ToInt64Milliseconds(every)));
-    request.setKeepsActive(keeps_active);
-    request.setHoldMs(hold);
-    Do(kj::mv(request));
+    cluster_->Await(At(key).Tick(Milliseconds(every), keeps_active, hold));
   }
   std::string FailToAdd(const std::string& key) {
-    auto request = At(key).addRequest();
-    request.setBy(1);
-    return ErrorOf(request.send().ignoreResult());
+    return ErrorOf(At(key).Add(1).AsPromise().ignoreResult());
+  }
+  static uint64_t Milliseconds(absl::Duration duration) {
+    return static_cast<uint64_t>(absl::ToInt64Milliseconds(duration));
   }
 
   struct Seen {
@@ -54,7 +39,7 @@ class ClerkFixture : public ClusterFixture {
     std::vector<absl::Time> served;  // Due times, in the order in which they were served.
   };
   Seen Look(const std::string& key) {
-    return cluster_->Await(At(key).lookRequest().send().then([](auto&& reply) {
+    return cluster_->Await(At(key).Look().AsPromise().then([](auto&& reply) {
       auto state = reply.getState();
       Seen seen{state.getValue(), state.getTicked(), state.getMissed(),
                 reply.getTicks(), reply.getObject(), {}};

@@ -9,11 +9,7 @@ using Directive = Supervision::Directive;
 
 class FailureTest : public ClerkFixture {
  protected:
-  std::string Fail(const std::string& key, uint64_t by = 1000) {
-    auto request = At(key).failRequest();
-    request.setBy(by);
-    return ErrorOf(request.send().ignoreResult());
-  }
+  std::string Fail(const std::string& key, uint64_t by = 1000) { return ErrorOf(At(key).Fail(by)); }
 };
 
 TEST_P(FailureTest, AnErrorOfAMethodIsAnAnswerHoweverOftenItComes) {
@@ -154,17 +150,13 @@ TEST_P(FailureTest, StopRefusesThoseWhoWaitAndTheNextBeginsAnew) {
   HostClerks({.supervision = {.directive = Directive::kStop}});
   Start({"a", "b", "c"});
   EXPECT_EQ(Add("x"), 1u);
-  auto slow = At("x").addLaterRequest();
-  slow.setAfterMs(50);
-  auto first = slow.send().ignoreResult();
-  auto failing = At("x").failRequest();
-  auto failed = failing.send().ignoreResult();
-  auto behind = At("x").addRequest();
-  behind.setBy(1);
-  auto waiting = behind.send().ignoreResult();
-  Finish(kj::mv(first));
+  auto first = At("x").AddLater(0, 50);
+  auto failed = At("x").Fail(0);
+  auto waiting = At("x").Add(1);
+  cluster_->Await(kj::mv(first));
   EXPECT_THAT(ErrorOf(kj::mv(failed)), HasSubstr("told to fail"));
-  EXPECT_THAT(ErrorOf(kj::mv(waiting)), HasSubstr("was stopped by the failure of a call"));
+  EXPECT_THAT(ErrorOf(kj::mv(waiting).AsPromise().ignoreResult()),
+              HasSubstr("was stopped by the failure of a call"));
   EXPECT_EQ(Add("x"), 2u);
   EXPECT_EQ(office_.activated["x"], 2u);
 }

@@ -37,16 +37,13 @@ class LifeTest : public ClerkFixture {
       return;
     }
     if (cluster_->world().random().Below(4) == 0) {
-      auto request = At(key).deactivateRequest();
-      request.setBy(1);
-      tasks_.add(request.send().then([this, key](auto&&) { ++answered_[key]; },
-                                     [this](kj::Exception&&) { ++wrong_; }));
+      tasks_.add(At(key).Deactivate(1).AsPromise().then([this, key] { ++answered_[key]; },
+                                                        [this](kj::Exception&&) { ++wrong_; }));
     }
-    auto request = At(key).addRequest();  // Perhaps behind the one that has the object go.
-    request.setBy(1);
-    tasks_.add(request.send().then(
-        [this, key](auto&& reply) {
-          wrong_ += reply.getValue() != ++answered_[key];
+    // Perhaps behind the one that has the object go.
+    tasks_.add(At(key).Add(1).AsPromise().then(
+        [this, key](uint64_t value) {
+          wrong_ += value != ++answered_[key];
           Again(key);
         },
         [this, key](kj::Exception&&) {
@@ -79,8 +76,7 @@ TEST_P(LifeTest, ActivationsThatNeedEachOtherAreACycleAndFailAtOnce) {
   office_.activates_with = {{"x", "y"}, {"y", "x"}, {"z", "w"}};
   HostClerks();
   Start({"a", "b", "c"});
-  auto request = At("x").addRequest();
-  EXPECT_THAT(ErrorOf(request.send().ignoreResult(), absl::Seconds(2)),
+  EXPECT_THAT(ErrorOf(At("x").Add(0).AsPromise().ignoreResult(), absl::Seconds(2)),
               ::testing::HasSubstr("call cycle"));
   EXPECT_EQ(Add("z"), 1u);
 }
@@ -133,12 +129,8 @@ TEST_P(LifeTest, WhoDeactivatesItselfIsMetAnewAndLosesNoCall) {
   HostClerks();
   Start({"a", "b", "c"});
   EXPECT_EQ(Add("x", 7), 7u);
-  auto leave = At("x").deactivateRequest();
-  leave.setBy(1);
-  auto left = leave.send().ignoreResult();
-  auto later = At("x").addRequest();  // Waits in the mailbox of the one that goes.
-  later.setBy(2);
-  auto added = later.send().then([](auto&& reply) { return reply.getValue(); });
+  auto left = At("x").Deactivate(1);
+  auto added = At("x").Add(2);  // Waits in the mailbox of the one that goes.
   Finish(kj::mv(left));
   EXPECT_EQ(cluster_->Await(kj::mv(added)), 10u);
   EXPECT_EQ(office_.activated["x"], 2u);
@@ -163,10 +155,7 @@ TEST_P(LifeTest, OnDeactivateThatNeverEndsIsCutShortAndChangesNothing) {
   Start({"a", "b", "c"});
   EXPECT_EQ(Add("x"), 1u);
   cluster_->Run(absl::Seconds(11));
-  auto waiting = At("x").addRequest();
-  waiting.setBy(1);
-  auto sent = waiting.send().then([](auto&& reply) { return reply.getValue(); });
-  EXPECT_EQ(cluster_->Await(kj::mv(sent), absl::Seconds(5)), 2u);
+  EXPECT_EQ(cluster_->Await(At("x").Add(1), absl::Seconds(5)), 2u);
   EXPECT_EQ(office_.activated["x"], 2u);
 }
 
@@ -201,7 +190,7 @@ TEST_P(LifeTest, AnErasedActorBeginsAnewAndLeavesNothing) {
   Start({"a", "b", "c"});
   EXPECT_EQ(Add("x", 5), 5u);
   Remind("x", absl::Seconds(5), absl::Seconds(5));
-  Do(At("x").eraseRequest());
+  cluster_->Await(At("x").Erase());
   EXPECT_EQ(Look("x").value, 0u);
   EXPECT_EQ(office_.activated["x"], 2u);
   EXPECT_EQ(office_.deactivated["x"], 0u);
@@ -226,7 +215,7 @@ TEST_P(LifeTest, AnErasedActorThatCallsOthersIsNotTakenForItsPast) {
     }
     cluster_->Run(absl::Seconds(5));
     EXPECT_EQ(Look("x").served.size(), 3u);
-    Do(At("x").eraseRequest());
+    cluster_->Await(At("x").Erase());
     // Past the time for which its callers' records stay, but not that of what it called.
     cluster_->Run(round == 0 ? absl::Seconds(1) : absl::Minutes(13));
   }

@@ -40,9 +40,7 @@ class TimeTest : public ClerkFixture {
     }
     uint64_t wrong = 0;
     for (int i = 0; i < kClerks; ++i) {
-      auto request = At(key(i)).forgetRequest();
-      request.setName("bell");
-      Do(kj::mv(request));
+      cluster_->Await(At(key(i)).Forget("bell"));
       Remind(key(i), absl::Hours(1), absl::ZeroDuration());
       const auto seen = Look(key(i));
       EXPECT_GE(seen.served.size(), 15u);
@@ -82,7 +80,7 @@ TEST_P(TimeTest, ATimerRunsItsTurnsInItsRhythm) {
   const auto seen = Look("x");
   EXPECT_GE(seen.ticked, 10u);
   EXPECT_LE(seen.ticked, 11u);
-  Do(At("x").stopTickingRequest());
+  cluster_->Await(At("x").StopTicking());
   const uint64_t ticked = Look("x").ticked;
   cluster_->Run(absl::Seconds(1));
   EXPECT_EQ(Look("x").ticked, ticked);
@@ -118,8 +116,7 @@ TEST_P(TimeTest, ATimerThatOnActivateStartsRunsAgainAfterAFailedCall) {
   Start({"a", "b", "c"});
   EXPECT_EQ(Add("x"), 1u);
   const uint64_t object = Look("x").object;
-  EXPECT_THAT(ErrorOf(At("x").failRequest().send().ignoreResult()),
-              ::testing::HasSubstr("told to fail"));
+  EXPECT_THAT(ErrorOf(At("x").Fail(0)), ::testing::HasSubstr("told to fail"));
   cluster_->Run(absl::Seconds(1));  // Nobody calls it.
   const auto seen = Look("x");
   EXPECT_NE(seen.object, object);
@@ -150,9 +147,7 @@ TEST_P(TimeTest, AReminderCanBeTakenBackAndSetAnew) {
   Remind("x", absl::Seconds(20), absl::Seconds(5));
   cluster_->Run(absl::Seconds(18));
   EXPECT_TRUE(Look("x").served.empty());
-  auto request = At("x").forgetRequest();
-  request.setName("bell");
-  EXPECT_TRUE(cluster_->Await(request.send().then([](auto&& r) { return r.getKnown(); })));
+  EXPECT_TRUE(cluster_->Await(At("x").Forget("bell")));
   cluster_->Run(absl::Minutes(1));
   EXPECT_TRUE(Look("x").served.empty());
 }
@@ -163,9 +158,7 @@ TEST_P(TimeTest, OnlyWhatATurnThatSucceedsSetsIsKept) {
   for (int i = 0; i < 64; ++i) {
     Remind("x", absl::Hours(1), absl::ZeroDuration(), CatchUp::kOnce, "n" + std::to_string(i));
   }
-  auto request = At("x").remindRequest();
-  request.setName("one too many");
-  EXPECT_THAT(ErrorOf(request.send().ignoreResult()), ::testing::HasSubstr("at most 64"));
+  EXPECT_THAT(ErrorOf(At("x").Remind("one too many", 0, 0, 0)), ::testing::HasSubstr("at most 64"));
 }
 
 TEST_P(TimeTest, AReminderOfAPassivatedActorWakesItAlsoOnAnotherNode) {

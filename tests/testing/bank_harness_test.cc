@@ -1,0 +1,79 @@
+// The bank sample in a harness: refs in state, work that Resume() finishes, objects made anew.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "account.h"
+#include "troupe/actors/ref_message.h"
+#include "troupe/testing/dynamic_text.h"
+#include "troupe/testing/harness.h"
+
+namespace {
+
+using troupe::testing::Harness;
+using troupe::testing::Renewal;
+
+class BankHarnessTest : public ::testing::TestWithParam<Renewal> {
+ protected:
+  BankHarnessTest() { harness_.Host<AccountActor>(); }
+  // Until nothing is pending.
+  uint64_t Balance(const Account::Ref& account) {
+    auto reply = harness_.Await(account.Balance());
+    for (int i = 0; i < 100 && reply.pending > 0; ++i) {
+      harness_.Advance(absl::Milliseconds(100));
+      reply = harness_.Await(account.Balance());
+    }
+    EXPECT_EQ(reply.pending, 0u);
+    return reply.balance;
+  }
+  Harness harness_{{.nodes = 3, .seed = 11, .renewal = GetParam()}};
+};
+
+TEST_P(BankHarnessTest, TransfersAreWholeWhateverIsKilledMeanwhile) {
+  auto alice = harness_.Get<Account>("alice");
+  auto bob = harness_.Get<Account>("bob");
+  harness_.Await(alice.Deposit(100));
+  harness_.Await(alice.Transfer(bob, 10));
+  EXPECT_EQ(Balance(alice), 90u);
+  EXPECT_EQ(Balance(bob), 10u);
+  harness_.NextCall(alice, "transfer").KillsItsNode();
+  harness_.Await(alice.Transfer(bob, 10));
+  harness_.NextCall(bob, "deposit").KillsItsNode();
+  harness_.Await(alice.Transfer(bob, 10));
+  EXPECT_EQ(Balance(alice), 70u);
+  EXPECT_EQ(Balance(bob), 30u);
+  EXPECT_THAT(harness_.Calls(alice),
+              ::testing::Contains("transfer(to = Account/bob, amount = 10)"));
+}
+
+// What the check of Load compares.
+TEST(DynamicText, ListsAreEqualInAnyOrderIfSaidSoAndRefsAreNamed) {
+  Harness harness;
+  harness.Host<AccountActor>();
+  auto state = [&](std::vector<std::string> payees, troupe::testing::ListOrder order) {
+    troupe::OutgoingMessage message;
+    auto list =
+        message.root().initAs<AccountState>().initPending(static_cast<unsigned>(payees.size()));
+    for (unsigned i = 0; i < payees.size(); ++i) {
+      list[i].setTo(harness.Get<Account>(payees[i]));
+    }
+    return troupe::testing::TextOf(
+        message.root().asReader(), capnp::Schema::from<AccountState>(),
+        [](const auto& actor) { return actor.key; }, order);
+  };
+  using troupe::testing::ListOrder;
+  EXPECT_EQ(state({"b", "a"}, ListOrder::kAsWritten),
+            "(balance = 0, pending = [(number = 0, to = b, amount = 0), "
+            "(number = 0, to = a, amount = 0)], nextTransfer = 0)");
+  EXPECT_NE(state({"b", "a"}, ListOrder::kAsWritten), state({"a", "b"}, ListOrder::kAsWritten));
+  EXPECT_EQ(state({"b", "a"}, ListOrder::kSorted), state({"a", "b"}, ListOrder::kSorted));
+  EXPECT_NE(state({"b", "a"}, ListOrder::kSorted), state({"b", "b"}, ListOrder::kSorted));
+  EXPECT_EQ(state(std::vector<std::string>(5000, "a"), ListOrder::kSorted), "(120032 bytes)");
+}
+
+INSTANTIATE_TEST_SUITE_P(Renewals, BankHarnessTest,
+                         ::testing::Values(Renewal::kAfterEachTurn, Renewal::kAsInProduction));
+
+}  // namespace
