@@ -57,8 +57,8 @@ class [[nodiscard]] Task {
 
  private:
   friend class internal::TaskFrame<T>;
-  explicit Task(kj::Own<kj::_::PromiseNode> node) : node_(kj::mv(node)) {}
-  kj::Own<kj::_::PromiseNode> node_;
+  explicit Task(internal::OwnPromiseNode node) : node_(kj::mv(node)) {}
+  internal::OwnPromiseNode node_;
 };
 
 template <typename T>
