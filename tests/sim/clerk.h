@@ -62,13 +62,13 @@ class ClerkActor final : public Actor<Clerk, ClerkState> {
     }
     for (uint64_t i = 0; i < office_.reminder_asks; ++i) {
       auto asked = context().Get<Counter>(Key()).getRequest().send();
-      co_await asked;
+      auto answer = co_await asked;
     }
     if (!office_.counts_elsewhere) co_return;
     auto request = context().Get<Counter>(Key()).addRequest();
     request.setBy(1);
     auto added = request.send();
-    co_await added;
+    auto answer = co_await added;
   }
 
   kj::Promise<void> add(AddContext call) override {
@@ -114,7 +114,7 @@ class ClerkActor final : public Actor<Clerk, ClerkState> {
     // A call to another actor takes time.
     for (uint64_t i = 0; i < hold_ms; ++i) {
       auto asked = context().Get<Counter>(Key()).getRequest().send();
-      co_await asked;
+      auto answer = co_await asked;
     }
     ticking_ = false;
   }
@@ -139,7 +139,7 @@ class ClerkActor final : public Actor<Clerk, ClerkState> {
   Task<void> AddLater(AddLaterContext call) {
     for (uint64_t i = 0; i < call.getParams().getAfterMs(); ++i) {
       auto asked = context().Get<Counter>(Key()).getRequest().send();
-      co_await asked;
+      auto answer = co_await asked;
     }
     call.getResults().setValue(value_ += call.getParams().getBy());
   }
