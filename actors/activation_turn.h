@@ -11,6 +11,7 @@
 #include "capnp/message.h"
 #include "capnp/serialize.h"
 #include "troupe/actors/activation.h"
+#include "troupe/actors/capnp_version.h"
 #include "troupe/actors/ref_message.h"
 #include "troupe/rpc/status.h"
 
@@ -24,7 +25,7 @@ inline kj::Array<capnp::word> ToWords(const std::string& bytes) {
 }
 
 // What a method sees of its call.
-class Activation::Context final : public capnp::CallContextHook, public kj::Refcounted {
+class Activation::Context final : public CallContextHook, public kj::Refcounted {
  public:
   // Refs among the parameters call by `origin`.
   Context(const Payload& params, kj::Own<CallOrigin> origin) : params_(params, kj::mv(origin)) {}
@@ -37,7 +38,6 @@ class Activation::Context final : public capnp::CallContextHook, public kj::Refc
   kj::Promise<void> tailCall(kj::Own<capnp::RequestHook>&& request) override {
     return directTailCall(kj::mv(request)).promise;
   }
-  void allowCancellation() override {}  // A started turn belongs to the actor.
   void setPipeline(kj::Own<capnp::PipelineHook>&&) override {}
   kj::Promise<capnp::AnyPointer::Pipeline> onTailCall() override { return kj::NEVER_DONE; }
   capnp::ClientHook::VoidPromiseAndPipeline directTailCall(

@@ -1,5 +1,6 @@
 #include "troupe/actors/gateway.h"
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "capnp/rpc-twoparty.h"
 #include "troupe/actors/gateway.capnp.h"

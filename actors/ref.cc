@@ -1,6 +1,7 @@
 #include "troupe/actors/ref.h"
 
 #include "troupe/actors/any_ref.h"
+#include "troupe/actors/capnp_version.h"
 #include "troupe/actors/ref_message.h"
 #include "troupe/rpc/status.h"
 
@@ -9,7 +10,7 @@ namespace {
 
 using capnp::AnyPointer;
 
-kj::Own<capnp::PipelineHook> NoPipeline() {
+kj::Own<capnp::PipelineHook> BrokenPipeline() {
   return capnp::newBrokenPipeline(
       Unimplemented("an actor's results carry no capabilities: wait for the call, then use its "
                     "results"));
@@ -21,7 +22,7 @@ capnp::Response<AnyPointer> MakeResponse(Payload payload, kj::Own<CallOrigin> or
   return capnp::Response<AnyPointer>(root, kj::mv(holder));
 }
 
-class ActorRequest final : public capnp::RequestHook {
+class ActorRequest final : public PlainRequestHook {
  public:
   ActorRequest(kj::Own<CallOrigin> origin, ActorId actor, CallOptions options,
                uint64_t interface_id, uint16_t method_id, kj::Maybe<capnp::MessageSize> hint)
@@ -38,10 +39,13 @@ class ActorRequest final : public capnp::RequestHook {
     auto results = Send().then([origin = kj::addRef(*origin_)](Payload&& payload) mutable {
       return MakeResponse(std::move(payload), kj::mv(origin));
     });
-    return capnp::RemotePromise<AnyPointer>(kj::mv(results), AnyPointer::Pipeline(NoPipeline()));
+    return capnp::RemotePromise<AnyPointer>(kj::mv(results), NoPipeline());
   }
   kj::Promise<void> sendStreaming() override { return Send().ignoreResult(); }
   const void* getBrand() override { return this; }
+
+ protected:
+  AnyPointer::Pipeline NoPipeline() override { return AnyPointer::Pipeline(BrokenPipeline()); }
 
  private:
   static unsigned FirstSegment(kj::Maybe<capnp::MessageSize> hint) {
@@ -61,22 +65,22 @@ class ActorRequest final : public capnp::RequestHook {
   OutgoingMessage message_;
 };
 
-class ActorHook final : public capnp::ClientHook, public kj::Refcounted {
+class ActorHook final : public PlainClientHook, public kj::Refcounted {
  public:
   ActorHook(kj::Own<CallOrigin> origin, ActorId actor, CallOptions options)
       : origin_(kj::mv(origin)), actor_(std::move(actor)), options_(options) {}
 
-  capnp::Request<AnyPointer, AnyPointer> newCall(uint64_t interface_id, uint16_t method_id,
-                                                 kj::Maybe<capnp::MessageSize> hint) override {
+  Request NewCall(uint64_t interface_id, uint16_t method_id,
+                  kj::Maybe<capnp::MessageSize> hint) override {
     auto request = kj::heap<ActorRequest>(kj::addRef(*origin_), actor_, options_, interface_id,
                                           method_id, hint);
     auto root = request->root();
-    return capnp::Request<AnyPointer, AnyPointer>(root, kj::mv(request));
+    return Request(root, kj::mv(request));
   }
 
   // A call that arrives through a Cap'n Proto RPC connection.
-  VoidPromiseAndPipeline call(uint64_t interface_id, uint16_t method_id,
-                              kj::Own<capnp::CallContextHook>&& context) override {
+  VoidPromiseAndPipeline Forward(uint64_t interface_id, uint16_t method_id,
+                                 kj::Own<capnp::CallContextHook> context) override {
     OutgoingMessage params;
     params.root().set(context->getParams());
     auto& results = *context;
@@ -87,7 +91,7 @@ class ActorHook final : public capnp::ClientHook, public kj::Refcounted {
                       results.getResults(root.targetSize()).set(root);
                     })
                     .attach(kj::mv(context));
-    return {kj::mv(done), NoPipeline()};
+    return {kj::mv(done), BrokenPipeline()};
   }
 
   kj::Maybe<capnp::ClientHook&> getResolved() override { return nullptr; }

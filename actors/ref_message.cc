@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "troupe/actors/call.h"
 #include "troupe/actors/ref.h"
 #include "troupe/rpc/status.h"

@@ -2,7 +2,7 @@
 
 namespace troupe::internal {
 
-AwaitedNode::AwaitedNode(kj::Own<kj::_::PromiseNode> node, kj::_::ExceptionOrValue& result)
+AwaitedNode::AwaitedNode(OwnPromiseNode node, kj::_::ExceptionOrValue& result)
     : node_(kj::mv(node)), result_(result) {
   node_->setSelfPointer(&node_);
 }
@@ -35,18 +35,19 @@ class TaskFrameBase::FrameDisposer final : public kj::Disposer {
   void disposeImpl(void* pointer) const override {
     // kj passes the address of the complete object. TaskFrame<T> derives from TaskFrameBase by
     // single inheritance all along, so its base is at the same address.
-    auto& frame = *static_cast<TaskFrameBase*>(pointer);
-    if (frame.running_) {
-      frame.dropped_while_running_ = true;
-      frame.on_ready_.init(nullptr);  // Who waited for it may be gone.
-    } else {
-      frame.handle_.destroy();
-    }
+    static_cast<TaskFrameBase*>(pointer)->destroy();
   }
 };
 
-kj::Own<kj::_::PromiseNode> TaskFrameBase::Owned() {
-  return kj::Own<kj::_::PromiseNode>(this, FrameDisposer::Instance());
+OwnPromiseNode TaskFrameBase::Owned() { return OwnNode(*this, FrameDisposer::Instance()); }
+
+void TaskFrameBase::destroy() {
+  if (running_) {
+    dropped_while_running_ = true;
+    on_ready_.init(nullptr);  // Who waited for it may be gone.
+  } else {
+    handle_.destroy();
+  }
 }
 
 void TaskFrameBase::unhandled_exception() noexcept {

@@ -12,9 +12,9 @@
 //
 // Awaited can be kj::Promise, Task, kj::ForkedPromise (one branch of it); an lvalue is consumed.
 // Settled(p) awaits without throwing, Fail(e) ends the task with an error without throwing: a throw
-// costs 12-17 us, these a tenth of one. Write `auto p = F(); auto r = co_await p;` and take kj
-// types by reference, moved to a local: the form that every compiler accepts (g++ 14 fails on
-// others).
+// costs 12-17 us, these a tenth of one. Write `auto p = F(); auto r = co_await p;`, named also
+// where r is a capnp::Response or kj::Own that nobody uses, and take kj types by reference, moved
+// to a local: the form that every compiler accepts (g++ 14 fails on others).
 //
 // g++ 12 miscompiles `c ? co_await x : y` where the value is a class (std::string): write an `if`.
 //
@@ -60,8 +60,8 @@ class [[nodiscard]] Task {
 
  private:
   friend class internal::TaskFrame<T>;
-  explicit Task(kj::Own<kj::_::PromiseNode> node) : node_(kj::mv(node)) {}
-  kj::Own<kj::_::PromiseNode> node_;
+  explicit Task(internal::OwnPromiseNode node) : node_(kj::mv(node)) {}
+  internal::OwnPromiseNode node_;
 };
 
 template <typename T>

@@ -4,7 +4,7 @@
 // what it awaits is ready; disposing of it destroys the frame. A frame is never destroyed while it
 // runs: whoever drops it then marks it, and the event loop destroys it once it has suspended.
 //
-// Threads: the event loop it was made on. Depends on kj::_, checked against 0.9.2.
+// Threads: the event loop it was made on. Depends on kj::_, checked against 0.9.2 and 1.1.0.
 #pragma once
 
 #include <coroutine>
@@ -14,6 +14,7 @@
 #include "kj/async.h"
 #include "kj/exception.h"
 #include "kj/memory.h"
+#include "troupe/runtime/kj_version.h"
 
 namespace troupe {
 
@@ -26,7 +27,7 @@ namespace internal {
 
 template <typename T>
 struct SettledPromise {
-  kj::Own<kj::_::PromiseNode> node;
+  OwnPromiseNode node;
   ~SettledPromise() noexcept {}
 };
 
@@ -40,7 +41,7 @@ class TaskFrameBase;
 // The promise being awaited and the room for its result; lives in the frame across the wait.
 class AwaitedNode {
  public:
-  AwaitedNode(kj::Own<kj::_::PromiseNode> node, kj::_::ExceptionOrValue& result);
+  AwaitedNode(OwnPromiseNode node, kj::_::ExceptionOrValue& result);
   AwaitedNode(const AwaitedNode&) = delete;
   AwaitedNode& operator=(const AwaitedNode&) = delete;
   ~AwaitedNode() noexcept {}
@@ -50,11 +51,11 @@ class AwaitedNode {
   void Trace(kj::_::TraceBuilder& builder, bool stop_at_next_event);
 
  private:
-  kj::Own<kj::_::PromiseNode> node_;
+  OwnPromiseNode node_;
   kj::_::ExceptionOrValue& result_;
 };
 
-class TaskFrameBase : public kj::_::PromiseNode, public kj::_::Event {
+class TaskFrameBase : public FrameNode, public FrameEvent {
  public:
   TaskFrameBase(std::coroutine_handle<> handle, kj::_::ExceptionOrValue& result)
       : handle_(handle), result_(result) {}
@@ -72,7 +73,9 @@ class TaskFrameBase : public kj::_::PromiseNode, public kj::_::Event {
   void Await(AwaitedNode& awaited) noexcept { awaited_ = &awaited; }
   // Ends the task where it stands; it is suspended for good.
   void EndWith(kj::Exception&& exception) noexcept;
-  kj::Own<kj::_::PromiseNode> Owned();
+  OwnPromiseNode Owned();
+  // When its owner has dropped it.
+  void destroy() final;
 
   void onReady(kj::_::Event* event) noexcept override { on_ready_.init(event); }
   void tracePromise(kj::_::TraceBuilder& builder, bool stop_at_next_event) override;
@@ -96,7 +99,7 @@ class TaskFrameBase : public kj::_::PromiseNode, public kj::_::Event {
 template <typename T>
 class AwaiterBase {
  public:
-  AwaiterBase(TaskFrameBase& frame, kj::Own<kj::_::PromiseNode> node)
+  AwaiterBase(TaskFrameBase& frame, OwnPromiseNode node)
       : frame_(frame), awaited_(kj::mv(node), result_) {}
   ~AwaiterBase() noexcept {}
 

@@ -54,7 +54,7 @@ class LedgerActor final : public Actor<Ledger, LedgerState> {
     open_ = true;
     auto other = context().Get<Ledger>(call.getParams().getTo().cStr());
     auto sent = other.readRequest().send();
-    co_await sent;
+    auto reply = co_await sent;
     Tell(entries_.size(), hash_);
     open_ = false;
     Add(call.getParams().getEntry());

@@ -36,7 +36,7 @@ class CellActor final : public Actor<Cell, CellState> {
     auto request = context().Get<Cell>(call.getParams().getOther().cStr()).addRequest();
     request.setBy(call.getParams().getBy());
     auto sent = request.send();
-    co_await sent;
+    auto reply = co_await sent;
     call.getResults().setValue(value_);
   }
   void Save(CellState::Builder out) const override { out.setValue(value_); }

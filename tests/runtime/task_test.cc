@@ -46,7 +46,8 @@ TEST_F(TaskTest, StartsBeforeTheFirstAwait) {
   bool started = false;
   auto body = [&]() -> Task<void> {
     started = true;
-    co_await kj::evalLater([]() {});
+    auto later = kj::evalLater([]() {});
+    co_await later;
     started = false;
   };
   auto task = body();
@@ -61,16 +62,27 @@ TEST_F(TaskTest, AwaitsPromisesTasksAndForks) {
     auto task = AddLater(10, 10);
     auto fork = kj::evalLater([]() { return 100; }).fork();
     int sum = co_await lvalue;
-    sum += co_await kj::Promise<int>(2);
     sum += co_await task;
     sum += co_await AddLater(3, 4);
     sum += co_await fork;
-    sum += co_await fork.addBranch();
     sum += co_await fork;
     co_return sum;
   };
-  EXPECT_EQ(body().Wait(scope_), 1 + 2 + 20 + 7 + 300);
+  EXPECT_EQ(body().Wait(scope_), 1 + 20 + 7 + 200);
 }
+
+#if defined(__clang__) || __GNUC__ < 13  // Of g++ 14 an internal error.
+TEST_F(TaskTest, AwaitsPromisesWithoutAName) {
+  auto body = [&]() -> Task<int> {
+    auto fork = kj::evalLater([]() { return 100; }).fork();
+    co_await kj::evalLater([]() {});
+    int sum = co_await kj::Promise<int>(2);
+    sum += co_await fork.addBranch();
+    co_return sum;
+  };
+  EXPECT_EQ(body().Wait(scope_), 102);
+}
+#endif
 
 TEST_F(TaskTest, ConvertsBothWays) {
   kj::Promise<int> promise = AddLater(1, 2);
@@ -89,7 +101,10 @@ TEST_F(TaskTest, MovesMoveOnlyResults) {
     text->append("!");
     co_return kj::mv(text);
   };
-  auto outer = [&]() -> Task<kj::Own<std::string>> { co_return co_await make(); };
+  auto outer = [&]() -> Task<kj::Own<std::string>> {
+    auto made = co_await make();
+    co_return kj::mv(made);
+  };
   EXPECT_EQ(*outer().Wait(scope_), "owned!");
 }
 

@@ -62,13 +62,13 @@ class ClerkActor final : public Clerk::Actor {
     }
     for (uint64_t i = 0; i < office_.reminder_asks; ++i) {
       auto asked = context().Get<Counter>(Key()).getRequest().send();
-      co_await asked;
+      auto answer = co_await asked;
     }
     if (!office_.counts_elsewhere) co_return;
     auto request = context().Get<Counter>(Key()).addRequest();
     request.setBy(1);
     auto added = request.send();
-    co_await added;
+    auto answer = co_await added;
   }
 
   Task<uint64_t> Add(uint64_t by) override { co_return value_ += by; }
@@ -107,7 +107,7 @@ class ClerkActor final : public Clerk::Actor {
     // A call to another actor takes time.
     for (uint64_t i = 0; i < hold_ms; ++i) {
       auto asked = context().Get<Counter>(Key()).getRequest().send();
-      co_await asked;
+      auto answer = co_await asked;
     }
     ticking_ = false;
   }
@@ -131,7 +131,7 @@ class ClerkActor final : public Clerk::Actor {
   Task<uint64_t> AddLater(uint64_t by, uint64_t after_ms) override {
     for (uint64_t i = 0; i < after_ms; ++i) {
       auto asked = context().Get<Counter>(Key()).getRequest().send();
-      co_await asked;
+      auto answer = co_await asked;
     }
     co_return value_ += by;
   }
