@@ -194,6 +194,8 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   kj::Exception SuspendedError() const;
   std::string Name() const;
   void CheckDeadlines(absl::Time now);
+  void PassOn(kj::Own<InboundCall>& place, absl::Time now);
+  void EndLate(kj::Own<InboundCall> call, const std::string& why);
   bool Leaving() const;  // No letter is begun any more.
   void ProceedToRetire();
   void LimitDeactivation();

@@ -4,6 +4,7 @@
 // effects, admits calls, and keeps the answers that the replica holds.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -93,6 +94,8 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   void OnServing(const ServingChange& change);
   void StartServing();
   void StopServing();
+  void Unpark();
+  void Take(kj::Own<InboundCall> call, const ActorType& type);
   Activation& Activate(const ActorId& id, const ActorType& type);
   void Give(kj::Own<InboundCall> call, const ActorType& type);
   void Unsuspend(kj::Own<InboundCall> call);
@@ -117,8 +120,10 @@ class ShardHost final : private ActorSource, private Activation::Shard {
     uint64_t served;
   };
   absl::flat_hash_map<std::pair<uint64_t, uint64_t>, LaneState> lanes_;
-  uint64_t served_ = 0;                       // Times that this copy has begun to serve.
-  std::vector<kj::Own<InboundCall>> parked_;  // While a move is under way.
+  uint64_t served_ = 0;  // Times that this copy has begun to serve.
+  // Calls that wait while a move is under way, and behind those that did.
+  std::deque<kj::Own<InboundCall>> parked_;
+  bool unparking_ = false;
   bool admitting_ = false;
   uint64_t answered_ = 0;
   std::vector<Activation*> watched_;  // Null: gone since the last look.
