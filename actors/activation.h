@@ -65,8 +65,6 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
     virtual void Hold(const ActorId& actor, HoldKind kind, ReadTicket ticket, Done done) = 0;
     virtual ReadTicket StartRead() = 0;
     virtual Router& router() = 0;
-    // Ids for the calls of turns that leave no record.
-    virtual ClientSequence& own_calls() = 0;
     virtual const ReplicaMutations& mutations() const = 0;
     virtual TurnSlice& slice() = 0;
 
@@ -161,6 +159,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   // ---- activation_records.cc
   bool AnswerFromRecords(kj::Own<InboundCall>& call, uint64_t argument_hash);
   void AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& record);
+  bool Overtaken(const CallId& id) const;
   void AnswerRepeat(kj::Own<InboundCall> repeat, uint64_t argument_hash);
   void Record(const CallId& id, uint64_t argument_hash, const CallOutcome& outcome);
   void FinishWaiters(const CallKey& key, const CallOutcome& outcome);
@@ -312,8 +311,9 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   std::map<ActorId, Called> called_;  // Those that keep records of our calls, as far as we know.
   absl::Time next_settling_ = absl::InfinitePast();
 
-  kj::Own<CallOrigin> origin_;             // What refs of this actor hold.
-  kj::Own<CallOrigin> background_origin_;  // What refs of its Resume() hold.
+  kj::Own<CallOrigin> origin_;               // What refs of this actor hold.
+  kj::Own<CallOrigin> background_origin_;    // What refs of its Resume() hold.
+  std::unique_ptr<ClientSequence> reading_;  // Ids for the calls of turns that leave no record.
   Router::Caller caller_;
   struct Errors final : kj::TaskSet::ErrorHandler {
     explicit Errors(const Log& log) : log(log) {}

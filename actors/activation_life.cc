@@ -216,21 +216,11 @@ void Activation::PassOn(kj::Own<InboundCall>& place, absl::Time now) {
   }
 }
 
-// P6.9: a client's call is never run after this; it may be sent again all the same, when what was
-// sent behind it has run. An actor may use an id again on purpose, as Resume() does.
 void Activation::EndLate(kj::Own<InboundCall> call, const std::string& why) {
-  const auto& id = call->header().id;
-  const auto key = KeyOf(id);
-  const auto open = open_.find(key);
   if (shard_.mutations().place_of_first_arrival) {
-    FinishWaiters(key, Moved{});
-  } else if (open != open_.end()) {
-    const uint64_t hash = open->second.argument_hash;
-    if (std::holds_alternative<ClientCall>(id) && !OutdatedWhileWaiting(*call)) {
-      Record(id, hash, Overloaded(why));
-      MarkDirty();
-    }
-    FinishWaiters(key, Overloaded(why));
+    FinishWaiters(KeyOf(call->header().id), Moved{});
+  } else {
+    FinishWaiters(KeyOf(call->header().id), Overloaded(why));
   }
   call->Finish(Overloaded(why));
 }

@@ -34,7 +34,6 @@ class ShardHost final : private ActorSource, private Activation::Shard {
     // Settle() is to be called when this turn of the loop ends.
     virtual void Touch(ShardId shard) = 0;
     virtual Router& router() = 0;
-    virtual ClientSequence& own_calls() = 0;
     virtual TurnSlice& slice() = 0;
     virtual uint64_t map_version() const = 0;
 
@@ -80,7 +79,6 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   void Hold(const ActorId& actor, HoldKind kind, ReadTicket ticket, Done done) override;
   ReadTicket StartRead() override;
   Router& router() override { return worker_.router(); }
-  ClientSequence& own_calls() override { return worker_.own_calls(); }
   const ReplicaMutations& mutations() const override { return mutations_; }
   TurnSlice& slice() override { return worker_.slice(); }
   void Watch(Activation& activation) override;

@@ -287,7 +287,7 @@ bool IsTrial(const RunOptions& options) {
 }
 
 RunResult RunAsTrial(const RunOptions& options) {
-  TrialOptions trial{options.membership, options.replica, options.prefix};
+  TrialOptions trial{options.membership, options.replica, options.prefix, options.diaries};
   const TrialResult found = RunTrial(options.seed, trial);
   RunResult result;
   result.seed = options.seed;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "troupe/rpc/status.h"
+#include "troupe/sim/diary.h"
 #include "troupe/sim/invariants.h"
 #include "troupe/sim/ledger.h"
 #include "troupe/sim/linearizability.h"
@@ -14,6 +15,7 @@ namespace troupe::sim {
 namespace {
 
 constexpr int kRoundsMax = 4;
+constexpr int kLooksMax = 15;  // At diaries, until they have made up for what they missed.
 constexpr absl::Duration kCheckEvery = absl::Milliseconds(1);
 
 ClusterOptions Draw(Random& random, uint64_t seed, const TrialOptions& trial) {
@@ -50,6 +52,7 @@ class Trial {
   Trial(uint64_t seed, const TrialOptions& options)
       : options_(options), random_(Random(seed).Fork("trial")) {
     Ledgers::Register(registry_, witness_);
+    const auto habits = DrawDiaries(seed);
     cluster_ = std::make_unique<Cluster>(Draw(random_, seed, options_), registry_);
     auto problem = [this](const std::string& checker, const std::string& what) {
       if (!result_.checker.empty()) return;
@@ -66,6 +69,10 @@ class Trial {
     *witness_ = [this](const std::string& key, uint64_t length, uint64_t hash) {
       ledgers_->OnWitness(key, length, hash);
     };
+    if (habits) {
+      diaries_ =
+          std::make_unique<Diaries>(*cluster_, Random(seed).Fork("diarists"), habits, problem);
+    }
     invariants_ = std::make_unique<Invariants>(*cluster_, ledgers_.get(), problem);
     cluster_->OnStep([this] { invariants_->Step(); }, kCheckEvery);
     stage_ = std::unique_ptr<Stage>(new Stage{*cluster_, *ledgers_, random_.Fork("stage"),
@@ -81,6 +88,7 @@ class Trial {
   ~Trial() {
     cluster_->OnStep([] {});
     *witness_ = nullptr;
+    diaries_.reset();
     ledgers_.reset();
   }
 
@@ -104,6 +112,17 @@ class Trial {
   // Found something, or no more can be found: copies were lost that nobody could save.
   bool over() const { return !result_.checker.empty() || invariants_->lost(); }
 
+  // From a stream of its own: seeds that have none are what they were.
+  std::shared_ptr<DiaryHabits> DrawDiaries(uint64_t seed) {
+    Random random = Random(seed).Fork("diaries");
+    const bool drawn = random.Chance(0.5);
+    if (options_.diaries == DiaryChoice::kNever) return nullptr;
+    if (options_.diaries == DiaryChoice::kBySeed && !drawn) return nullptr;
+    auto habits = std::make_shared<DiaryHabits>(random);
+    Diaries::Register(registry_, habits);
+    return habits;
+  }
+
   void Play(uint64_t seed) {
     const Prefix* prefix = Choose(seed);
     if (prefix != nullptr) result_.prefix = std::string(prefix->name);
@@ -113,6 +132,7 @@ class Trial {
     play(Prefix::Begins::kFounding);
     if (over() || !invariants_->Healed(options_.healing_limit) || over()) return;
     ledgers_->Start();
+    if (diaries_) diaries_->Start();
     stage_->Run(absl::Milliseconds(400));
     play(Prefix::Begins::kWhole);
     const int rounds = static_cast<int>(1 + random_.Below(kRoundsMax));
@@ -161,9 +181,35 @@ class Trial {
     stage_->Until([this] { return ledgers_->idle(); }, absl::Seconds(30));
     if (over()) return;
     invariants_->CheckCopies();
+    if (diaries_) ReadDiaries();
+    if (!over()) JudgeHistory(ledgers_->history());
+    if (!over() && diaries_) JudgeHistory(diaries_->history());
+  }
+
+  void ReadDiaries() {
+    diaries_->Stop();
+    const auto idle = [this] { return diaries_->idle(); };
+    bool on_time = false;
+    for (int i = 1; i <= kLooksMax && !on_time && !over(); ++i) {
+      if (!stage_->Until(idle, absl::Seconds(60)) && !over()) {
+        result_.checker = "healing";
+        result_.problem = "calls of diaries are open a minute after healing";
+      }
+      diaries_->AskDiaries();
+      stage_->Until(idle, absl::Seconds(60));
+      diaries_->AskTower();
+      stage_->Until(idle, absl::Seconds(60));
+      if (over()) return;
+      on_time = diaries_->Judge(i == kLooksMax);
+      if (!on_time) stage_->Run(absl::Seconds(2));
+    }
+    if (!over()) invariants_->CheckCopies();
+  }
+
+  void JudgeHistory(const History& history) {
     const auto judged =
-        Judge(Model::kCounter, ledgers_->history(), {.steps_max = 300'000, .states_max = 100'000});
-    if (over() || judged.verdict != Verdict::kViolation) return;
+        Judge(Model::kCounter, history, {.steps_max = 300'000, .states_max = 100'000});
+    if (judged.verdict != Verdict::kViolation) return;
     result_.checker = "linearizability";
     result_.problem = judged.explanation;
   }
@@ -175,6 +221,7 @@ class Trial {
   TrialResult result_;
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<Ledgers> ledgers_;
+  std::unique_ptr<Diaries> diaries_;  // Null: none.
   std::unique_ptr<Invariants> invariants_;
   std::unique_ptr<Stage> stage_;
 };

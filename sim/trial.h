@@ -17,10 +17,13 @@
 
 namespace troupe::sim {
 
+enum class DiaryChoice : uint8_t { kBySeed, kNever, kAlways };
+
 struct TrialOptions {
   MembershipMutations membership = {};
   ReplicaMutations replica = {};
   std::string prefix = {};                           // That one; empty: by the seed.
+  DiaryChoice diaries = DiaryChoice::kBySeed;        // Half of the seeds have some (diary.h).
   absl::Duration healing_limit = absl::Seconds(90);  // Virtual, for the cluster to be whole.
 };
 
