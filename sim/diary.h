@@ -27,9 +27,13 @@
 
 namespace troupe::sim {
 
+enum class DiaryChoice : uint8_t { kBySeed, kNever, kAlways };
+
 // How all diaries of a run live; drawn from the seed. Their objects share it.
 struct DiaryHabits {
   explicit DiaryHabits(Random random);
+  // Null: the run has no diaries. From a stream of its own: the others are what they were.
+  static std::shared_ptr<DiaryHabits> Draw(uint64_t seed, DiaryChoice choice);
 
   bool Fails() { return random.Chance(failures); }
 
@@ -51,15 +55,10 @@ class Diaries {
   ~Diaries() noexcept(false);
 
   void Start();
-  // No more calls, and nothing fails any more.
-  void Stop();
-  bool idle() const { return open_ == 0; }
-  // After idle() and healing, while time passes: asks each diary for all that it holds.
-  void AskDiaries();
-  // And then what it has heard.
-  void AskTower();
-  // After that: whether all serve their reminders on time. What they must not hold is a problem.
-  bool Judge(bool last);
+  // After healing, while `until` lets time pass (until it is true, or the limit): ends, and looks
+  // at all that diaries hold until they serve their reminders on time.
+  using Until = std::function<bool(std::function<bool()> done, absl::Duration limit)>;
+  void Finish(const Until& until);
   const History& history() const { return history_; }
 
  private:
@@ -74,6 +73,10 @@ class Diaries {
   };
 
   void Ask(const std::string& key);
+  // No more calls, and nothing fails any more.
+  void Stop();
+  // Whether all serve their reminders on time. What they must not hold is a problem.
+  bool Judge(bool last);
   void Loop(const std::string& client);
   void Next(const std::string& client);
   std::string AnyKey();

@@ -15,7 +15,6 @@ namespace troupe::sim {
 namespace {
 
 constexpr int kRoundsMax = 4;
-constexpr int kLooksMax = 15;  // At diaries, until they have made up for what they missed.
 constexpr absl::Duration kCheckEvery = absl::Milliseconds(1);
 
 ClusterOptions Draw(Random& random, uint64_t seed, const TrialOptions& trial) {
@@ -52,7 +51,8 @@ class Trial {
   Trial(uint64_t seed, const TrialOptions& options)
       : options_(options), random_(Random(seed).Fork("trial")) {
     Ledgers::Register(registry_, witness_);
-    const auto habits = DrawDiaries(seed);
+    const auto habits = DiaryHabits::Draw(seed, options_.diaries);
+    if (habits) Diaries::Register(registry_, habits);
     cluster_ = std::make_unique<Cluster>(Draw(random_, seed, options_), registry_);
     auto problem = [this](const std::string& checker, const std::string& what) {
       if (!result_.checker.empty()) return;
@@ -112,17 +112,6 @@ class Trial {
   // Found something, or no more can be found: copies were lost that nobody could save.
   bool over() const { return !result_.checker.empty() || invariants_->lost(); }
 
-  // From a stream of its own: seeds that have none are what they were.
-  std::shared_ptr<DiaryHabits> DrawDiaries(uint64_t seed) {
-    Random random = Random(seed).Fork("diaries");
-    const bool drawn = random.Chance(0.5);
-    if (options_.diaries == DiaryChoice::kNever) return nullptr;
-    if (options_.diaries == DiaryChoice::kBySeed && !drawn) return nullptr;
-    auto habits = std::make_shared<DiaryHabits>(random);
-    Diaries::Register(registry_, habits);
-    return habits;
-  }
-
   void Play(uint64_t seed) {
     const Prefix* prefix = Choose(seed);
     if (prefix != nullptr) result_.prefix = std::string(prefix->name);
@@ -181,29 +170,12 @@ class Trial {
     stage_->Until([this] { return ledgers_->idle(); }, absl::Seconds(30));
     if (over()) return;
     invariants_->CheckCopies();
-    if (diaries_) ReadDiaries();
+    if (diaries_) {
+      diaries_->Finish([this](auto done, auto limit) { return stage_->Until(done, limit); });
+      if (!over()) invariants_->CheckCopies();
+    }
     if (!over()) JudgeHistory(ledgers_->history());
     if (!over() && diaries_) JudgeHistory(diaries_->history());
-  }
-
-  void ReadDiaries() {
-    diaries_->Stop();
-    const auto idle = [this] { return diaries_->idle(); };
-    bool on_time = false;
-    for (int i = 1; i <= kLooksMax && !on_time && !over(); ++i) {
-      if (!stage_->Until(idle, absl::Seconds(60)) && !over()) {
-        result_.checker = "healing";
-        result_.problem = "calls of diaries are open a minute after healing";
-      }
-      diaries_->AskDiaries();
-      stage_->Until(idle, absl::Seconds(60));
-      diaries_->AskTower();
-      stage_->Until(idle, absl::Seconds(60));
-      if (over()) return;
-      on_time = diaries_->Judge(i == kLooksMax);
-      if (!on_time) stage_->Run(absl::Seconds(2));
-    }
-    if (!over()) invariants_->CheckCopies();
   }
 
   void JudgeHistory(const History& history) {

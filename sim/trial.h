@@ -14,10 +14,9 @@
 #include "absl/time/time.h"
 #include "troupe/actors/replica_mutations.h"
 #include "troupe/membership/membership_mutations.h"
+#include "troupe/sim/diary.h"
 
 namespace troupe::sim {
-
-enum class DiaryChoice : uint8_t { kBySeed, kNever, kAlways };
 
 struct TrialOptions {
   MembershipMutations membership = {};
