@@ -178,16 +178,18 @@ void Activation::RunLetter() {
 }
 
 void Activation::RunCall(kj::Own<InboundCall> call) {
-  const bool read_only = InfoOf(*call).read_only;
-  if (call->deadline() <= host_.clock().Now()) {
-    if (!read_only) FinishWaiters(KeyOf(call->header().id), Moved{});
-    call->Finish(
-        Overloaded(absl::StrCat(Describe(*call), " waited for its turn past its deadline")));
-  } else if (read_only) {
+  const absl::Time now = host_.clock().Now();
+  PassOn(call, now);
+  if (call->deadline() <= now) {
+    const auto why = absl::StrCat(Describe(*call), " waited for its turn past its deadline");
+    EndLate(kj::mv(call), why);
+  } else if (InfoOf(*call).read_only) {
     StartRead(kj::mv(call));
   } else if (OutdatedWhileWaiting(*call)) {
-    FinishWaiters(KeyOf(call->header().id), Moved{});
-    call->Finish(Failed(absl::StrCat("Stale: the caller of ", Describe(*call), " has moved on")));
+    const auto stale =
+        Failed(absl::StrCat("Stale: the caller of ", Describe(*call), " has moved on"));
+    FinishWaiters(KeyOf(call->header().id), kj::cp(stale));
+    call->Finish(kj::cp(stale));
   } else {
     StartMutating(kj::mv(call));
   }

@@ -66,8 +66,6 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
     virtual void Hold(const ActorId& actor, HoldKind kind, ReadTicket ticket, Done done) = 0;
     virtual ReadTicket StartRead() = 0;
     virtual Router& router() = 0;
-    // Ids for the calls of turns that leave no record.
-    virtual ClientSequence& own_calls() = 0;
     virtual const ReplicaMutations& mutations() const = 0;
     virtual std::string NameOf(const ActorId& actor) const = 0;  // For errors.
     virtual TurnSlice& slice() = 0;
@@ -165,6 +163,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   // ---- activation_records.cc
   bool AnswerFromRecords(kj::Own<InboundCall>& call, uint64_t argument_hash);
   void AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& record);
+  bool Overtaken(const CallId& id) const;
   void AnswerRepeat(kj::Own<InboundCall> repeat, uint64_t argument_hash);
   void Record(const CallId& id, uint64_t argument_hash, const CallOutcome& outcome);
   void FinishWaiters(const CallKey& key, const CallOutcome& outcome);
@@ -200,6 +199,8 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   kj::Exception SuspendedError() const;
   std::string Name() const;
   void CheckDeadlines(absl::Time now);
+  void PassOn(kj::Own<InboundCall>& place, absl::Time now);
+  void EndLate(kj::Own<InboundCall> call, const std::string& why);
   bool Leaving() const;  // No letter is begun any more.
   void ProceedToRetire();
   void LimitDeactivation();
@@ -342,6 +343,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   kj::Own<CallOrigin> origin_;             // What refs of this actor hold.
   kj::Own<CallOrigin> background_origin_;  // What refs of its Resume() hold.
   kj::Own<CallOrigin> outbox_origin_;      // What tells by.
+  std::unique_ptr<ClientSequence> reading_;  // Ids for the calls of turns that leave no record.
   Router::Caller caller_;
   struct Errors final : kj::TaskSet::ErrorHandler {
     explicit Errors(const Log& log) : log(log) {}

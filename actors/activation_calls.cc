@@ -26,14 +26,14 @@ class Activation::TurnOrigin final : public CallOrigin {
     CallHeader header{target, interface_id, method_id, {}, {}};
     absl::Time deadline = self.host_.clock().Now() + std::min(options.TimeLimit(), kDeadlineMax);
     if (self.turn_ == nullptr) {
-      // A read-only turn: nothing to be kept in step with, so the call is the node's own.
+      // A read-only turn: nothing to be kept in step with, so the call is of this object alone.
       if (self.readers_ == 0) {
         return Failed(absl::StrCat("actor ", self.id_.ToString(self.type_.name),
                                    " made a call outside of a turn: wait for it in the method"));
       }
-      header.id = self.shard_.own_calls().Next();
-      return self.caller_.Call(std::move(header), std::move(params), deadline,
-                               &self.shard_.own_calls());
+      if (!self.reading_) self.reading_ = std::make_unique<ClientSequence>(self.host_.RandomId());
+      header.id = self.reading_->Next();
+      return self.caller_.Call(std::move(header), std::move(params), deadline, self.reading_.get());
     }
     Turn& turn = *self.turn_;
     deadline = std::min(deadline, turn.deadline);

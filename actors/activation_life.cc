@@ -181,6 +181,9 @@ bool Activation::Look(absl::Time now) {
 
 void Activation::CheckDeadlines(absl::Time now) {
   const size_t waiting = mailbox_.size();
+  for (auto& letter : mailbox_) {
+    if (letter.call.get() != nullptr) PassOn(letter.call, now);
+  }
   auto late = std::stable_partition(mailbox_.begin(), mailbox_.end(), [now](const Letter& letter) {
     return letter.call.get() == nullptr || letter.call->deadline() > now;
   });
@@ -189,10 +192,10 @@ void Activation::CheckDeadlines(absl::Time now) {
   mailbox_.erase(late, mailbox_.end());
   // Only now: an answer to a caller of this worker may bring its next call at once.
   for (auto& [call, timer] : expired) {
-    if (!InfoOf(*call).read_only) FinishWaiters(KeyOf(call->header().id), Moved{});
-    call->Finish(Overloaded(
+    const auto why =
         absl::StrCat(Describe(*call), " did not get its turn before its deadline: ", waiting,
-                     " calls wait", turn_ ? absl::StrCat(", running: ", Running()) : "")));
+                     " calls wait", turn_ ? absl::StrCat(", running: ", Running()) : "");
+    EndLate(kj::mv(call), why);
   }
   if (turn_ && turn_->call.get() && turn_->call->deadline() <= now) {
     if (shard_.mutations().cancel_ends_turn) return EndMutating(Failed("cancelled"));
@@ -201,6 +204,26 @@ void Activation::CheckDeadlines(absl::Time now) {
                                 " is still running at its deadline; it goes on, and a retry under "
                                 "the same id would get its answer")));
   }
+}
+
+// P6.9: a place in the mailbox is of an id. When the time of the arrival that has it is up, it goes
+// to one that came again, if that has time left.
+void Activation::PassOn(kj::Own<InboundCall>& place, absl::Time now) {
+  if (place->deadline() > now || shard_.mutations().place_of_first_arrival) return;
+  auto open = open_.find(KeyOf(place->header().id));
+  if (open == open_.end()) return;  // `$readOnly`.
+  for (auto& repeat : open->second.repeats) {
+    if (repeat->deadline() > place->deadline()) std::swap(repeat, place);
+  }
+}
+
+void Activation::EndLate(kj::Own<InboundCall> call, const std::string& why) {
+  if (shard_.mutations().place_of_first_arrival) {
+    FinishWaiters(KeyOf(call->header().id), Moved{});
+  } else {
+    FinishWaiters(KeyOf(call->header().id), Overloaded(why));
+  }
+  call->Finish(Overloaded(why));
 }
 
 // ---- Its end (P6.10)

@@ -53,7 +53,14 @@ bool Activation::AnswerFromRecords(kj::Own<InboundCall>& call, uint64_t argument
   const auto found = records_.Lookup(id, argument_hash, shard_.mutations());
   switch (found.kind) {
     case RecordLookup::Kind::kUnknown:
-      return false;
+      if (!Overtaken(id)) return false;
+      [[fallthrough]];
+    case RecordLookup::Kind::kOvertaken:
+      call->Finish(Overloaded(
+          absl::StrCat(Describe(*call),
+                       " was refused before, or out of time, and a later call of its caller has "
+                       "begun; this one did not run, call again")));
+      return true;
     case RecordLookup::Kind::kKnown:
       if (ResumesFrom(*call, found)) return false;
       AnswerRecorded(kj::mv(call), *found.record);
@@ -67,6 +74,16 @@ bool Activation::AnswerFromRecords(kj::Own<InboundCall>& call, uint64_t argument
       return true;
   }
   return false;
+}
+
+// P6.9: a later call of the same client waits or runs here.
+bool Activation::Overtaken(const CallId& id) const {
+  const auto* client = std::get_if<ClientCall>(&id);
+  if (client == nullptr || shard_.mutations().overtaken_runs) return false;
+  const auto later = open_.upper_bound(KeyOf(id));
+  if (later == open_.end()) return false;
+  const auto& [actor, caller, sequence] = later->first;
+  return actor == ActorId{} && caller == client->client;
 }
 
 void Activation::AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& record) {

@@ -31,9 +31,11 @@ RecordLookup RecordTable::Lookup(const CallId& call, uint64_t argument_hash,
     if (client == clients_.end()) return {Kind::kUnknown, nullptr};
     if (c->sequence < client->second.floor && !mutations.floor_forgotten)
       return {Kind::kStale, nullptr};
-    auto record = client->second.records.find(c->sequence);
-    bool found = record != client->second.records.end();
-    return Judge(found ? &record->second : nullptr, argument_hash);
+    const auto& records = client->second.records;
+    auto record = records.lower_bound(c->sequence);
+    if (record == records.end()) return {Kind::kUnknown, nullptr};
+    if (record->first == c->sequence) return Judge(&record->second, argument_hash);
+    return {mutations.overtaken_runs ? Kind::kUnknown : Kind::kOvertaken, nullptr};
   }
   const auto& a = std::get<ActorCall>(call);
   if (a.turn < a.oldest_unsettled) return {Kind::kStale, nullptr};

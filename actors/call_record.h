@@ -77,11 +77,13 @@ struct CallRecord {
 // What a call meets. Known: `record` is set and valid until the table next changes.
 struct RecordLookup {
   enum class Kind : uint8_t {
-    kUnknown,   // May run.
-    kKnown,     // Answer from the record.
-    kMismatch,  // Same id, other arguments: RetryMismatch.
-    kStale,     // Below the floor or mark: was answered and forgotten; must not run.
-    kRefused,   // From an older epoch of the calling actor: must not run.
+    kUnknown,    // May run.
+    kKnown,      // Answer from the record.
+    kMismatch,   // Same id, other arguments: RetryMismatch.
+    kStale,      // Below the floor or mark: was answered and forgotten; must not run.
+    kRefused,    // From an older epoch of the calling actor: must not run.
+    kOvertaken,  // Was refused, which its caller has not heard, and a later call of the client has
+                 // run: must not run (P6.9).
   };
   Kind kind = Kind::kUnknown;
   const CallRecord* record = nullptr;

@@ -4,6 +4,7 @@
 // until the caller sends it all again under the next one (docs/protocol.md P6.9).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -21,7 +22,10 @@ class RefusedLanes {
  public:
   void Refuse(const CallLane& lane) {
     if (newer_.size() >= kRefusedLanesMax) older_ = std::exchange(newer_, {});
-    newer_[{lane.origin, lane.number}] = lane.attempt;
+    // What is left of an earlier attempt, on an older link, is refused as well: it forgives
+    // nothing.
+    auto& attempt = newer_[{lane.origin, lane.number}];
+    attempt = std::max(attempt, lane.attempt);
   }
 
   // Whether a call before this one was refused. Costs nothing while there is none.

@@ -55,6 +55,8 @@ struct ReplicaMutations {
   bool failure_keeps_state = false;     // Against P6.7: what a failed turn changed stays.
   bool open_turn_saved = false;         // Against P6.8: a snapshot of an open turn.
   bool overtaking = false;              // Against P6.9: what follows a refused call may run.
+  bool place_of_first_arrival = false;  // Against P6.9: its time up, a call sent again goes back.
+  bool overtaken_runs = false;          // Against P6.9: behind what was sent behind it.
   bool reads_inside_turns = false;      // Against P6.9: `$readOnly` in an open mutating turn.
   bool passivated_early = false;        // Against P6.10: with changes that are not acknowledged.
   bool reminder_outside_batch = false;  // Against P6.13: it goes on before its turn has run.

@@ -1,19 +1,15 @@
 #include "troupe/actors/shard_host.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/actor_store.h"
-#include "troupe/rpc/status.h"
 
 namespace troupe {
 namespace {
 
-// Remembered. Beyond it those that run here are forgotten, as they may be; if most are refused
-// ones, all are, and order across the refusals that are under way is then not kept.
-constexpr size_t kLanesMax = 1 << 16;
-constexpr size_t kParkedMax = 4096;  // Calls that wait for a move to end; then Moved.
 // At one look, so that the loop goes on.
 constexpr size_t kRetiredAtOnce = 1024;
 constexpr size_t kRemindedAtOnce = 256;
@@ -151,10 +147,7 @@ void ShardHost::OnServing(const ServingChange& change) {
     case ServingChange::Kind::kAdmit: {
       admitting_ = true;
       for (auto& [id, activation] : activations_) activation->StayAfterAll();
-      auto parked = std::move(parked_);
-      parked_.clear();
-      for (auto& call : parked) Deliver(kj::mv(call));
-      return;
+      return Unpark();
     }
   }
 }
@@ -194,79 +187,6 @@ void ShardHost::Bury(kj::Own<Activation> activation) {
              while (!graveyard_.empty()) (void)std::exchange(graveyard_, {});
              sweeping_ = false;
            }).eagerlyEvaluate(nullptr);
-}
-
-// ---- Calls
-
-void ShardHost::Deliver(kj::Own<InboundCall> call) {
-  const auto& header = call->header();
-  const auto* type = registry_.Find(header.actor.type);
-  if (type == nullptr) {
-    return call->Finish(Unimplemented(worker_.WhyNotHosted(header.actor)));
-  }
-  const bool settles =
-      header.interface_id == kActivationInterface && header.method_id == kSettleMethod;
-  const bool unsuspends =
-      header.interface_id == kActivationInterface && header.method_id == kUnsuspendMethod;
-  auto method = type->methods.find({header.interface_id, header.method_id});
-  if (!settles && !unsuspends && method == type->methods.end()) {
-    return call->Finish(Unimplemented(absl::StrCat(
-        "actor type ", type->name, " has no interface ", absl::Hex(header.interface_id),
-        " with a method ", header.method_id, "; is its schema older here?")));
-  }
-  if (!InOrder(header.lane)) {
-    return call->Finish(Moved{worker_.map_version(), "a call before it in its lane was refused"});
-  }
-  if (replica_.serving() && !admitting_ && parked_.size() < kParkedMax) {
-    parked_.push_back(kj::mv(call));
-    return;
-  }
-  const bool read_only = !settles && !unsuspends && method->second.read_only;
-  const auto kind = read_only ? CallKind::kReadOnly : CallKind::kMutating;
-  if (auto admitted = replica_.Admit(kind); !admitted.ok()) {
-    RefuseLane(header.lane);
-    return call->Finish(Moved{worker_.map_version(), std::string(admitted.message())});
-  }
-  if (settles) return Activate(header.actor, *type).DeliverSettle(kj::mv(call));
-  if (unsuspends) return Unsuspend(kj::mv(call));
-  Give(kj::mv(call), *type);
-}
-
-void ShardHost::Give(kj::Own<InboundCall> call, const ActorType& type) {
-  const auto lane = call->header().lane;
-  if (Activate(call->header().actor, type).Deliver(call)) return;
-  RefuseLane(lane);
-  call->Finish(Moved{worker_.map_version(),
-                     "the actor keeps as many call records as it may; earlier calls of this caller "
-                     "have to be answered first"});
-}
-
-void ShardHost::Unsuspend(kj::Own<InboundCall> call) {
-  auto it = activations_.find(call->header().actor);
-  const auto done = it != activations_.end()
-                        ? it->second->Unsuspend()
-                        : absl::FailedPreconditionError("the actor is not suspended");
-  if (!done.ok()) return call->Finish(Failed(std::string(done.message())));
-  capnp::MallocMessageBuilder nothing;
-  nothing.getRoot<capnp::AnyPointer>();
-  call->Finish(Payload::Of(nothing));
-}
-
-// P6.9: what was sent behind a refused call must not run before it.
-bool ShardHost::InOrder(const CallLane& lane) {
-  if (lanes_.size() >= kLanesMax) {
-    absl::erase_if(lanes_, [](const auto& lane) { return lane.second.served != 0; });
-    if (lanes_.size() > kLanesMax / 2) lanes_.clear();
-  }
-  if (mutations_.overtaking) return true;
-  auto [it, fresh] = lanes_.try_emplace({lane.origin, lane.number}, lane.attempt, served_);
-  auto& state = it->second;
-  if (!fresh && lane.attempt > state.attempt) state = {lane.attempt, served_};
-  return lane.attempt == state.attempt && state.served == served_;
-}
-
-void ShardHost::RefuseLane(const CallLane& lane) {
-  lanes_[{lane.origin, lane.number}] = {lane.attempt, 0};
 }
 
 Activation& ShardHost::Activate(const ActorId& id, const ActorType& type) {
@@ -336,16 +256,11 @@ void ShardHost::Retire(Activation& activation) {
   idle_.Erase(retired->id());
   suspended_.erase(retired->id());
   retired->Stop();
-  const ActorType& type = retired->type();
   Bury(kj::mv(retired));
   worker_.Touch(shard_);  // A move may have waited for it.
-  for (auto& call : waiting) {
-    if (admitting_) {
-      Give(kj::mv(call), type);
-    } else {
-      parked_.push_back(kj::mv(call));
-    }
-  }
+  parked_.insert(parked_.begin(), std::make_move_iterator(waiting.begin()),
+                 std::make_move_iterator(waiting.end()));
+  Unpark();
 }
 
 void ShardHost::OnSuspended(const ActorId& actor, bool suspended) {

@@ -4,6 +4,7 @@
 // effects, admits calls, and keeps the answers that the replica holds.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -33,7 +34,6 @@ class ShardHost final : private ActorSource, private Activation::Shard {
     // Settle() is to be called when this turn of the loop ends.
     virtual void Touch(ShardId shard) = 0;
     virtual Router& router() = 0;
-    virtual ClientSequence& own_calls() = 0;
     virtual TurnSlice& slice() = 0;
     virtual uint64_t map_version() const = 0;
     // For errors: what the actor is called, and which nodes host its type as this one does not.
@@ -82,7 +82,6 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   void Hold(const ActorId& actor, HoldKind kind, ReadTicket ticket, Done done) override;
   ReadTicket StartRead() override;
   Router& router() override { return worker_.router(); }
-  ClientSequence& own_calls() override { return worker_.own_calls(); }
   const ReplicaMutations& mutations() const override { return mutations_; }
   std::string NameOf(const ActorId& actor) const override { return worker_.NameOf(actor); }
   TurnSlice& slice() override { return worker_.slice(); }
@@ -97,6 +96,8 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   void OnServing(const ServingChange& change);
   void StartServing();
   void StopServing();
+  void Unpark();
+  void Take(kj::Own<InboundCall> call, const ActorType& type);
   Activation& Activate(const ActorId& id, const ActorType& type);
   void Give(kj::Own<InboundCall> call, const ActorType& type);
   void Unsuspend(kj::Own<InboundCall> call);
@@ -121,8 +122,10 @@ class ShardHost final : private ActorSource, private Activation::Shard {
     uint64_t served;
   };
   absl::flat_hash_map<std::pair<uint64_t, uint64_t>, LaneState> lanes_;
-  uint64_t served_ = 0;                       // Times that this copy has begun to serve.
-  std::vector<kj::Own<InboundCall>> parked_;  // While a move is under way.
+  uint64_t served_ = 0;  // Times that this copy has begun to serve.
+  // Calls that wait while a move is under way, and behind those that did.
+  std::deque<kj::Own<InboundCall>> parked_;
+  bool unparking_ = false;
   bool admitting_ = false;
   uint64_t answered_ = 0;
   std::vector<Activation*> watched_;  // Null: gone since the last look.

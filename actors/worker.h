@@ -139,7 +139,6 @@ class Worker final : public WorkerBody,
   void ConfirmRead(ShardId shard, uint64_t id) override;
   void Touch(ShardId shard) override;
   Router& router() override { return router_; }
-  ClientSequence& own_calls() override { return own_calls_; }
   TurnSlice& slice() override { return slice_; }
   uint64_t map_version() const override { return map_ ? map_->version : 0; }
   std::string NameOf(const ActorId& actor) const override {

@@ -61,7 +61,7 @@ class Texts {
 bool WholeNumber(const std::string& text, int64_t& out) { return absl::SimpleAtoi(text, &out); }
 
 struct CounterModel {
-  enum { kAdd, kGet };
+  enum { kAdd, kGet, kErase };
   using State = int64_t;
   static bool Read(Texts&, const Operation& in, Op& op) {
     if (in.call == "add" && in.arguments.size() == 1) {
@@ -69,6 +69,12 @@ struct CounterModel {
       if (!WholeNumber(in.arguments[0], op.a)) return false;
     } else if (in.call == "get" && in.arguments.empty()) {
       op.kind = kGet;
+    } else if (in.call == "bump" && in.arguments.size() == 1) {
+      op.kind = kAdd;
+      return WholeNumber(in.arguments[0], op.a);
+    } else if (in.call == "erase" && in.arguments.empty()) {
+      op.kind = kErase;
+      return true;
     } else {
       return false;
     }
@@ -77,6 +83,7 @@ struct CounterModel {
   }
   static bool Step(State& state, const Op& op) {
     if (op.kind == kAdd) state += op.a;
+    if (op.kind == kErase) state = 0;
     return !op.knows_result || op.result == state;
   }
   static uint64_t Hash(const State& state) { return Mix(static_cast<uint64_t>(state)); }

@@ -18,7 +18,8 @@
 namespace troupe::sim {
 
 enum class Model : uint8_t {
-  kCounter,   // add(by) = the new value; get() = the value. Whole numbers, 0 at first.
+  kCounter,   // add(by) = the new value; get() = the value; bump(by) and erase(), which makes it 0
+              // again, tell nothing. Whole numbers, 0 at first.
   kRegister,  // read() = the value; write(v); cas(expected, v) = true or false. "" at first.
   kList,      // append(x) = nothing, or the new length; list() = all, joined by commas. Empty.
   kQueue,     // push(x); pop() = the oldest, "" when there is none. Empty at first.

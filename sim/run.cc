@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "kj/debug.h"
 #include "troupe/rpc/status.h"
+#include "troupe/sim/diary.h"
 #include "troupe/sim/invariants.h"
 #include "troupe/sim/ledger.h"
 #include "troupe/sim/linearizability.h"
@@ -68,6 +69,10 @@ class Runner {
                          : (options.budget == BudgetChoice::kBeyond ? FaultBudget::kBeyond
                                                                     : FaultBudget::kWithin);
     for (const auto* nemesis : nemeses_) result_.nemeses.emplace_back(nemesis->name);
+    if (result_.budget == FaultBudget::kWithin) {
+      habits_ = DiaryHabits::Draw(options.seed, options.diaries);
+    }
+    if (habits_) Diaries::Register(registry_, habits_);
     Workload::Register(registry_);
     Ledgers::Register(registry_, witness_);
   }
@@ -76,10 +81,15 @@ class Runner {
     Cluster cluster(DrawCluster(options_, random_), registry_);
     result_.nodes = cluster.names().size();
     std::unique_ptr<Ledgers> ledgers = MakeLedgers(cluster);
+    std::unique_ptr<Diaries> diaries;
+    if (habits_) {
+      auto random = Random(options_.seed).Fork("diarists");
+      diaries = std::make_unique<Diaries>(cluster, random, habits_, Speaker(cluster));
+    }
     Invariants invariants(cluster, ledgers.get(), Speaker(cluster));
     Watch(cluster, invariants);
     try {
-      Play(cluster, ledgers.get());
+      Play(cluster, ledgers.get(), diaries.get());
       if (result_.problems.empty()) invariants.CheckCopies();
     } catch (const kj::Exception& e) {
       Problem("exception", absl::StrCat("thrown: ", kj::str(e).cStr()));
@@ -162,7 +172,7 @@ class Runner {
     seen_ = map;
   }
 
-  void Play(Cluster& cluster, Ledgers* ledgers) {
+  void Play(Cluster& cluster, Ledgers* ledgers, Diaries* diaries) {
     if (!cluster.Settle(kFoundLimit))
       return Stuck(cluster, "the nodes found no cluster", kFoundLimit);
     Workload workload(cluster, random_.Fork("workload"), {},
@@ -171,10 +181,12 @@ class Runner {
     Storm storm(arena, nemeses_);
     workload.Start();
     if (ledgers != nullptr) ledgers->Start();
+    if (diaries != nullptr) diaries->Start();
     const auto drawn = absl::Seconds(5 + random_.Below(20));
     storm.Rage(options_.duration == absl::ZeroDuration() ? drawn : options_.duration);
     storm.Heal();
     Finish(cluster, workload, ledgers);
+    if (diaries != nullptr && result_.problems.empty()) ReadDiaries(cluster, *diaries);
     result_.said = storm.said();
     result_.answered = workload.answered() + (ledgers == nullptr ? 0 : ledgers->answered());
     result_.unknown = workload.unknown();
@@ -212,6 +224,13 @@ class Runner {
     if (ended && cluster.RunUntil(idle, kIdleLimit)) return true;
     Stuck(cluster, "calls of ledgers are open", kIdleLimit);
     return false;
+  }
+
+  void ReadDiaries(Cluster& cluster, Diaries& diaries) {
+    diaries.Finish([&](auto done, auto limit) { return cluster.RunUntil(done, limit); });
+    const auto judgement = sim::Judge(Model::kCounter, diaries.history(), kJudgeLimits);
+    if (judgement.verdict != Verdict::kViolation) return;
+    Problem("linearizability", absl::StrCat("a diary is not: ", judgement.explanation));
   }
 
   static std::set<ShardId> LostShards(Cluster& cluster) {
@@ -277,6 +296,7 @@ class Runner {
   const std::shared_ptr<Ledgers::Witness> witness_ = std::make_shared<Ledgers::Witness>();
   SharedMap seen_;
   std::string first_loss_;
+  std::shared_ptr<DiaryHabits> habits_;  // Null: no diaries.
 };
 
 bool IsTrial(const RunOptions& options) {
@@ -287,7 +307,7 @@ bool IsTrial(const RunOptions& options) {
 }
 
 RunResult RunAsTrial(const RunOptions& options) {
-  TrialOptions trial{options.membership, options.replica, options.prefix};
+  TrialOptions trial{options.membership, options.replica, options.prefix, options.diaries};
   const TrialResult found = RunTrial(options.seed, trial);
   RunResult result;
   result.seed = options.seed;

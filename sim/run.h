@@ -36,6 +36,7 @@ struct RunOptions {
   // A directed trial with that prefix; "none": no trial; empty: by seed, unless nodes, duration,
   // nemeses or budget are given.
   std::string prefix = {};
+  DiaryChoice diaries = DiaryChoice::kBySeed;             // Within the fault budget.
   std::function<void(ClusterOptions&)> adjust = nullptr;  // Has the last word on the cluster.
   MembershipMutations membership = {};                    // Only tests set them.
   ReplicaMutations replica = {};

@@ -138,10 +138,12 @@ void Stage::Kill(const std::string& name, SimDiskAfter disk) {
     });
     if (2 * static_cast<size_t>(left) <= voters->size()) return;
   }
-  if (forgets) {
-    kept.erase(name);
-  } else {
+  // One that came back empty has no vote to keep.
+  const NodeEntry* entry = map->FindNode(name);
+  if (!forgets && entry != nullptr && Remembers(*map, VoterOf(*entry))) {
     kept.insert(name);
+  } else {
+    kept.erase(name);
   }
   if (random.Chance(0.2)) {
     cluster.PowerOff(name, disk);

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "troupe/rpc/status.h"
+#include "troupe/sim/diary.h"
 #include "troupe/sim/invariants.h"
 #include "troupe/sim/ledger.h"
 #include "troupe/sim/linearizability.h"
@@ -50,6 +51,8 @@ class Trial {
   Trial(uint64_t seed, const TrialOptions& options)
       : options_(options), random_(Random(seed).Fork("trial")) {
     Ledgers::Register(registry_, witness_);
+    const auto habits = DiaryHabits::Draw(seed, options_.diaries);
+    if (habits) Diaries::Register(registry_, habits);
     cluster_ = std::make_unique<Cluster>(Draw(random_, seed, options_), registry_);
     auto problem = [this](const std::string& checker, const std::string& what) {
       if (!result_.checker.empty()) return;
@@ -66,6 +69,10 @@ class Trial {
     *witness_ = [this](const std::string& key, uint64_t length, uint64_t hash) {
       ledgers_->OnWitness(key, length, hash);
     };
+    if (habits) {
+      diaries_ =
+          std::make_unique<Diaries>(*cluster_, Random(seed).Fork("diarists"), habits, problem);
+    }
     invariants_ = std::make_unique<Invariants>(*cluster_, ledgers_.get(), problem);
     cluster_->OnStep([this] { invariants_->Step(); }, kCheckEvery);
     stage_ = std::unique_ptr<Stage>(new Stage{*cluster_, *ledgers_, random_.Fork("stage"),
@@ -81,6 +88,7 @@ class Trial {
   ~Trial() {
     cluster_->OnStep([] {});
     *witness_ = nullptr;
+    diaries_.reset();
     ledgers_.reset();
   }
 
@@ -113,6 +121,7 @@ class Trial {
     play(Prefix::Begins::kFounding);
     if (over() || !invariants_->Healed(options_.healing_limit) || over()) return;
     ledgers_->Start();
+    if (diaries_) diaries_->Start();
     stage_->Run(absl::Milliseconds(400));
     play(Prefix::Begins::kWhole);
     const int rounds = static_cast<int>(1 + random_.Below(kRoundsMax));
@@ -161,9 +170,18 @@ class Trial {
     stage_->Until([this] { return ledgers_->idle(); }, absl::Seconds(30));
     if (over()) return;
     invariants_->CheckCopies();
+    if (diaries_) {
+      diaries_->Finish([this](auto done, auto limit) { return stage_->Until(done, limit); });
+      if (!over()) invariants_->CheckCopies();
+    }
+    if (!over()) JudgeHistory(ledgers_->history());
+    if (!over() && diaries_) JudgeHistory(diaries_->history());
+  }
+
+  void JudgeHistory(const History& history) {
     const auto judged =
-        Judge(Model::kCounter, ledgers_->history(), {.steps_max = 300'000, .states_max = 100'000});
-    if (over() || judged.verdict != Verdict::kViolation) return;
+        Judge(Model::kCounter, history, {.steps_max = 300'000, .states_max = 100'000});
+    if (judged.verdict != Verdict::kViolation) return;
     result_.checker = "linearizability";
     result_.problem = judged.explanation;
   }
@@ -175,6 +193,7 @@ class Trial {
   TrialResult result_;
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<Ledgers> ledgers_;
+  std::unique_ptr<Diaries> diaries_;  // Null: none.
   std::unique_ptr<Invariants> invariants_;
   std::unique_ptr<Stage> stage_;
 };

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "troupe/actors/replica_mutations.h"
 #include "troupe/membership/membership_mutations.h"
+#include "troupe/sim/diary.h"
 
 namespace troupe::sim {
 
@@ -21,6 +22,7 @@ struct TrialOptions {
   MembershipMutations membership = {};
   ReplicaMutations replica = {};
   std::string prefix = {};                           // That one; empty: by the seed.
+  DiaryChoice diaries = DiaryChoice::kBySeed;        // Half of the seeds have some (diary.h).
   absl::Duration healing_limit = absl::Seconds(90);  // Virtual, for the cluster to be whole.
 };
 

@@ -129,6 +129,10 @@ inline std::vector<Mutation> AllMutations() {
       COPY_RULE(failure_keeps_state, "P6.7"),
       COPY_RULE(open_turn_saved, "P6.8"),
       COPY_RULE(overtaking, "P6.9"),
+      COPY_RULE(overtaken_runs, "P6.9", FoundBy::kModel,
+                "OrderTest.WhatIsRunBehindWhatWasSentBehindItIsFoundOut"),
+      COPY_RULE(place_of_first_arrival, "P6.9", FoundBy::kModel,
+                "OrderTest.APlaceThatGoesWithTheFirstArrivalIsFoundOut"),
       COPY_RULE(reads_inside_turns, "P6.9"),
       // Ledgers set no reminders and do not ask to be let go.
       COPY_RULE(passivated_early, "P6.10", FoundBy::kModel,

@@ -44,6 +44,7 @@ TEST_P(RegressionTest, FindsNothing) {
   sim::RunOptions options;
   options.seed = GetParam().seed;
   options.prefix = GetParam().prefix;
+  options.diaries = sim::DiaryChoice::kNever;  // These came before.
   const auto result = sim::RunSeed(options);
   EXPECT_TRUE(result.problems.empty())
       << absl::StrJoin(result.problems, "\n") << "\nonce it was: " << GetParam().what;

@@ -554,6 +554,13 @@ TEST(RefusedLanes, RefuseUntilTheNextAttempt) {
   EXPECT_FALSE(lanes.Refuses({1, 2, 4}));
 }
 
+TEST(RefusedLanes, ForgiveNothingForWhatIsLeftOfAnEarlierAttempt) {
+  RefusedLanes lanes;
+  lanes.Refuse({1, 2, 3});
+  lanes.Refuse({1, 2, 1});
+  EXPECT_TRUE(lanes.Refuses({1, 2, 3}));
+}
+
 TEST(RefusedLanes, ForgetTheOldestFirst) {
   RefusedLanes lanes;
   for (uint64_t i = 0; i < 3 * kRefusedLanesMax; ++i) {
