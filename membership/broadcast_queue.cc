@@ -9,7 +9,15 @@
 namespace troupe {
 namespace {
 
-constexpr size_t kBareUpdateBytes = 64;  // Less than any rumour takes.
+// What the smallest rumour takes. Exact: below it a full datagram need not look at all that wait.
+size_t LeastBytes() {
+  static const size_t least = [] {
+    Member bare;
+    bare.id.name = "n";
+    return EncodedBytes(bare);
+  }();
+  return least;
+}
 
 }  // namespace
 
@@ -51,8 +59,9 @@ bool BroadcastQueue::Holds(std::string_view name) const {
 std::vector<Member> BroadcastQueue::Take(size_t bytes, int sends_max, std::string_view receiver) {
   std::vector<Member> taken;
   std::vector<Entry*> sent;
+  const size_t least = LeastBytes();
   for (Entry* entry : line_) {
-    if (bytes < kBareUpdateBytes) break;
+    if (bytes < least) break;
     if (entry->bytes > bytes) continue;
     const Member& rumour = entry->rumour;
     if (rumour.id.name == receiver && rumour.state == MemberState::kAlive) continue;

@@ -21,15 +21,18 @@ uint16_t BucketOf(std::string_view name) {
   return static_cast<uint16_t>(Mix(HashOf(name)) % kDigestBuckets);
 }
 
-void AddToDigest(const Member& member, GossipDigest& digest) {
-  if (!member.IsHere()) return;
-  const uint64_t name = HashOf(member.id.name);
-  uint64_t hash = Mix(name + 1);
-  for (uint64_t part : {member.id.nonce.hi, member.id.nonce.lo, member.id.boot, member.incarnation,
-                        static_cast<uint64_t>(member.state)}) {
+uint64_t DigestOf(const MemberId& id, uint64_t incarnation, MemberState state) {
+  if (!IsHere(state)) return 0;
+  uint64_t hash = Mix(HashOf(id.name) + 1);
+  for (uint64_t part :
+       {id.nonce.hi, id.nonce.lo, id.boot, incarnation, static_cast<uint64_t>(state)}) {
     hash = Mix(hash * 0x9E3779B97F4A7C15ull + part);
   }
-  digest[Mix(name) % kDigestBuckets] += hash;
+  return hash;
+}
+
+void AddToDigest(const Member& member, GossipDigest& digest) {
+  digest[BucketOf(member.id.name)] += DigestOf(member.id, member.incarnation, member.state);
 }
 
 std::vector<uint16_t> DifferingBuckets(const GossipDigest& a, const GossipDigest& b) {

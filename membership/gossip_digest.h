@@ -23,6 +23,8 @@ inline constexpr size_t kDigestBuckets = 256;
 using GossipDigest = std::vector<uint64_t>;  // kDigestBuckets, or none.
 
 uint16_t BucketOf(std::string_view name);
+// What a member adds to its bucket's digest; 0 when it is not here.
+uint64_t DigestOf(const MemberId& id, uint64_t incarnation, MemberState state);
 void AddToDigest(const Member& member, GossipDigest& digest);
 // The buckets in which two digests differ; both must have kDigestBuckets.
 std::vector<uint16_t> DifferingBuckets(const GossipDigest& a, const GossipDigest& b);

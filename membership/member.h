@@ -20,6 +20,9 @@ namespace troupe {
 enum class MemberState : uint8_t { kAlive, kSuspect, kDead, kLeft };
 
 std::string_view ToString(MemberState state);
+inline bool IsHere(MemberState state) {
+  return state == MemberState::kAlive || state == MemberState::kSuspect;
+}
 
 struct MemberId {
   std::string name;
@@ -42,7 +45,7 @@ struct Member {
   uint64_t map_version = 0;    // The newest map it is known to hold; only rises.
   std::string metadata;        // Opaque bytes of the owner.
 
-  bool IsHere() const { return state == MemberState::kAlive || state == MemberState::kSuspect; }
+  bool IsHere() const { return troupe::IsHere(state); }
   friend bool operator==(const Member&, const Member&) = default;
 };
 

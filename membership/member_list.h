@@ -6,33 +6,28 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <deque>
+#include <functional>
+#include <memory>
 #include <optional>
+#include <ranges>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/time/time.h"
+#include "troupe/membership/description.h"
+#include "troupe/membership/gossip_digest.h"
 #include "troupe/membership/member.h"
+#include "troupe/membership/member_record.h"
 #include "troupe/membership/suspicion.h"
 #include "troupe/membership/swim_options.h"
 
 namespace troupe {
 
-struct MemberRecord {
-  Member member;
-  absl::Time since;                            // Of its present state.
-  std::optional<Suspicion> suspicion;          // Set exactly while suspect.
-  absl::Time traffic = absl::InfinitePast();   // Last seen by the owner on its links.
-  absl::Time datagram = absl::InfinitePast();  // Last that came from it.
-  int failed_probes = 0;                       // Of ours, in a row.
-  bool in_ring = false;                        // Of those to probe; as long as there is a record.
-
-  // The last process known dead under this name: old rumours that it lives are not believed.
-  Id128 former_nonce;
-  Rank former_rank;
-  Id128 rival_nonce;  // A conflict said once.
-};
+// Names a record of one MemberList until it is reaped; then it may come to name another.
+using MemberNumber = uint32_t;
 
 // What a rumour did.
 enum class Change {
@@ -60,19 +55,32 @@ struct Merged {
 
 class MemberList {
  public:
-  explicit MemberList(const SwimOptions& options) : options_(options) {}
+  // `shared`, if any, has the descriptions and outlives the list.
+  explicit MemberList(const SwimOptions& options, DescriptionPool* shared = nullptr)
+      : options_(options), shared_(shared) {}
+  MemberList(const MemberList&) = delete;  // The index looks into the slots.
+  MemberList& operator=(const MemberList&) = delete;
 
   // Takes in a rumour about another node.
   Merged Merge(absl::Time now, const Member& rumour);
+  void Clear();
 
+  // Records stay where they are until they are reaped.
   MemberRecord* Find(std::string_view name);
   const MemberRecord* Find(std::string_view name) const;
   // Null also when the name now belongs to another process.
   MemberRecord* Find(std::string_view name, const Id128& nonce);
+  MemberNumber NumberOf(const MemberRecord& record) const;
+  const MemberRecord& at(MemberNumber number) const { return slots_[number]; }
 
-  const std::map<std::string, MemberRecord, std::less<>>& records() const { return records_; }
+  // By name.
+  auto records() const {
+    return order_ | std::views::transform(
+                        [this](MemberNumber number) -> const MemberRecord& { return at(number); });
+  }
   size_t here() const { return here_; }              // Alive and suspect.
   size_t cluster_size() const { return here_ + 1; }  // With ourselves.
+  const GossipDigest& digest() const { return digest_; }
 
   // Suspicion. `Expired` names the suspects whose time is up.
   absl::Time NextSuspicionDeadline() const;
@@ -80,23 +88,51 @@ class MemberList {
   void PostponeSuspicions(absl::Duration by);
   absl::Duration LeastSuspicion() const;
 
-  // Forgets tombstones older than the keep, and the oldest beyond the cap; returns their names.
-  std::vector<std::string> Reap(absl::Time now);
+  // Forgets tombstones older than the keep, and the oldest beyond the cap; these they were.
+  std::vector<MemberNumber> Reap(absl::Time now);
 
  private:
+  using Slots = std::deque<MemberRecord>;
+  struct NameHash {
+    using is_transparent = void;
+    const Slots* slots;
+    size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
+    size_t operator()(MemberNumber number) const { return (*this)((*slots)[number].name()); }
+  };
+  struct NameEqual {
+    using is_transparent = void;
+    const Slots* slots;
+    bool operator()(MemberNumber a, MemberNumber b) const { return a == b; }
+    bool operator()(MemberNumber a, std::string_view b) const { return (*slots)[a].name() == b; }
+  };
+
   Merged MergeSameProcess(absl::Time now, MemberRecord& record, const Member& rumour);
   Merged MergeOtherProcess(absl::Time now, MemberRecord& record, const Member& rumour);
-  Merged MergeAlive(absl::Time now, MemberRecord& record, const Member& rumour);
+  Merged MergeAlive(MemberRecord& record, const Member& rumour);
   Merged MergeSuspect(absl::Time now, MemberRecord& record, const Member& rumour);
   Merged MergeGone(absl::Time now, MemberRecord& record, const Member& rumour);
   Merged Replace(absl::Time now, MemberRecord& record, const Member& rumour);
-  void SetState(absl::Time now, MemberRecord& record, MemberState state);
+  MemberRecord& Add(const Member& rumour);
+  void Remove(MemberNumber number);
+  std::shared_ptr<const Description> Shared(Description description);
+  // All changes of process, rank or state come through here.
+  void Set(MemberRecord& record, std::shared_ptr<const Description> description, MemberState state);
+  void Raise(MemberRecord& record, Rank rank);
+  void List(MemberRecord& record);
+  void Unlist(MemberRecord& record);
+  std::vector<MemberNumber>::const_iterator PlaceOf(std::string_view name) const;
   Suspicion NewSuspicion(absl::Time now, const std::string& accuser) const;
 
   SwimOptions options_;
-  std::map<std::string, MemberRecord, std::less<>> records_;
-  std::vector<std::string> suspects_;                 // Sorted.
-  mutable std::optional<absl::Time> next_suspicion_;  // Known until a suspicion changes.
+  DescriptionPool* shared_;
+  Slots slots_;
+  std::vector<MemberNumber> free_;   // Slots of nobody.
+  std::vector<MemberNumber> order_;  // By name.
+  absl::flat_hash_set<MemberNumber, NameHash, NameEqual> by_name_{0, NameHash{&slots_},
+                                                                  NameEqual{&slots_}};
+  GossipDigest digest_ = GossipDigest(kDigestBuckets);
+  std::vector<MemberRecord*> suspects_;               // By name.
+  mutable std::optional<absl::Time> next_suspicion_;  // Known until it may have become later.
   size_t here_ = 0;
 };
 

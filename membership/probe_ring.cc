@@ -5,38 +5,43 @@
 
 namespace troupe {
 
-void ProbeRing::Add(const std::string& name, Random& random) {
+void ProbeRing::Add(MemberNumber member, Random& random) {
   // It changes places with whoever is there, and among those who had their turn this one with the
   // next in line: nobody is skipped or probed twice in this round, and nobody is moved along.
-  size_t at = random.Below(names_.size() + 1);
-  names_.push_back(name);
+  size_t at = random.Below(members_.size() + 1);
+  members_.push_back(member);
   if (at < next_) {
-    std::swap(names_[next_], names_.back());
-    std::swap(names_[at], names_[next_]);
+    std::swap(members_[next_], members_.back());
+    std::swap(members_[at], members_[next_]);
     ++next_;
   } else {
-    std::swap(names_[at], names_.back());
+    std::swap(members_[at], members_.back());
   }
 }
 
-void ProbeRing::Remove(const std::string& name) {
-  auto it = std::find(names_.begin(), names_.end(), name);
-  if (it == names_.end()) return;
-  if (static_cast<size_t>(it - names_.begin()) < next_) --next_;
-  names_.erase(it);
+void ProbeRing::Remove(MemberNumber member) {
+  auto it = std::find(members_.begin(), members_.end(), member);
+  if (it == members_.end()) return;
+  if (static_cast<size_t>(it - members_.begin()) < next_) --next_;
+  members_.erase(it);
 }
 
-std::optional<std::string> ProbeRing::Next(const std::function<bool(const std::string&)>& wanted,
-                                           Random& random) {
-  for (size_t looked = 0; looked < names_.size(); ++looked) {
-    if (next_ >= names_.size()) {
-      random.Shuffle(names_);
+std::optional<MemberNumber> ProbeRing::Next(const std::function<bool(MemberNumber)>& wanted,
+                                            Random& random) {
+  for (size_t looked = 0; looked < members_.size(); ++looked) {
+    if (next_ >= members_.size()) {
+      random.Shuffle(members_);
       next_ = 0;
     }
-    const std::string& name = names_[next_++];
-    if (wanted(name)) return name;
+    const MemberNumber member = members_[next_++];
+    if (wanted(member)) return member;
   }
   return std::nullopt;
+}
+
+std::optional<MemberNumber> ProbeRing::Draw(Random& random) const {
+  if (members_.empty()) return std::nullopt;
+  return members_[random.Below(members_.size())];
 }
 
 }  // namespace troupe

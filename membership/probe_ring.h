@@ -7,33 +7,30 @@
 #include <cstddef>
 #include <functional>
 #include <optional>
-#include <string>
 #include <vector>
 
+#include "troupe/membership/member_list.h"
 #include "troupe/runtime/random.h"
 
 namespace troupe {
 
 class ProbeRing {
  public:
-  // At a random place, so that nodes that learn of many at once do not probe in step. The name must
+  // At a random place, so that nodes that learn of many at once do not probe in step. It must
   // not be there yet: to look would cost as much as the ring is long.
-  void Add(const std::string& name, Random& random);
-  void Remove(const std::string& name);
+  void Add(MemberNumber member, Random& random);
+  void Remove(MemberNumber member);
 
-  // The next name that is `wanted`; nothing when a whole round holds none.
-  std::optional<std::string> Next(const std::function<bool(const std::string&)>& wanted,
-                                  Random& random);
+  // The next that is `wanted`; nothing when a whole round holds none.
+  std::optional<MemberNumber> Next(const std::function<bool(MemberNumber)>& wanted, Random& random);
 
-  // Any name, whoever's turn it is; null when there is none.
-  const std::string* Draw(Random& random) const {
-    return names_.empty() ? nullptr : &names_[random.Below(names_.size())];
-  }
+  // Any, whoever's turn it is; nothing when there is none.
+  std::optional<MemberNumber> Draw(Random& random) const;
 
-  size_t size() const { return names_.size(); }
+  size_t size() const { return members_.size(); }
 
  private:
-  std::vector<std::string> names_;
+  std::vector<MemberNumber> members_;
   size_t next_ = 0;
 };
 

@@ -34,11 +34,12 @@ absl::Status Swim::Check(const SwimOptions& options, const SwimSelf& self) {
   return status;
 }
 
-Swim::Swim(SwimOptions options, SwimSelf self, Random random, absl::Time now)
+Swim::Swim(SwimOptions options, SwimSelf self, Random random, absl::Time now,
+           DescriptionPool* shared)
     : options_(options),
       cluster_(self.cluster),
       random_(random),
-      members_(options),
+      members_(options, shared),
       queue_(kRumoursMax),
       awareness_(options.health_max),
       push_pulls_(options),
@@ -137,41 +138,43 @@ int Swim::SendsMax() const {
 
 // Those who are here, and the recently dead: a live one among them learns of it and refutes.
 bool Swim::IsTarget(const Turn& turn, const MemberRecord& record) const {
-  bool still_told = record.member.state == MemberState::kDead &&
-                    turn.now - record.since <= options_.gossip_to_dead;
-  return !record.member.gossip_address.empty() && (record.member.IsHere() || still_told);
+  bool still_told = record.state == MemberState::kDead &&
+                    turn.now - record.rare->since <= options_.gossip_to_dead;
+  return !record.description->gossip_address.empty() && (record.IsHere() || still_told);
 }
 
-std::vector<const Member*> Swim::AllTargets(const Turn& turn) {
-  std::vector<const Member*> targets;
-  for (const auto& [name, record] : members_.records()) {
-    if (IsTarget(turn, record)) targets.push_back(&record.member);
+std::vector<const MemberRecord*> Swim::AllTargets(const Turn& turn) {
+  std::vector<const MemberRecord*> targets;
+  for (const MemberRecord& record : members_.records()) {
+    if (IsTarget(turn, record)) targets.push_back(&record);
   }
   random_.Shuffle(targets);
   return targets;
 }
 
 // Drawn, not sorted out of all: a round costs the same in every cluster.
-std::vector<const Member*> Swim::SomeTargets(const Turn& turn) {
-  std::vector<const Member*> targets;
+std::vector<const MemberRecord*> Swim::SomeTargets(const Turn& turn) {
+  std::vector<const MemberRecord*> targets;
   const size_t fanout = static_cast<size_t>(options_.gossip_fanout);
   for (size_t draws = 0; draws < 32 * fanout && targets.size() < fanout; ++draws) {
-    const std::string* name = ring_.Draw(random_);
-    const MemberRecord* record = name == nullptr ? nullptr : members_.Find(*name);
-    if (record == nullptr || !IsTarget(turn, *record)) continue;
-    bool drawn = std::find(targets.begin(), targets.end(), &record->member) != targets.end();
-    if (!drawn) targets.push_back(&record->member);
+    const std::optional<MemberNumber> member = ring_.Draw(random_);
+    if (!member || !IsTarget(turn, members_.at(*member))) continue;
+    const MemberRecord* record = &members_.at(*member);
+    bool drawn = std::find(targets.begin(), targets.end(), record) != targets.end();
+    if (!drawn) targets.push_back(record);
   }
   return targets.empty() ? AllTargets(turn) : targets;
 }
 
 void Swim::Gossip(Turn& turn) {
   next_gossip_ = turn.now + options_.gossip_interval;
-  const std::vector<const Member*> targets = GoesToAll() ? AllTargets(turn) : SomeTargets(turn);
+  const std::vector<const MemberRecord*> targets =
+      GoesToAll() ? AllTargets(turn) : SomeTargets(turn);
   if (targets.empty()) return queue_.Clear();  // Whoever comes gets it by push/pull.
-  for (const Member* target : targets) {
+  for (const MemberRecord* target : targets) {
     if (queue_.empty()) return;
-    Send(turn, target->gossip_address, target->id.name, GossipOnly{}, FactsFor(target->id));
+    Send(turn, target->description->gossip_address, target->name(), GossipOnly{},
+         FactsFor(target->id()));
   }
 }
 
@@ -201,9 +204,9 @@ void Swim::OnDatagram(absl::Time now, std::string_view from, std::span<const std
       members_.Find(header.sender.name, header.sender.nonce);  // May have been learned just now.
   if (sender != nullptr) {
     sender->datagram = now;
-    if (header.map_version > sender->member.map_version) {
-      sender->member.map_version = header.map_version;
-      Notify(turn, SwimNotice::Kind::kMapVersion, sender->member);
+    if (header.map_version > sender->map_version) {
+      sender->map_version = header.map_version;
+      Notify(turn, SwimNotice::Kind::kMapVersion, sender->ToMember());
     }
   }
   std::vector<Member> first = FactsFor(header.sender);
@@ -271,7 +274,7 @@ void Swim::SetBoot(absl::Time, Boot boot) {
 
 void Swim::SetCluster(const Id128& cluster) {
   if (!cluster_.IsZero() && cluster_ != cluster) {
-    members_ = MemberList(options_);
+    members_.Clear();
     ring_ = ProbeRing();
     probes_ = ProbeTable();
     queue_.Clear();
@@ -285,12 +288,12 @@ std::vector<Member> Swim::Members() const {
   std::vector<Member> members;
   members.reserve(members_.records().size() + 1);
   bool placed = false;
-  for (const auto& [name, record] : members_.records()) {
-    if (!placed && self_.id.name < name) {
+  for (const MemberRecord& record : members_.records()) {
+    if (!placed && self_.id.name < record.name()) {
       members.push_back(self_);
       placed = true;
     }
-    members.push_back(record.member);
+    members.push_back(record.ToMember());
   }
   if (!placed) members.push_back(self_);
   return members;
@@ -299,7 +302,7 @@ std::vector<Member> Swim::Members() const {
 std::optional<Member> Swim::Find(std::string_view name) const {
   if (name == self_.id.name) return self_;
   const MemberRecord* record = members_.Find(name);
-  return record == nullptr ? std::nullopt : std::optional<Member>(record->member);
+  return record == nullptr ? std::nullopt : std::optional<Member>(record->ToMember());
 }
 
 }  // namespace troupe

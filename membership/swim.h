@@ -136,8 +136,10 @@ struct SwimCounters {
 
 class Swim {
  public:
-  // `self` and `options` must pass Check(); `random` is a stream of our own.
-  Swim(SwimOptions options, SwimSelf self, Random random, absl::Time now);
+  // `self` and `options` must pass Check(); `random` is a stream of our own. `shared`, if any, is
+  // of all the Swims of this process and outlives them.
+  Swim(SwimOptions options, SwimSelf self, Random random, absl::Time now,
+       DescriptionPool* shared = nullptr);
   static absl::Status Check(const SwimOptions& options, const SwimSelf& self);
 
   // ---- Time. After every other call the deadline may be earlier, even past: call OnTimer again.
@@ -161,6 +163,8 @@ class Swim {
   absl::StatusOr<std::vector<std::byte>> AnswerPushPull(absl::Time now, std::string_view from,
                                                         std::span<const std::byte> request,
                                                         SwimActions& actions);
+  absl::StatusOr<PushPull> AnswerPushPull(absl::Time now, std::string_view from,
+                                          const PushPull& request, SwimActions& actions);
   absl::Status MergePushPull(absl::Time now, uint64_t exchange, std::span<const std::byte> answer,
                              SwimActions& actions);
   void OnPushPullFailed(absl::Time now, uint64_t exchange, SwimActions& actions);
@@ -219,15 +223,15 @@ class Swim {
   void Gossip(Turn& turn);
   bool GoesToAll() const;
   bool IsTarget(const Turn& turn, const MemberRecord& record) const;
-  std::vector<const Member*> AllTargets(const Turn& turn);
-  std::vector<const Member*> SomeTargets(const Turn& turn);
+  std::vector<const MemberRecord*> AllTargets(const Turn& turn);
+  std::vector<const MemberRecord*> SomeTargets(const Turn& turn);
   int SendsMax() const;
   void FinishLeaving(Turn& turn);
   Turn Begin(absl::Time now, SwimActions& actions);
 
   // swim_probe.cc: probing.
   void ProbeNext(Turn& turn);
-  void StartProbe(Turn& turn, const Member& target, Urgency urgency);
+  void StartProbe(Turn& turn, const MemberRecord& target, Urgency urgency);
   void ProbeOnEvidence(Turn& turn, std::string_view name, const Id128& nonce);
   void AskForHelp(Turn& turn, Probe& probe);
   void FailProbe(Turn& turn, uint64_t sequence);
@@ -241,12 +245,13 @@ class Swim {
 
   // swim_rumour.cc: what others say.
   enum class Accused { kNo, kYes };
-  enum class Heard { kAsRumour, kInExchange };
+  // kOnArrival: in the exchange from which we, who knew nobody, hear of everybody.
+  enum class Heard { kAsRumour, kInExchange, kOnArrival };
   Accused TakeIn(Turn& turn, const Member& rumour,
                  Heard heard = Heard::kAsRumour);  // kYes: it speaks ill of us.
   Accused TakeInAboutSelf(Turn& turn, const Member& rumour);
   void TakeInAboutName(Turn& turn, const Member& rumour);
-  void TakeInPushed(Turn& turn, Member pushed);
+  void TakeInPushed(Turn& turn, const Member& pushed, Heard heard);
   void Act(Turn& turn, const Merged& merged, const Member& rumour, Heard heard);
   void BuryExpired(Turn& turn);
   std::vector<Member> FactsFor(const MemberId& receiver) const;
@@ -254,8 +259,8 @@ class Swim {
   void TakeInPushPull(Turn& turn, std::string_view from, const PushPull& push_pull);
 
   // swim_exchange.cc: push/pull.
-  void ForEachKnown(const std::function<void(const Member&)>& visit) const;
   GossipDigest Digest() const;
+  std::vector<Member> KnownWhere(const std::function<bool(const std::string& name)>& wanted) const;
   std::vector<Member> MembersOf(const std::vector<uint16_t>& buckets) const;
   PushPull WholeView() const;
   PushPull AnswerTo(const PushPull& request) const;
@@ -264,7 +269,7 @@ class Swim {
   void PushPullRound(Turn& turn);
   void Reconnect(Turn& turn);
   void SeedFailed(Turn& turn, const std::string& address);
-  std::vector<const Member*> Others(MemberState state) const;
+  std::vector<const MemberRecord*> Others(MemberState state) const;
   bool LivesAt(const std::string& rpc_address) const;
 
   const SwimOptions options_;

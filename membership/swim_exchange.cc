@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "troupe/membership/swim.h"
 
@@ -16,31 +17,31 @@ constexpr size_t kToldOnMax = 64;  // What one who joins may have to tell everyb
 
 // ---- Push/pull.
 
-void Swim::ForEachKnown(const std::function<void(const Member&)>& visit) const {
-  if (!superseded_) visit(self_);
-  for (const auto& [name, record] : members_.records()) visit(record.member);
-}
-
 GossipDigest Swim::Digest() const {
-  GossipDigest digest(kDigestBuckets);
-  ForEachKnown([&](const Member& member) { AddToDigest(member, digest); });
+  GossipDigest digest = members_.digest();
+  if (!superseded_) AddToDigest(self_, digest);
   return digest;
 }
 
-std::vector<Member> Swim::MembersOf(const std::vector<uint16_t>& buckets) const {
-  std::vector<bool> wanted(kDigestBuckets);
-  for (uint16_t bucket : buckets) wanted[bucket] = true;
+std::vector<Member> Swim::KnownWhere(
+    const std::function<bool(const std::string& name)>& wanted) const {
   std::vector<Member> members;
-  ForEachKnown([&](const Member& member) {
-    if (wanted[BucketOf(member.id.name)]) members.push_back(member);
-  });
+  if (!superseded_ && wanted(self_.id.name)) members.push_back(self_);
+  for (const MemberRecord& record : members_.records()) {
+    if (wanted(record.name())) members.push_back(record.ToMember());
+  }
   return members;
 }
 
+std::vector<Member> Swim::MembersOf(const std::vector<uint16_t>& buckets) const {
+  if (buckets.empty()) return {};
+  std::vector<bool> wanted(kDigestBuckets);
+  for (uint16_t bucket : buckets) wanted[bucket] = true;
+  return KnownWhere([&](const std::string& name) { return wanted[BucketOf(name)]; });
+}
+
 PushPull Swim::WholeView() const {
-  PushPull whole{Header(), {}};
-  ForEachKnown([&](const Member& member) { whole.members.push_back(member); });
-  return whole;
+  return {Header(), KnownWhere([](const std::string&) { return true; })};
 }
 
 std::vector<std::byte> Swim::MakePushPull(uint64_t exchange) const {
@@ -63,21 +64,29 @@ PushPull Swim::AnswerTo(const PushPull& request) const {
 absl::StatusOr<std::vector<std::byte>> Swim::AnswerPushPull(absl::Time now, std::string_view from,
                                                             std::span<const std::byte> request,
                                                             SwimActions& actions) {
-  Turn turn = Begin(now, actions);
   absl::StatusOr<PushPull> push_pull = DecodePushPull(request);
   if (!push_pull.ok()) {
+    Begin(now, actions);
     ++counters_.malformed;
     return push_pull.status();
   }
-  if (push_pull->header.sender.nonce == self_.id.nonce) {
-    return Encode(WholeView());  // We are our own seed; the asking side of us finds out.
+  absl::StatusOr<PushPull> answer = AnswerPushPull(now, from, *push_pull, actions);
+  if (!answer.ok()) return answer.status();
+  return Encode(*answer);
+}
+
+absl::StatusOr<PushPull> Swim::AnswerPushPull(absl::Time now, std::string_view from,
+                                              const PushPull& request, SwimActions& actions) {
+  Turn turn = Begin(now, actions);
+  if (request.header.sender.nonce == self_.id.nonce) {
+    return WholeView();  // We are our own seed; the asking side of us finds out.
   }
-  if (!Admits(turn, push_pull->header, from, true)) {
+  if (!Admits(turn, request.header, from, true)) {
     return absl::FailedPreconditionError(
         absl::StrCat("push/pull refused: ", actions.notices.back().detail));
   }
-  TakeInPushPull(turn, from, *push_pull);
-  return Encode(AnswerTo(*push_pull));
+  TakeInPushPull(turn, from, request);
+  return AnswerTo(request);
 }
 
 absl::Status Swim::MergePushPull(absl::Time now, uint64_t id, std::span<const std::byte> answer,
@@ -118,33 +127,37 @@ void Swim::TakeInPushPull(Turn& turn, std::string_view from, const PushPull& pus
     turn.actions.notices.back().address = std::string(from);
   }
   const bool newcomer = members_.records().empty() && push_pull.members.size() > kToldOnMax;
-  for (const Member& member : push_pull.members) TakeInPushed(turn, member);
-  if (!newcomer) return;
   // Who knew nobody has nobody to pass it on to but those whom it comes from. In a small cluster it
   // does so all the same: where all come at once, each hears only of those before it.
+  const Heard heard = newcomer ? Heard::kOnArrival : Heard::kInExchange;
+  for (const Member& member : push_pull.members) TakeInPushed(turn, member, heard);
+  if (!newcomer) return;
   const bool telling = queue_.Holds(self_.id.name);
   queue_.Clear();
   if (telling) Announce();
 }
 
-void Swim::TakeInPushed(Turn& turn, Member pushed) {
+void Swim::TakeInPushed(Turn& turn, const Member& pushed, Heard heard) {
+  const bool ours = pushed.id.name == self_.id.name;
+  const MemberRecord* known = ours ? nullptr : members_.Find(pushed.id.name);
+  const bool unknown = !ours && known == nullptr;
   // Somebody else's dead is our suspect: whoever lives gets its time to refute.
   if (pushed.state == MemberState::kDead) {
-    const MemberRecord* known = members_.Find(pushed.id.name);
-    bool ours = pushed.id.name == self_.id.name;
-    if (!ours && (known == nullptr || known->member.id.nonce == pushed.id.nonce)) {
-      if (known == nullptr) return;
-      pushed.state = MemberState::kSuspect;
+    if (unknown) return;
+    if (!ours && known->id().nonce == pushed.id.nonce) {
+      Member doubted = pushed;
+      doubted.state = MemberState::kSuspect;
+      TakeIn(turn, doubted, heard);
+      return;
     }
   }
-  bool unknown = pushed.id.name != self_.id.name && members_.Find(pushed.id.name) == nullptr;
   if (pushed.state == MemberState::kSuspect && unknown && !pushed.gossip_address.empty() &&
       !pushed.rpc_address.empty()) {
     Member living = pushed;
     living.state = MemberState::kAlive;
-    TakeIn(turn, living);
+    TakeIn(turn, living, heard);
   }
-  TakeIn(turn, pushed, Heard::kInExchange);
+  TakeIn(turn, pushed, heard);
 }
 
 void Swim::OnPushPullFailed(absl::Time now, uint64_t id, SwimActions& actions) {
@@ -170,35 +183,42 @@ void Swim::PushPullWith(Turn& turn, const std::string& address, const std::strin
 void Swim::PushPullRound(Turn& turn) {
   next_push_pull_ = turn.now + options_.push_pull_interval;
   if (self_.state == MemberState::kLeft) return;
-  const Member* chosen = nullptr;
+  const MemberRecord* chosen = nullptr;
   for (int draws = 0; draws < kDraws && chosen == nullptr; ++draws) {
-    const std::string* name = ring_.Draw(random_);
-    const MemberRecord* drawn = name == nullptr ? nullptr : members_.Find(*name);
-    if (drawn != nullptr && drawn->member.state == MemberState::kAlive) chosen = &drawn->member;
+    const std::optional<MemberNumber> drawn = ring_.Draw(random_);
+    if (drawn && members_.at(*drawn).state == MemberState::kAlive) chosen = &members_.at(*drawn);
   }
   if (chosen == nullptr) return;
-  PushPullWith(turn, chosen->rpc_address, chosen->id.name);
+  PushPullWith(turn, chosen->description->rpc_address, chosen->name());
 }
 
 bool Swim::LivesAt(const std::string& rpc_address) const {
-  return std::any_of(members_.records().begin(), members_.records().end(), [&](const auto& entry) {
-    return entry.second.member.IsHere() && entry.second.member.rpc_address == rpc_address;
+  return std::ranges::any_of(members_.records(), [&](const MemberRecord& record) {
+    return record.IsHere() && record.description->rpc_address == rpc_address;
   });
 }
 
 // Heals a partition: after it both sides take each other for dead, or have forgotten each other.
 void Swim::Reconnect(Turn& turn) {
   next_reconnect_ = turn.now + options_.reconnect_interval * (0.5 + random_.Unit());
-  for (const std::string& name : members_.Reap(turn.now)) ring_.Remove(name);
+  for (MemberNumber gone : members_.Reap(turn.now)) ring_.Remove(gone);
   if (self_.state == MemberState::kLeft || superseded_) return;
   std::vector<std::pair<std::string, std::string>> lost;  // Address and name.
-  for (const Member* dead : Others(MemberState::kDead)) {
-    if (!dead->rpc_address.empty()) lost.emplace_back(dead->rpc_address, dead->id.name);
+  for (const MemberRecord* dead : Others(MemberState::kDead)) {
+    const std::string& address = dead->description->rpc_address;
+    if (!address.empty()) lost.emplace_back(address, dead->name());
   }
   for (const auto& [address, seed] : push_pulls_.seeds()) {
     if (seed.reached) lost.emplace_back(address, "");
   }
-  std::erase_if(lost, [this](const auto& one) { return LivesAt(one.first); });
+  // One look at all, however many are lost.
+  absl::flat_hash_set<std::string> missed;
+  for (const auto& [address, name] : lost) missed.insert(address);
+  for (const MemberRecord& record : members_.records()) {
+    if (missed.empty()) return;
+    if (record.IsHere()) missed.erase(record.description->rpc_address);
+  }
+  std::erase_if(lost, [&](const auto& one) { return !missed.contains(one.first); });
   if (lost.empty()) return;
   const auto& [address, name] = lost[random_.Below(lost.size())];
   PushPullWith(turn, address, name);

@@ -10,44 +10,42 @@ void Swim::ProbeNext(Turn& turn) {
   absl::Duration interval = awareness_.Stretch(options_.probe_interval);
   next_probe_ = turn.now + interval;
   bool spared = false;
-  auto wanted = [&](const std::string& name) {
-    const MemberRecord* record = members_.Find(name);
-    if (record == nullptr || !record->member.IsHere()) return false;
-    if (probes_.FindProbeOf(name) != nullptr) return false;
+  auto wanted = [&](MemberNumber member) {
+    const MemberRecord& record = members_.at(member);
+    if (!record.IsHere() || probes_.FindProbeOf(record.name()) != nullptr) return false;
     // A suspect is pinged all the same: the ping tells it so.
-    bool fresh =
-        record->member.state == MemberState::kAlive && record->traffic > turn.now - interval;
+    bool fresh = record.state == MemberState::kAlive && record.traffic > turn.now - interval;
     spared = spared || fresh;
     return !fresh;
   };
-  std::optional<std::string> name = ring_.Next(wanted, random_);
-  if (name.has_value()) {
-    StartProbe(turn, members_.Find(*name)->member, Urgency::kRoutine);
+  std::optional<MemberNumber> next = ring_.Next(wanted, random_);
+  if (next.has_value()) {
+    StartProbe(turn, members_.at(*next), Urgency::kRoutine);
   } else if (spared) {
     awareness_.Apply(-1);  // Everyone is heard: as good as an ack.
   }
 }
 
-void Swim::StartProbe(Turn& turn, const Member& target, Urgency urgency) {
+void Swim::StartProbe(Turn& turn, const MemberRecord& target, Urgency urgency) {
   bool urgent = urgency == Urgency::kEvidence;
   Probe probe;
   probe.sequence = probes_.NewSequence();
-  probe.target = target.id;
+  probe.target = target.id();
   probe.sent = turn.now;
   probe.direct_due = turn.now + options_.probe_timeout;
   probe.deadline = turn.now + (urgent ? 2 * options_.probe_timeout
                                       : awareness_.Stretch(options_.probe_interval));
   probe.urgent = urgent;
   ++counters_.probes;
-  Send(turn, target.gossip_address, target.id.name,
-       Ping{probe.sequence, target.id.name, target.id.nonce}, FactsFor(target.id));
+  Send(turn, target.description->gossip_address, target.name(),
+       Ping{probe.sequence, target.name(), target.id().nonce}, FactsFor(target.id()));
   Probe& added = probes_.AddProbe(std::move(probe));
   if (urgent) AskForHelp(turn, added);
 }
 
 void Swim::ProbeOnEvidence(Turn& turn, std::string_view name, const Id128& nonce) {
   MemberRecord* record = members_.Find(name, nonce);
-  if (record == nullptr || record->member.state != MemberState::kAlive) return;
+  if (record == nullptr || record->state != MemberState::kAlive) return;
   record->traffic = absl::InfinitePast();  // What was seen before the evidence spares nothing now.
   if (Probe* probe = probes_.FindProbeOf(name)) {
     probe->urgent = true;
@@ -55,25 +53,26 @@ void Swim::ProbeOnEvidence(Turn& turn, std::string_view name, const Id128& nonce
     if (!probe->indirect) AskForHelp(turn, *probe);
     return;
   }
-  StartProbe(turn, record->member, Urgency::kEvidence);
+  StartProbe(turn, *record, Urgency::kEvidence);
 }
 
 void Swim::AskForHelp(Turn& turn, Probe& probe) {
   probe.indirect = true;
   const MemberRecord* target = members_.Find(probe.target.name, probe.target.nonce);
   if (target == nullptr) return;
-  std::vector<const Member*> helpers = Others(MemberState::kAlive);
+  std::vector<const MemberRecord*> helpers = Others(MemberState::kAlive);
   std::erase_if(helpers,
-                [&](const Member* helper) { return helper->id.name == probe.target.name; });
+                [&](const MemberRecord* helper) { return helper->name() == probe.target.name; });
   random_.Shuffle(helpers);
   size_t wanted = static_cast<size_t>(std::max(0, options_.indirect_checks));
   if (helpers.size() > wanted) helpers.resize(wanted);
-  for (const Member* helper : helpers) {
-    probe.helpers.push_back(helper->id.name);
-    Send(turn, helper->gossip_address, helper->id.name,
-         PingReq{probe.sequence, probe.target.name, probe.target.nonce}, FactsFor(helper->id));
+  for (const MemberRecord* helper : helpers) {
+    probe.helpers.push_back(helper->name());
+    Send(turn, helper->description->gossip_address, helper->name(),
+         PingReq{probe.sequence, probe.target.name, probe.target.nonce}, FactsFor(helper->id()));
   }
-  turn.actions.link_pings.push_back({probe.sequence, target->member, probe.deadline - turn.now});
+  turn.actions.link_pings.push_back(
+      {probe.sequence, target->ToMember(), probe.deadline - turn.now});
 }
 
 void Swim::RunProbes(Turn& turn) {
@@ -91,19 +90,19 @@ void Swim::FailProbe(Turn& turn, uint64_t sequence) {
   Probe probe = *probes_.FindProbe(sequence);
   probes_.EndProbe(sequence);
   MemberRecord* record = members_.Find(probe.target.name, probe.target.nonce);
-  if (record == nullptr || !record->member.IsHere()) return;
+  if (record == nullptr || !record->IsHere()) return;
   if (probe.reached_by_link || record->traffic > probe.sent) {
-    Notify(turn, SwimNotice::Kind::kNoDatagrams, record->member);
+    Notify(turn, SwimNotice::Kind::kNoDatagrams, record->ToMember());
     return;
   }
   ++counters_.probes_failed;
-  if (probe.urgent) Notify(turn, SwimNotice::Kind::kProbeFailed, record->member);
+  if (probe.urgent) Notify(turn, SwimNotice::Kind::kProbeFailed, record->ToMember());
   // Helpers that cannot reach the target say so; those that say nothing we cannot reach ourselves.
   bool sick = awareness_.score() >= options_.sick_score;
   int missing = static_cast<int>(probe.helpers.size()) - static_cast<int>(probe.nacked.size());
   awareness_.Apply(probe.helpers.empty() ? 1 : missing);
   if (++record->failed_probes < options_.sick_patience && sick) return;
-  TakeIn(turn, Accusation(record->member, MemberState::kSuspect, self_.id.name));
+  TakeIn(turn, Accusation(record->ToMember(), MemberState::kSuspect, self_.id.name));
 }
 
 // ---- What arrives.
@@ -138,7 +137,7 @@ void Swim::Handle(Turn& turn, const GossipHeader&, const PingAck& ack) {
   if (MemberRecord* record = members_.Find(probe->target.name, ack.nonce)) {
     record->failed_probes = 0;
     if (probe->urgent) {
-      Notify(turn, SwimNotice::Kind::kProbeAnswered, record->member);
+      Notify(turn, SwimNotice::Kind::kProbeAnswered, record->ToMember());
       turn.actions.notices.back().round_trip = turn.now - probe->sent;
     }
   }
@@ -157,13 +156,13 @@ void Swim::Handle(Turn& turn, const GossipHeader& header, std::string_view from,
               request.sequence,
               turn.now + options_.probe_timeout};
   uint64_t sequence = relay.sequence;
-  if (target == nullptr || target->member.gossip_address.empty() ||
+  if (target == nullptr || target->description->gossip_address.empty() ||
       !probes_.AddRelay(std::move(relay))) {
     Send(turn, std::string(from), asker.name, Nack{request.sequence}, FactsFor(asker));
     return;
   }
-  Send(turn, target->member.gossip_address, request.name,
-       Ping{sequence, request.name, request.nonce}, FactsFor(target->member.id));
+  Send(turn, target->description->gossip_address, request.name,
+       Ping{sequence, request.name, request.nonce}, FactsFor(target->id()));
 }
 
 void Swim::Handle(Turn&, const GossipHeader& header, const Nack& nack) {
@@ -193,8 +192,8 @@ void Swim::OnPeerRefused(absl::Time now, std::string_view name, const Id128& non
                          SwimActions& actions) {
   Turn turn = Begin(now, actions);
   MemberRecord* record = members_.Find(name, nonce);
-  if (record == nullptr || !record->member.IsHere()) return;
-  Notify(turn, SwimNotice::Kind::kRefused, record->member);
+  if (record == nullptr || !record->IsHere()) return;
+  Notify(turn, SwimNotice::Kind::kRefused, record->ToMember());
   actions.notices.back().detail = "tcp";
   ProbeOnEvidence(turn, name, nonce);
 }
@@ -202,11 +201,11 @@ void Swim::OnPeerRefused(absl::Time now, std::string_view name, const Id128& non
 void Swim::OnDatagramRefused(absl::Time now, std::string_view address, SwimActions& actions) {
   Turn turn = Begin(now, actions);
   std::vector<MemberId> refused;
-  for (const auto& [name, record] : members_.records()) {
-    if (!record.member.IsHere() || record.member.gossip_address != address) continue;
-    Notify(turn, SwimNotice::Kind::kRefused, record.member);
+  for (const MemberRecord& record : members_.records()) {
+    if (!record.IsHere() || record.description->gossip_address != address) continue;
+    Notify(turn, SwimNotice::Kind::kRefused, record.ToMember());
     actions.notices.back().detail = "udp";
-    refused.push_back(record.member.id);
+    refused.push_back(record.id());
   }
   for (const MemberId& id : refused) ProbeOnEvidence(turn, id.name, id.nonce);
 }
@@ -215,8 +214,8 @@ void Swim::OnSendFailed(absl::Time now, std::string_view to, SendFailure failure
                         SwimActions& actions) {
   Turn turn = Begin(now, actions);
   std::vector<MemberId> there;
-  for (const auto& [name, record] : members_.records()) {
-    if (record.member.gossip_address == to) there.push_back(record.member.id);
+  for (const MemberRecord& record : members_.records()) {
+    if (record.description->gossip_address == to) there.push_back(record.id());
   }
   if (failure == SendFailure::kUnreachable) {
     for (const MemberId& id : there) ProbeOnEvidence(turn, id.name, id.nonce);
@@ -234,8 +233,8 @@ void Swim::OnTraffic(absl::Time now, std::string_view name, const Id128& nonce) 
 
 absl::Time Swim::LastSignOf(std::string_view name, const Id128& nonce) const {
   const MemberRecord* record = members_.Find(name);
-  if (record == nullptr || record->member.id.nonce != nonce) return absl::InfinitePast();
-  return std::max(record->traffic, record->datagram);
+  if (record == nullptr || record->id().nonce != nonce) return absl::InfinitePast();
+  return std::max<absl::Time>(record->traffic, record->datagram);
 }
 
 }  // namespace troupe

@@ -22,11 +22,11 @@ void Swim::Act(Turn& turn, const Merged& merged, const Member& rumour, Heard hea
     ++counters_.implausible;
     return;
   }
-  const Member& member = merged.record->member;
+  const Member member = merged.record->ToMember();
   const std::string& name = member.id.name;
   if (member.IsHere() && !merged.record->in_ring) {
     merged.record->in_ring = true;
-    ring_.Add(name, random_);
+    ring_.Add(members_.NumberOf(*merged.record), random_);
   }
   switch (merged.change) {
     case Change::kNothing:
@@ -55,7 +55,7 @@ void Swim::Act(Turn& turn, const Merged& merged, const Member& rumour, Heard hea
       break;
     case Change::kMapVersion:
       Notify(turn, Kind::kMapVersion, member);
-      if (heard == Heard::kInExchange) return;  // As of everybody at once: too much to pass on.
+      if (heard != Heard::kAsRumour) return;  // As of everybody at once: too much to pass on.
       break;
     case Change::kSuspected:
       Notify(turn, Kind::kSuspected, member);
@@ -67,12 +67,12 @@ void Swim::Act(Turn& turn, const Merged& merged, const Member& rumour, Heard hea
       turn.actions.notices.back().accusers = merged.accusers;
       break;
   }
-  queue_.Add(RumourOf(member));
+  if (heard != Heard::kOnArrival) queue_.Add(RumourOf(member));
 }
 
 void Swim::BuryExpired(Turn& turn) {
   for (const std::string& name : members_.Expired(turn.now)) {
-    TakeIn(turn, Accusation(members_.Find(name)->member, MemberState::kDead, self_.id.name));
+    TakeIn(turn, Accusation(members_.Find(name)->ToMember(), MemberState::kDead, self_.id.name));
   }
 }
 
@@ -128,10 +128,10 @@ void Swim::TakeInAboutName(Turn& turn, const Member& rumour) {
 std::vector<Member> Swim::FactsFor(const MemberId& receiver) const {
   const MemberRecord* record = members_.Find(receiver.name);
   if (record == nullptr) return {};
-  const Member& held = record->member;
-  if (held.id.nonce == receiver.nonce && held.state == MemberState::kAlive) return {};
-  if (held.id.nonce == receiver.nonce && held.state == MemberState::kLeft) return {};
-  return {RumourOf(held)};
+  bool itself = record->id().nonce == receiver.nonce;
+  if (itself && record->state == MemberState::kAlive) return {};
+  if (itself && record->state == MemberState::kLeft) return {};
+  return {RumourOf(record->ToMember())};
 }
 
 // ---- Who may speak.
@@ -169,10 +169,11 @@ bool Swim::Admits(Turn& turn, const GossipHeader& header, std::string_view from,
   return true;
 }
 
-std::vector<const Member*> Swim::Others(MemberState state) const {
-  std::vector<const Member*> others;
-  for (const auto& [name, record] : members_.records()) {
-    if (record.member.state == state) others.push_back(&record.member);
+std::vector<const MemberRecord*> Swim::Others(MemberState state) const {
+  std::vector<const MemberRecord*> others;
+  if (!IsHere(state) && members_.here() == members_.records().size()) return others;
+  for (const MemberRecord& record : members_.records()) {
+    if (record.state == state) others.push_back(&record);
   }
   return others;
 }

@@ -422,18 +422,18 @@ TEST_F(SwimProbe, LastSignIsOfThatProcessOnly) {
 TEST(ProbeRing, PutsNewMembersAtRandomPlacesAndSkipsNobody) {
   Random random(3);
   ProbeRing ring;
-  std::map<std::string, int> seen;
-  auto any = [](const std::string&) { return true; };
-  for (int i = 0; i < 50; ++i) ring.Add("n" + std::to_string(i), random);
+  std::map<MemberNumber, int> seen;
+  auto any = [](MemberNumber) { return true; };
+  for (MemberNumber i = 0; i < 50; ++i) ring.Add(i, random);
   for (int i = 0; i < 25; ++i) ++seen[*ring.Next(any, random)];
-  for (int i = 50; i < 100; ++i) ring.Add("n" + std::to_string(i), random);
-  ring.Remove("n7");
+  for (MemberNumber i = 50; i < 100; ++i) ring.Add(i, random);
+  ring.Remove(7);
   for (int i = 0; i < 100; ++i) {
     ++seen[*ring.Next(any, random)];
     if (seen.size() >= 99) break;
   }
   int twice = 0;
-  for (const auto& [name, times] : seen) twice += times > 1;
+  for (const auto& [member, times] : seen) twice += times > 1;
   EXPECT_LE(twice,
             50);  // Those of the next round; of the first 25 none is visited again in this one.
 }
@@ -441,9 +441,9 @@ TEST(ProbeRing, PutsNewMembersAtRandomPlacesAndSkipsNobody) {
 TEST(ProbeRing, WithNobodyWantedEnds) {
   Random random(3);
   ProbeRing ring;
-  auto nobody = [](const std::string&) { return false; };
+  auto nobody = [](MemberNumber) { return false; };
   EXPECT_EQ(ring.Next(nobody, random), std::nullopt);
-  ring.Add("a", random);
+  ring.Add(0, random);
   EXPECT_EQ(ring.Next(nobody, random), std::nullopt);
 }
 

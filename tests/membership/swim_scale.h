@@ -41,14 +41,14 @@ class SwimScale {
       self.rpc_address = self.name + ":1";
       self.gossip_address = self.name + ":2";
       Node& node = nodes_[static_cast<size_t>(i)];
-      node.swim = std::make_unique<Swim>(options, self, random_.Fork(self.name), now_);
+      node.swim = std::make_unique<Swim>(options, self, random_.Fork(self.name), now_, &descriptions_);
       everybody.members.push_back(node.swim->self());
     }
     everybody.header.sender = {"oracle", random_.NextId(), 0};
-    const std::vector<std::byte> bytes = Encode(everybody);
+    everybody.buckets = {0};  // It has been asked for this, and wants no answer.
     for (int i = 0; i < size; ++i) {
       SwimActions actions;
-      EXPECT_TRUE(at(i).AnswerPushPull(now_, "oracle:1", bytes, actions).ok());
+      EXPECT_TRUE(at(i).AnswerPushPull(now_, "oracle:1", everybody, actions).ok());
       Arm(i);
     }
   }
@@ -212,6 +212,7 @@ class SwimScale {
   Random random_;
   const int size_;
   absl::Time now_ = absl::FromUnixSeconds(1000);
+  DescriptionPool descriptions_;
   std::vector<Node> nodes_;
   std::priority_queue<Event> events_;
 };
