@@ -18,7 +18,7 @@ kj::Promise<void> Refuse(kj::StringPtr what) {
 
 // ---- Its life
 
-kj::Promise<void> DiaryActor::OnActivate() {
+Task<void> DiaryActor::OnActivate() {
   if (Key() == kTower) return kj::READY_NOW;
   context().SetReminder("bell", {.every = kBellEvery, .catch_up = CatchUp::kAll});
   if (habits_->Fails()) return Refuse("its activation");
@@ -26,7 +26,7 @@ kj::Promise<void> DiaryActor::OnActivate() {
   return kj::READY_NOW;
 }
 
-kj::Promise<void> DiaryActor::OnDeactivate() {
+Task<void> DiaryActor::OnDeactivate() {
   ++parted_;
   return habits_->Fails() ? Refuse("its end") : kj::READY_NOW;
 }

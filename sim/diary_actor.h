@@ -19,9 +19,9 @@ class DiaryActor final : public Actor<Diary, DiaryState> {
   explicit DiaryActor(std::shared_ptr<DiaryHabits> habits) : habits_(std::move(habits)) {}
 
  private:
-  kj::Promise<void> OnActivate() override;
-  kj::Promise<void> OnDeactivate() override;
-  kj::Promise<void> OnReminder(const DueReminder& reminder) override { return Serve(reminder); }
+  Task<void> OnActivate() override;
+  Task<void> OnDeactivate() override;
+  Task<void> OnReminder(const DueReminder& reminder) override { return Serve(reminder); }
   Task<void> Serve(DueReminder reminder);
   kj::Promise<void> Tick();
 

@@ -15,6 +15,7 @@ namespace troupe::testing {
 struct Protected : ActorContext {
   using ActorContext::AddTimer;
   using ActorContext::Origin;
+  using ActorContext::ToldOrigin;
 };
 
 // Passes all on; takes note of timers.
@@ -23,6 +24,8 @@ class WatchedActor::Context final : public ActorContext {
   Context(WatchedActor& owner, ActorContext& real) : owner_(owner), real_(real) {}
 
   const ActorId& id() const override { return real_.id(); }
+  Task<void> Persisted() override { return real_.Persisted(); }
+  bool Interrupted() const override { return real_.Interrupted(); }
   void RequestResume() override { real_.RequestResume(); }
   void CancelResume() override { real_.CancelResume(); }
   void SetReminder(std::string_view name, const ReminderOptions& options) override {
@@ -36,6 +39,7 @@ class WatchedActor::Context final : public ActorContext {
 
  private:
   kj::Own<CallOrigin> Origin() override { return (real_.*&Protected::Origin)(); }
+  kj::Own<CallOrigin> ToldOrigin() override { return (real_.*&Protected::ToldOrigin)(); }
   ActorTimer AddTimer(TimerOptions options, ActorTimer::Entry::Work work) override {
     auto timer = std::make_shared<Timer>();
     owner_.timers_.push_back(timer);
@@ -241,20 +245,22 @@ kj::Promise<void> WatchedActor::RunOwn(std::string what, AndThen then,
           });
 }
 
-kj::Promise<void> WatchedActor::OnActivate() {
+Task<void> WatchedActor::OnActivate() {
   if (object() == nullptr) return kj::READY_NOW;
-  return RunOwn("OnActivate", AndThen::kStays, [this] { return object_->OnActivate(); });
+  return RunOwn("OnActivate", AndThen::kStays,
+                [this]() -> kj::Promise<void> { return object_->OnActivate(); });
 }
 
-kj::Promise<void> WatchedActor::OnDeactivate() {
+Task<void> WatchedActor::OnDeactivate() {
   if (object() == nullptr) return kj::READY_NOW;
-  return RunOwn("OnDeactivate", AndThen::kStays, [this] { return object_->OnDeactivate(); });
+  return RunOwn("OnDeactivate", AndThen::kStays,
+                [this]() -> kj::Promise<void> { return object_->OnDeactivate(); });
 }
 
-kj::Promise<void> WatchedActor::OnReminder(const DueReminder& reminder) {
+Task<void> WatchedActor::OnReminder(const DueReminder& reminder) {
   if (object() == nullptr) return kj::READY_NOW;
   return RunOwn(absl::StrCat("reminder \"", reminder.name, "\""), AndThen::kAnew,
-                [this, &reminder] { return object_->OnReminder(reminder); });
+                [this, &reminder]() -> kj::Promise<void> { return object_->OnReminder(reminder); });
 }
 
 kj::Promise<void> WatchedActor::RunTimer(Timer& timer, ActorTimer::Entry::Work& work, bool once) {
@@ -262,8 +268,9 @@ kj::Promise<void> WatchedActor::RunTimer(Timer& timer, ActorTimer::Entry::Work& 
   return RunOwn("a timer", AndThen::kAnew, [&work] { return work(); });
 }
 
-kj::Promise<void> WatchedActor::Resume(ResumeContext& resume) {
-  return object() == nullptr ? kj::Promise<void>(kj::READY_NOW) : object_->Resume(resume);
+Task<void> WatchedActor::Resume(ResumeContext& resume) {
+  if (object() == nullptr) return kj::READY_NOW;
+  return object_->Resume(resume);
 }
 
 }  // namespace troupe::testing

@@ -39,10 +39,10 @@ class WatchedActor final : public ActorBase, private capnp::Capability::Server {
   Dispatched dispatchCall(uint64_t interface_id, uint16_t method_id, AnyCall call) override;
   void SaveState(capnp::AnyPointer::Builder out) const override;
   void LoadState(capnp::AnyPointer::Reader in) override;
-  kj::Promise<void> OnActivate() override;
-  kj::Promise<void> OnDeactivate() override;
-  kj::Promise<void> OnReminder(const DueReminder& reminder) override;
-  kj::Promise<void> Resume(ResumeContext& resume) override;
+  Task<void> OnActivate() override;
+  Task<void> OnDeactivate() override;
+  Task<void> OnReminder(const DueReminder& reminder) override;
+  Task<void> Resume(ResumeContext& resume) override;
 
   ActorBase* object() const;  // Made when it is first needed: by then there is a key. Null: a fake.
   Dispatched Run(uint64_t interface_id, uint16_t method_id, AnyCall call,

@@ -26,10 +26,10 @@ class BoxOfficeActor final : public BoxOffice::Actor {
     context().SetReminder("free", {.after = absl::Minutes(15)});
     co_return;
   }
-  kj::Promise<void> OnReminder(const troupe::DueReminder&) override {
+  Task<void> OnReminder(const troupe::DueReminder&) override {
     free_ += held_;
     held_ = 0;
-    return kj::READY_NOW;
+    co_return;
   }
   Task<uint32_t> Left() override { co_return free_; }
 
