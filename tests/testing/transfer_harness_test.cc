@@ -1,4 +1,4 @@
-// The bank sample in a harness: refs in state, work that Resume() finishes, objects made anew.
+// Transfers in a harness: told, or finished in Resume(); refs in state, objects made anew.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "account.h"
+#include "courier.h"
 #include "troupe/actors/ref_message.h"
 #include "troupe/testing/dynamic_text.h"
 #include "troupe/testing/harness.h"
@@ -15,11 +16,11 @@ namespace {
 using troupe::testing::Harness;
 using troupe::testing::Renewal;
 
-class BankHarnessTest : public ::testing::TestWithParam<Renewal> {
+class TransferHarnessTest : public ::testing::TestWithParam<Renewal> {
  protected:
-  BankHarnessTest() { harness_.Host<AccountActor>(); }
+  TransferHarnessTest() { harness_.Host<CourierActor>(); }
   // Until nothing is pending.
-  uint64_t Balance(const Account::Ref& account) {
+  uint64_t Balance(const Courier::Ref& account) {
     auto reply = harness_.Await(account.Balance());
     for (int i = 0; i < 100 && reply.pending > 0; ++i) {
       harness_.Advance(absl::Milliseconds(100));
@@ -31,9 +32,9 @@ class BankHarnessTest : public ::testing::TestWithParam<Renewal> {
   Harness harness_{{.nodes = 3, .seed = 11, .renewal = GetParam()}};
 };
 
-TEST_P(BankHarnessTest, TransfersAreWholeWhateverIsKilledMeanwhile) {
-  auto alice = harness_.Get<Account>("alice");
-  auto bob = harness_.Get<Account>("bob");
+TEST_P(TransferHarnessTest, TransfersAreWholeWhateverIsKilledMeanwhile) {
+  auto alice = harness_.Get<Courier>("alice");
+  auto bob = harness_.Get<Courier>("bob");
   harness_.Await(alice.Deposit(100));
   harness_.Await(alice.Transfer(bob, 10));
   EXPECT_EQ(Balance(alice), 90u);
@@ -45,22 +46,37 @@ TEST_P(BankHarnessTest, TransfersAreWholeWhateverIsKilledMeanwhile) {
   EXPECT_EQ(Balance(alice), 70u);
   EXPECT_EQ(Balance(bob), 30u);
   EXPECT_THAT(harness_.Calls(alice),
-              ::testing::Contains("transfer(to = Account/bob, amount = 10)"));
+              ::testing::Contains("transfer(to = Courier/bob, amount = 10)"));
+}
+
+TEST_P(TransferHarnessTest, WhatIsToldArrivesWhateverIsKilledMeanwhile) {
+  harness_.Host<AccountActor>();
+  auto alice = harness_.Get<Account>("alice");
+  auto bob = harness_.Get<Account>("bob");
+  harness_.Await(alice.Deposit(100));
+  harness_.NextCall(alice, "transfer").KillsItsNode();
+  harness_.Await(alice.Transfer(bob, 10));
+  harness_.NextCall(bob, "deposit").KillsItsNode();
+  harness_.Await(alice.Transfer(bob, 10));
+  harness_.Advance(absl::Seconds(10));
+  EXPECT_EQ(harness_.Await(alice.Balance()), 80u);
+  EXPECT_EQ(harness_.Await(bob.Balance()), 20u);
+  EXPECT_THAT(harness_.Fails(alice.Transfer(bob, 1000)), ::testing::HasSubstr("too small"));
 }
 
 // What the check of Load compares.
 TEST(DynamicText, ListsAreEqualInAnyOrderIfSaidSoAndRefsAreNamed) {
   Harness harness;
-  harness.Host<AccountActor>();
+  harness.Host<CourierActor>();
   auto state = [&](std::vector<std::string> payees, troupe::testing::ListOrder order) {
     troupe::OutgoingMessage message;
     auto list =
-        message.root().initAs<AccountState>().initPending(static_cast<unsigned>(payees.size()));
+        message.root().initAs<CourierState>().initPending(static_cast<unsigned>(payees.size()));
     for (unsigned i = 0; i < payees.size(); ++i) {
-      list[i].setTo(harness.Get<Account>(payees[i]));
+      list[i].setTo(harness.Get<Courier>(payees[i]));
     }
     return troupe::testing::TextOf(
-        message.root().asReader(), capnp::Schema::from<AccountState>(),
+        message.root().asReader(), capnp::Schema::from<CourierState>(),
         [](const auto& actor) { return actor.key; }, order);
   };
   using troupe::testing::ListOrder;
@@ -73,7 +89,7 @@ TEST(DynamicText, ListsAreEqualInAnyOrderIfSaidSoAndRefsAreNamed) {
   EXPECT_EQ(state(std::vector<std::string>(5000, "a"), ListOrder::kSorted), "(120032 bytes)");
 }
 
-INSTANTIATE_TEST_SUITE_P(Renewals, BankHarnessTest,
+INSTANTIATE_TEST_SUITE_P(Renewals, TransferHarnessTest,
                          ::testing::Values(Renewal::kAfterEachTurn, Renewal::kAsInProduction));
 
 }  // namespace
