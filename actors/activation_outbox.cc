@@ -98,14 +98,17 @@ void Activation::MakeCall(const SharedTold& told) {
 void Activation::EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failure) {
   if (stopped_) return;
   KJ_IF_MAYBE (e, failure) {
-    const bool passes = e->getType() == kj::Exception::Type::DISCONNECTED ||
-                        e->getType() == kj::Exception::Type::OVERLOADED;
-    host_.log().Warning(passes ? "what was told is not answered yet, and is told again"
-                               : "what was told has failed, and is not told again",
-                        {{"actor", Name()}, {"to", told->target.ToString()}, {"error", Words(*e)}});
-    if (passes) {
-      auto& pause = telling_[told->target].pause;
-      pause = std::clamp(pause * 2, kPauseMin, kPauseMax);
+    const bool final = e->getType() == kj::Exception::Type::FAILED;
+    auto& pause = telling_[told->target].pause;
+    const auto next = std::clamp(pause * 2, kPauseMin, kPauseMax);
+    if (final || pause == absl::ZeroDuration() || (next == kPauseMax && pause < next)) {
+      host_.log().Warning(
+          final ? "what was told has failed, and is not told again"
+                : "what was told is not answered, and is told again",
+          {{"actor", Name()}, {"to", shard_.NameOf(told->target)}, {"error", Words(*e)}});
+    }
+    if (!final) {
+      pause = next;
       tasks_.add(host_.timer().afterDelay(ToKj(pause)).then([this, to = told->target] {
         telling_[to].busy = false;
         SendTold();

@@ -16,9 +16,7 @@ constexpr absl::Duration kAgingInterval = absl::Seconds(30);  // Ageing looks at
 bool IsToldAgain(const CallId& id, const kj::Maybe<kj::Exception>& failure) {
   const auto* call = std::get_if<ActorCall>(&id);
   KJ_IF_MAYBE (e, failure) {
-    const auto type = e->getType();
-    return call != nullptr && call->told &&
-           (type == kj::Exception::Type::DISCONNECTED || type == kj::Exception::Type::OVERLOADED);
+    return call != nullptr && call->told && e->getType() != kj::Exception::Type::FAILED;
   }
   return false;
 }

@@ -56,8 +56,8 @@ struct CallFrame {
       turn @11 :UInt64;    # Number of the turn that calls.
       mark @12 :UInt64;    # The oldest turn of the caller that is not settled.
       id @13 :Wire.Id128;  # Derived: the same when the same turn runs again elsewhere.
-      told @16 :Bool;      # Made until it is answered: a turn of it that fails as DISCONNECTED or
-                           # OVERLOADED, and is undone, leaves no record (P6.6).
+      told @16 :Bool;      # Made until it is answered: a turn of it that fails, but not as FAILED,
+                           # and is undone leaves no record (P6.6).
     }
   }
 
