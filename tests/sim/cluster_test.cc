@@ -3,6 +3,7 @@
 
 #include "cluster_fixture.h"
 #include "troupe/membership/placement.h"
+#include "troupe/sim/workload.h"
 
 namespace troupe {
 namespace {
@@ -416,14 +417,15 @@ TEST_P(ClusterTest, AFullMailboxIsSaid) {
 }
 
 TEST_P(ClusterTest, AnUnknownActorTypeIsSaid) {
-  Registry empty;
+  Registry others;
+  sim::Workload::Register(others);
   auto options = Options();
   options.nodes = {"a"};
-  cluster_ = std::make_unique<sim::Cluster>(options, empty);
+  cluster_ = std::make_unique<sim::Cluster>(options, others);
   client_ = &cluster_->AddClient("client");
   ASSERT_TRUE(cluster_->Settle());
   auto request = client_->Get<Counter>("x").addRequest();
-  EXPECT_THAT(ErrorOf(request.send().ignoreResult()), HasSubstr("no actors of type"));
+  EXPECT_THAT(ErrorOf(request.send().ignoreResult()), HasSubstr("no actors of type @0x"));
   tasks_.set = nullptr;
   client_ = nullptr;
   cluster_ = nullptr;

@@ -93,6 +93,7 @@ class WorkerTest : public ::testing::Test {
     founder.name = "a";
     founder.nonce = {1, 2};
     founder.addresses = {world_.Ip("a") + ":7100"};
+    founder.types = {{capnp::typeId<Counter>(), "Counter"}};
     auto founded = Found({1, 1}, {.replicas = 1, .shards = 2}, {founder});
     first_ = std::make_shared<const ClusterState>(founded);
     control_.map = first_;
