@@ -63,4 +63,14 @@ class PlainClientHook : public capnp::ClientHook {
 #endif
 };
 
+// client.typelessRequest(), without hints.
+inline PlainClientHook::Request TypelessRequest(capnp::Capability::Client& client,
+                                                uint64_t interface_id, uint16_t method_id) {
+#if CAPNP_VERSION >= 1000000
+  return client.typelessRequest(interface_id, method_id, nullptr, {});
+#else
+  return client.typelessRequest(interface_id, method_id, nullptr);
+#endif
+}
+
 }  // namespace troupe

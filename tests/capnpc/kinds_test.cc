@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "capnp/message.h"
 #include "kinds_actor.h"
+#include "troupe/actors/capnp_version.h"
 #include "troupe/actors/registry.h"
 #include "troupe/rpc/status.h"
 #include "troupe/sim/cluster.h"
@@ -119,7 +120,7 @@ TEST_F(GeneratedCode, AnswersPlainClientsOfTheInterface) {
   request.initFrom().setX(7);
   EXPECT_EQ(cluster_->Await(request.send().then([](auto&& r) { return r.getTo().getY(); })), 7);
   // A method that it does not have.
-  auto missing = plain.typelessRequest(capnp::typeId<Kinds>(), 99, nullptr)
+  auto missing = troupe::TypelessRequest(plain, capnp::typeId<Kinds>(), 99)
                      .send()
                      .then([](auto&&) { return std::string("no error"); },
                            [](kj::Exception&& e) { return troupe::Words(e); });
