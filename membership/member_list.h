@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <ranges>
@@ -16,6 +15,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "troupe/membership/description.h"
 #include "troupe/membership/gossip_digest.h"
@@ -96,7 +97,9 @@ class MemberList {
   struct NameHash {
     using is_transparent = void;
     const Slots* slots;
-    size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
+    size_t operator()(std::string_view name) const {
+      return absl::Hash<absl::string_view>()({name.data(), name.size()});  // Seeded.
+    }
     size_t operator()(MemberNumber number) const { return (*this)((*slots)[number].name()); }
   };
   struct NameEqual {

@@ -45,8 +45,8 @@ struct MemberRecord {
 
   // Of the rank that is believed, which an accusation may have raised. Never null in a MemberList.
   std::shared_ptr<const Description> description;
-  std::unique_ptr<Rare>
-      rare;                  // Null: not suspect, dead or left, and no other process had the name.
+  // Null while it is alive and no other process has claimed its name.
+  std::unique_ptr<Rare> rare;
   uint64_t map_version = 0;  // The newest map it is known to hold.
   CompactTime traffic;       // Last seen by the owner on its links.
   CompactTime datagram;      // Last that came from it.

@@ -34,6 +34,7 @@
 #include "absl/time/time.h"
 #include "troupe/membership/awareness.h"
 #include "troupe/membership/broadcast_queue.h"
+#include "troupe/membership/description.h"
 #include "troupe/membership/gossip_codec.h"
 #include "troupe/membership/member.h"
 #include "troupe/membership/member_list.h"

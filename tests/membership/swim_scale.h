@@ -41,7 +41,8 @@ class SwimScale {
       self.rpc_address = self.name + ":1";
       self.gossip_address = self.name + ":2";
       Node& node = nodes_[static_cast<size_t>(i)];
-      node.swim = std::make_unique<Swim>(options, self, random_.Fork(self.name), now_, &descriptions_);
+      node.swim =
+          std::make_unique<Swim>(options, self, random_.Fork(self.name), now_, &descriptions_);
       everybody.members.push_back(node.swim->self());
     }
     everybody.header.sender = {"oracle", random_.NextId(), 0};
