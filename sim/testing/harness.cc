@@ -54,6 +54,8 @@ sim::Cluster& Harness::cluster() {
   if (cluster_) return *cluster_;
   auto options = options_.cluster;
   options.seed = options_.seed;
+  // Nodes that host nothing found no cluster; what is hosted later is not announced.
+  if (registry_.types().empty()) options.node.membership.types = {{1, "(hosted later)"}};
   options.nodes.clear();
   for (size_t i = 0; i < options_.nodes; ++i) {
     options.nodes.emplace_back(1, static_cast<char>('a' + i));
