@@ -36,7 +36,7 @@
 #include "troupe/actors/actor_timer.h"
 #include "troupe/actors/any_ref.h"
 #include "troupe/actors/ref.h"
-#include "troupe/actors/reminder_table.h"
+#include "troupe/actors/reminder.h"
 #include "troupe/runtime/task.h"
 
 namespace troupe {

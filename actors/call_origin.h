@@ -9,7 +9,6 @@
 #include "kj/async.h"
 #include "kj/refcount.h"
 #include "troupe/actors/actor_id.h"
-#include "troupe/rpc/payload.h"
 #include "troupe/runtime/ids.h"
 
 namespace troupe {
@@ -28,6 +27,8 @@ struct CallOptions {
   absl::Duration TimeLimit() const { return deadline.value_or(kDeadlineDefault); }
 };
 
+class Payload;
+
 class CallOrigin : public kj::Refcounted {
  public:
   // Resolves to the results, or rejects: FAILED (the actor's own error, or a caller's mistake),
@@ -38,7 +39,7 @@ class CallOrigin : public kj::Refcounted {
                                     const CallOptions& options) = 0;
 
   // The parameters could not be written. The same kinds of answer.
-  virtual kj::Promise<Payload> Refuse(kj::Exception&& why) { return kj::mv(why); }
+  virtual kj::Promise<Payload> Refuse(kj::Exception&& why);
 };
 
 // One more owner; null of null.

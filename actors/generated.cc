@@ -5,6 +5,8 @@
 
 namespace troupe {
 
+kj::Promise<Payload> CallOrigin::Refuse(kj::Exception&& why) { return kj::mv(why); }
+
 OutCall::OutCall(const AnyRef& ref, uint64_t interface_id, uint16_t method_id,
                  absl::Duration deadline)
     : ref_(ref), interface_id_(interface_id), method_id_(method_id), deadline_(deadline) {}
