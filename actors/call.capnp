@@ -46,7 +46,8 @@ struct CallFrame {
   id :union {
     client :group {        # From a client object.
       client @5 :Wire.Id128;
-      sequence @6 :UInt64;
+      sequence @6 :UInt64;         # Rises with each call of one caller. One that is not known is
+                                   # refused where a later one is (P6.9).
       firstIncomplete @7 :UInt64;  # Every lower sequence of this client is answered.
     }
     actor :group {         # From a turn of an actor. On a link of a client: answered FAILED.

@@ -6,8 +6,8 @@ $Cxx.namespace("troupe::sim");
 using Troupe = import "/troupe/actors/troupe.capnp";
 
 interface Diary {
-  add @0 (by :UInt64, parting :Bool) -> (value :UInt64, wrong :Text);
-  # `parting`: and asks to go.
+  add @0 (by :UInt64, parting :Bool, client :Text, order :UInt64) -> (value :UInt64, wrong :Text);
+  # `parting`: and asks to go. `order` rises with each such call of that client.
   look @1 () -> (value :UInt64, wrong :Text) $Troupe.readOnly;
   # `wrong`: what it has seen of itself that must not be; empty: nothing.
   erase @2 () -> ();
@@ -25,6 +25,12 @@ struct DiaryState {
   ticked @3 :UInt64;
   parted @4 :UInt64;
   wrong @5 :Text;
+  orders @6 :List(Order);  # The newest of each client.
+
+  struct Order {
+    client @0 :Text;
+    order @1 :UInt64;
+  }
 
   struct Ring {
     diary @0 :Text;

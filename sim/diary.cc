@@ -105,13 +105,7 @@ void Diaries::Next(const std::string& client) {
       Returned(call, reply.getValue(), reply.getWrong());
     }));
   } else if (kind < 0.9) {
-    auto call = Begin(client, key, "add", by);
-    auto request = diary.addRequest();
-    request.setBy(by);
-    request.setParting(kind > 0.75);
-    Watch(call, request.send().then([this, call](auto&& reply) {
-      Returned(call, reply.getValue(), reply.getWrong());
-    }));
+    Add(client, key, diary);
   } else if (kind < 0.94) {
     auto call = Begin(client, key, "erase", 0);
     Watch(call, diary.eraseRequest().send().then([this, call](auto&&) {
@@ -126,6 +120,23 @@ void Diaries::Next(const std::string& client) {
     Watch(call, request.send().then([this, call](auto&&) {
       --open_;
       problem_("failed turn", absl::StrCat(call.key, ": a call that fails was answered"));
+    }));
+  }
+}
+
+void Diaries::Add(const std::string& client, const std::string& key, Diary::Client diary) {
+  const uint64_t count = random_.Chance(0.2) ? 4 : 1;
+  const uint64_t parting = random_.Below(3 * count);
+  for (uint64_t i = 0; i < count; ++i) {
+    const uint64_t by = 1 + random_.Below(1000);
+    auto call = Begin(client, key, "add", by);
+    auto request = diary.addRequest();
+    request.setBy(by);
+    request.setParting(i == parting);
+    request.setClient(client);
+    request.setOrder(next_order_++);
+    Watch(call, request.send().then([this, call](auto&& reply) {
+      Returned(call, reply.getValue(), reply.getWrong());
     }));
   }
 }
@@ -151,7 +162,7 @@ void Diaries::Returned(const Call& call, uint64_t value, kj::StringPtr wrong) {
 
 void Diaries::Wrong(const std::string& key, kj::StringPtr wrong) {
   if (wrong.size() == 0) return;
-  problem_("reminders", absl::StrCat(key, ": ", wrong.cStr()));
+  problem_("diaries", absl::StrCat(key, ": ", wrong.cStr()));
 }
 
 // What errors say of whether a call took effect (docs/semantics.md).
@@ -228,12 +239,11 @@ bool Diaries::Judge(bool last) {
     if (key == kTower) continue;
     if (told.served.empty() || told.served.back() < late) {
       on_time = false;
-      if (last) problem_("reminders", absl::StrCat(key, " serves none, or late"));
+      if (last) problem_("diaries", absl::StrCat(key, " serves none, or late"));
     }
     for (int64_t due : told.served) {
       if (resumes || rung.contains({key, due})) continue;
-      problem_("reminders",
-               absl::StrCat(key, " has served ", due, ", and the tower has not heard"));
+      problem_("diaries", absl::StrCat(key, " has served ", due, ", and the tower has not heard"));
     }
   }
   return on_time;

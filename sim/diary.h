@@ -79,6 +79,8 @@ class Diaries {
   bool Judge(bool last);
   void Loop(const std::string& client);
   void Next(const std::string& client);
+  // Several calls at once, of which one may ask the diary to go.
+  void Add(const std::string& client, const std::string& key, Diary::Client diary);
   std::string AnyKey();
   Call Begin(const std::string& client, const std::string& key, const std::string& call,
              uint64_t by);
@@ -95,6 +97,7 @@ class Diaries {
   std::map<int, int> calls_;  // By diary; after some there is a new one in its place.
   std::set<std::string> keys_;
   std::map<std::string, Told> told_;
+  uint64_t next_order_ = 1;
   size_t open_ = 0;
   bool stopped_ = false;
   struct Errors final : kj::TaskSet::ErrorHandler {

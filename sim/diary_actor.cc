@@ -67,6 +67,12 @@ void DiaryActor::Note(int64_t due) {
 
 kj::Promise<void> DiaryActor::add(AddContext call) {
   auto in = call.getParams();
+  uint64_t& newest = orders_[in.getClient().cStr()];
+  if (in.getOrder() <= newest) {
+    wrong_ = absl::StrCat("call ", in.getOrder(), " of ", in.getClient().cStr(),
+                          " began after its call ", newest);
+  }
+  newest = in.getOrder();
   call.getResults().setValue(value_ += in.getBy());
   call.getResults().setWrong(wrong_.c_str());
   if (in.getParting()) context().Deactivate();
@@ -112,6 +118,12 @@ void DiaryActor::Save(DiaryState::Builder out) const {
   out.setTicked(ticked_);
   out.setParted(parted_);
   out.setWrong(wrong_.c_str());
+  auto orders = out.initOrders(static_cast<unsigned>(orders_.size()));
+  unsigned at = 0;
+  for (const auto& [client, order] : orders_) {
+    orders[at].setClient(client.c_str());
+    orders[at++].setOrder(order);
+  }
   auto served = out.initServed(static_cast<unsigned>(served_.size()));
   for (unsigned i = 0; i < served.size(); ++i) served.set(i, served_[i]);
   auto rung = out.initRung(static_cast<unsigned>(rung_.size()));
@@ -126,6 +138,7 @@ void DiaryActor::Load(DiaryState::Reader in) {
   ticked_ = in.getTicked();
   parted_ = in.getParted();
   wrong_ = in.getWrong().cStr();
+  for (auto order : in.getOrders()) orders_[order.getClient().cStr()] = order.getOrder();
   for (int64_t due : in.getServed()) served_.push_back(due);
   for (auto ring : in.getRung()) rung_.push_back({ring.getDiary().cStr(), ring.getDue()});
 }

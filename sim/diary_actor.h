@@ -1,6 +1,7 @@
 // DiaryActor: what diary.capnp says, with habits that the seed has drawn.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -41,6 +42,7 @@ class DiaryActor final : public Actor<Diary, DiaryState> {
   uint64_t value_ = 0, ticked_ = 0, parted_ = 0;
   std::vector<int64_t> served_;
   std::vector<std::pair<std::string, int64_t>> rung_;
+  std::map<std::string, uint64_t> orders_;
   std::string wrong_;
   ActorTimer timer_;
 };

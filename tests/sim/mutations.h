@@ -139,10 +139,9 @@ inline std::vector<Mutation> AllMutations() {
       COPY_RULE(place_of_first_arrival, "P6.9", FoundBy::kModel,
                 "OrderTest.APlaceThatGoesWithTheFirstArrivalIsFoundOut"),
       COPY_RULE(reads_inside_turns, "P6.9"),
-      // Ledgers set no reminders and do not ask to be let go.
-      COPY_RULE(passivated_early, "P6.10", FoundBy::kModel,
+      COPY_RULE(passivated_early, "P6.10", FoundBy::kTrial,
                 "LifeTest.AnObjectThatGoesBeforeItsChangesAreSafeIsFoundOut"),
-      COPY_RULE(reminder_outside_batch, "P6.13", FoundBy::kModel,
+      COPY_RULE(reminder_outside_batch, "P6.13", FoundBy::kTrial,
                 "TimeTest.AReminderThatGoesOnOutsideTheBatchOfItsTurnIsFoundOut"),
   };
 #undef MAP_RULE
