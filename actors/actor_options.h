@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "absl/time/time.h"
 
@@ -39,6 +40,9 @@ struct Supervision {
 inline constexpr absl::Duration kIdleTimeoutDefault = absl::Minutes(5);
 
 struct ActorTypeOptions {
+  // Only nodes with this role (setting `roles`) host the type; its actors are in the role's own
+  // shards. The same for as long as a cluster lives.
+  std::string role = "default";
   // Without a call for so long, the object goes; its state stays on all copies, and the next call
   // makes it anew. Zero: never. Not given: what $Troupe.idleTimeout of its interface says, else
   // kIdleTimeoutDefault.

@@ -1,5 +1,10 @@
 #include "troupe/actors/gateway.h"
 
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "capnp/rpc-twoparty.h"
@@ -15,16 +20,17 @@ constexpr size_t kUnansweredBytesMax = 16 << 20;  // Of one client's calls; then
 
 class NodeServer final : public gateway::Node::Server {
  public:
-  NodeServer(kj::Own<CallOrigin> origin, const Registry& registry)
-      : origin_(kj::mv(origin)), registry_(registry) {}
+  NodeServer(kj::Own<CallOrigin> origin, kj::Function<SharedMap()> map)
+      : origin_(kj::mv(origin)), map_(kj::mv(map)) {}
 
   kj::Promise<void> actor(ActorContext call) override {
     const uint64_t type = call.getParams().getType();
     const auto key = call.getParams().getKey();
-    if (registry_.Find(type) == nullptr) {
+    const SharedMap map = map_();
+    if (map == nullptr || map->FindType(type) == nullptr) {
       return Unimplemented(
           absl::StrCat("no actor type with id ", absl::Hex(type),
-                       " is hosted here; hosted are: ", absl::StrJoin(registry_.names(), ", ")));
+                       " is hosted by any node; hosted are: ", absl::StrJoin(Names(map), ", ")));
     }
     if (key.size() > kKeyBytesMax) {
       return Failed(absl::StrCat("the key has ", key.size(), " bytes; at most ", kKeyBytesMax,
@@ -36,7 +42,7 @@ class NodeServer final : public gateway::Node::Server {
   }
 
   kj::Promise<void> types(TypesContext call) override {
-    const auto names = registry_.names();
+    const auto names = Names(map_());
     auto out = call.getResults().initNames(static_cast<unsigned>(names.size()));
     for (unsigned i = 0; i < out.size(); ++i) {
       out.set(i, kj::StringPtr(names[i].c_str(), names[i].size()));
@@ -45,8 +51,17 @@ class NodeServer final : public gateway::Node::Server {
   }
 
  private:
+  static std::vector<std::string> Names(const SharedMap& map) {
+    std::vector<std::string> names;
+    if (map != nullptr) {
+      for (const HostedType& type : map->types) names.push_back(type.name);
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+
   kj::Own<CallOrigin> origin_;
-  const Registry& registry_;
+  kj::Function<SharedMap()> map_;
 };
 
 }  // namespace
@@ -77,8 +92,8 @@ class FullServer final : public gateway::Node::Server {
 }  // namespace
 
 kj::Promise<void> ServeGateway(kj::Own<kj::AsyncIoStream> stream, kj::Own<CallOrigin> origin,
-                               const Registry& registry) {
-  return Serve(kj::mv(stream), kj::heap<NodeServer>(kj::mv(origin), registry), kj::NEVER_DONE);
+                               kj::Function<SharedMap()> map) {
+  return Serve(kj::mv(stream), kj::heap<NodeServer>(kj::mv(origin), kj::mv(map)), kj::NEVER_DONE);
 }
 
 kj::Promise<void> RefuseGateway(kj::Own<kj::AsyncIoStream> stream, kj::Timer& timer,

@@ -27,7 +27,11 @@ Membership::Evidence EvidenceOf(const LinkLoss& loss) {
 
 NodeOptions Announcing(NodeOptions options, const Registry& registry) {
   for (const auto& [id, type] : registry.types()) {
-    options.membership.types.push_back({id, type.name});
+    options.membership.types.push_back({id, type.name, type.options.role});
+  }
+  if (options.membership.roles.empty()) {
+    const auto roles = registry.roles();
+    options.membership.roles.assign(roles.begin(), roles.end());
   }
   return options;
 }
@@ -36,8 +40,9 @@ NodeOptions Announcing(NodeOptions options, const Registry& registry) {
 
 Node::Node(Machine& machine, const Registry& registry, NodeOptions options)
     : machine_(machine),
-      registry_(registry),
-      options_(Announcing(std::move(options), registry)),
+      roles_known_(registry.roles()),
+      registry_(registry.OfRoles(options.membership.roles)),
+      options_(Announcing(std::move(options), registry_)),
       membership_(std::make_unique<Membership>(machine, options_.membership,
                                                static_cast<Membership::Watcher&>(*this))),
       anchor_(std::make_shared<Anchor>(Anchor{this})),
@@ -63,6 +68,12 @@ void Node::Errors::taskFailed(kj::Exception&& exception) {
 }
 
 absl::Status Node::Start() {
+  for (const auto& role : options_.membership.roles) {
+    if (roles_known_.contains(role)) continue;
+    return absl::InvalidArgumentError(absl::StrCat("this program hosts no types of role ", role,
+                                                   "; its roles are ",
+                                                   absl::StrJoin(roles_known_, ", ")));
+  }
   auto& network = machine_.control().network();
   auto listener = network.Listen(options_.membership.listen);
   if (!listener.ok()) return listener.status();
@@ -200,9 +211,9 @@ void Node::MoveWhatShouldMove() {
   auto map = membership_->map();
   std::vector<WantedMove> moves;
   if (draining_) {
-    auto rank = [&map](ShardId shard, CopyId copy) {  // Who hosts most first (P3.16).
-      const NodeEntry& node = *map->FindBoot(copy);
-      return std::pair(node.types.size(), PlacementScore(shard, node.name));
+    const Copies copies(*map);
+    auto rank = [&](ShardId shard, CopyId copy) {  // Who hosts most first (P3.16).
+      return std::pair(copies.TypesAt(copy, shard), PlacementScore(shard, copies.Node(copy)->name));
     };
     for (ShardId shard = 0; shard < map->shards.size(); ++shard) {
       const auto& entry = map->shards[shard];

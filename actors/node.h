@@ -35,7 +35,8 @@ struct NodeOptions {
 
 class Node final : private Membership::Watcher, private WorkerControl {
  public:
-  // `machine` and `registry` outlive it.
+  // `machine` outlives it. Of `registry` it hosts the types of its roles
+  // (MembershipOptions::roles); without roles it has all.
   Node(Machine& machine, const Registry& registry, NodeOptions options);
   ~Node() noexcept(false);
   KJ_DISALLOW_COPY(Node);
@@ -106,7 +107,8 @@ class Node final : private Membership::Watcher, private WorkerControl {
   kj::Promise<void> JoinAnew(const std::vector<std::string>& addresses);
 
   Machine& machine_;
-  const Registry& registry_;
+  const std::set<std::string> roles_known_;  // Of all types of the program.
+  const Registry registry_;                  // What this node hosts.
   const NodeOptions options_;
   std::string address_;
   kj::Own<Listener> listener_;

@@ -191,7 +191,10 @@ std::vector<SettingInfo> NodeSettingTable(const NodeDefaults& defaults) {
        nullptr},
       {"zone", kText, "NAME", "", name_shape, "Copies are spread over zones, such as racks.",
        IsNameOrEmpty},
-      {"roles", kList, "NAME,...", "", name_shape, "What this node is for.", IsName},
+      {"roles", kList, "NAME,...", "", name_shape,
+       "What this node is for: it hosts the types of these roles only. Not given: all that the "
+       "program hosts.",
+       IsName},
       {"workers", kNumber, "N", workers, "a number from 1 to 256",
        "Threads that run actors. By default all cores but one; the same on all nodes is best.",
        [](const std::string& v) { return CountWithin(v, 1, kWorkersMax); }},

@@ -56,16 +56,26 @@ void Registry::Add(capnp::InterfaceSchema schema, ActorType type) {
   KJ_REQUIRE(types_.emplace(type.id, type).second, "an actor type is hosted twice", type.name);
 }
 
+Registry Registry::OfRoles(const std::vector<std::string>& roles) const {
+  Registry out;
+  for (const auto& [id, type] : types_) {
+    const auto& role = type.options.role;
+    if (roles.empty() || std::find(roles.begin(), roles.end(), role) != roles.end()) {
+      out.types_.emplace(id, type);
+    }
+  }
+  return out;
+}
+
+std::set<std::string> Registry::roles() const {
+  std::set<std::string> out;
+  for (const auto& [id, type] : types_) out.insert(type.options.role);
+  return out;
+}
+
 const ActorType* Registry::Find(uint64_t type) const {
   auto it = types_.find(type);
   return it == types_.end() ? nullptr : &it->second;
-}
-
-std::vector<std::string> Registry::names() const {
-  std::vector<std::string> out;
-  for (const auto& [id, type] : types_) out.push_back(type.name);
-  std::sort(out.begin(), out.end());
-  return out;
 }
 
 }  // namespace troupe

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -68,8 +69,11 @@ class Registry {
     Add(capnp::Schema::from<typename ActorClass::ActorInterface>(), std::move(type));
   }
 
+  // The types of these roles only; of none: all.
+  Registry OfRoles(const std::vector<std::string>& roles) const;
+
   const ActorType* Find(uint64_t type) const;
-  std::vector<std::string> names() const;  // Sorted.
+  std::set<std::string> roles() const;  // Of its types.
   const std::map<uint64_t, ActorType>& types() const { return types_; }
 
  private:

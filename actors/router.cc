@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/actor_name.h"
 #include "troupe/actors/router_lane.h"
+#include "troupe/actors/shard_of.h"
 #include "troupe/rpc/status.h"
 #include "troupe/runtime/kj_time.h"
 
@@ -135,7 +136,7 @@ Router::Place Router::Locate(const Outgoing& call, std::string& node, std::strin
     why = absl::StrCat("no node of the cluster has answered yet", surroundings_.Troubles());
     return Place::kNowhere;
   }
-  const ShardId shard = ShardOf(call.header.actor, map_->config.shards);
+  const ShardId shard = ShardOf(call.header.actor, *map_);
   const auto& entry = map_->shards[shard];
   if (entry.state == ShardState::kLost) {
     why = absl::StrCat("StateLost: no copy of shard ", shard,
@@ -298,7 +299,7 @@ void Router::OnMap(SharedMap map) {
       [this](const Outgoing& call) {
         if (call.node.empty()) return false;
         const auto* node = map_->FindNode(call.node);
-        const ShardId shard = ShardOf(call.header.actor, map_->config.shards);
+        const ShardId shard = ShardOf(call.header.actor, *map_);
         // A newer run voids the link to the older one, which may end without a word (P1.6).
         if (node == nullptr || node->boot != call.boot) return true;
         const bool gone = node->state == NodeState::kFenced || node->state == NodeState::kLeft;

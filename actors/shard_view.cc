@@ -25,7 +25,7 @@ ShardView ViewOf(const ClusterState& state, ShardId shard, CopyId self) {
   ShardView view;
   view.map_version = state.version;
   view.entry = state.shards[shard];
-  view.min_isr = state.config.min_isr;
+  view.min_isr = state.min_isr(shard);
   view.nodes = static_cast<uint32_t>(
       std::count_if(state.nodes.begin(), state.nodes.end(),
                     [](const NodeEntry& node) { return node.state != NodeState::kLeft; }));

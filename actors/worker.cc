@@ -8,6 +8,7 @@
 #include "troupe/actors/gateway.h"
 #include "troupe/actors/ref_message.h"
 #include "troupe/actors/replica_codec.h"
+#include "troupe/actors/shard_of.h"
 #include "troupe/membership/cluster_codec.h"
 #include "troupe/rpc/status.h"
 #include "troupe/runtime/kj_time.h"
@@ -270,7 +271,7 @@ void Worker::EndUnread(uint64_t id, Session& session) {
 
 void Worker::DispatchHere(kj::Own<InboundCall> call) {
   if (!map_) return SendBack(*call, "the node has no map yet");
-  const ShardId shard = ShardOf(call->header().actor, map_->config.shards);
+  const ShardId shard = ShardOf(call->header().actor, *map_);
   const size_t owner = shard % options_.count;
   if (owner == options_.index) return Deliver(kj::mv(call));
   const CallLane lane = call->header().lane;
@@ -290,7 +291,7 @@ void Worker::Deliver(kj::Own<InboundCall> call) {
         absl::StrCat("the call to ", NameOf(call->header().actor), " arrived after its deadline")));
   }
   if (refused_lanes_.Refuses(call->header().lane)) return SendBack(*call, kBehindARefusedOne);
-  const ShardId shard = ShardOf(call->header().actor, map_->config.shards);
+  const ShardId shard = ShardOf(call->header().actor, *map_);
   auto* host = HostOf(shard);
   if (host == nullptr || admission_ == Admission::kTakesNone) {
     return SendBack(*call,

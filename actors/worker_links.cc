@@ -78,7 +78,7 @@ void Worker::OnOtherStream(kj::Own<DetachedStream> stream, std::string first_byt
   auto attached = PrefixedStream(std::move(first_bytes), host_.network().Attach(kj::mv(stream)));
   auto served =
       gateways_ < limit
-          ? ServeGateway(kj::mv(attached), origin(), registry_)
+          ? ServeGateway(kj::mv(attached), origin(), [this] { return map_; })
           : RefuseGateway(kj::mv(attached), host_.timer(),
                           absl::StrCat("worker ", options_.index, " of node ", introduction_.node,
                                        " has ", gateways_, " Cap'n Proto connections; at most ",

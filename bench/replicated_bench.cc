@@ -16,6 +16,7 @@
 #include "server_process.h"
 #include "troupe/actors/actor_id.h"
 #include "troupe/actors/client.h"
+#include "troupe/actors/shard_of.h"
 #include "troupe/runtime/uv_machine.h"
 
 namespace {
@@ -51,7 +52,7 @@ std::string KeyAt(const std::string& node, const troupe::ClusterState& map) {
   constexpr int kTries = 100000;
   for (int i = 0; i < kTries; ++i) {
     const std::string key = absl::StrCat("key", i);
-    const auto shard = troupe::ShardOf({capnp::typeId<Interface>(), key}, map.config.shards);
+    const auto shard = troupe::ShardOf({capnp::typeId<Interface>(), key}, map);
     const auto* primary = map.FindBoot(map.shards[shard].primary);
     if (primary != nullptr && primary->name == node) return key;
   }

@@ -88,6 +88,9 @@ Result Change::operator()(const Register& c) {
   node->storage = c.storage;
   node->types = IdsOf(c.types);
   TakeTypes(after_, c.types);
+  for (const HostedType& type : c.types) {
+    if (after_.FindRole(type.role) == after_.roles.size()) AddRole(after_, type.role);
+  }
   if (mutations_.entry_by_node && current != 0) TakePlaces(current, node->boot);
   return Outcome::kChanged;
 }
@@ -117,7 +120,9 @@ Result Change::operator()(const Fence& c) {
   if (c.grounds == Fence::Grounds::kProofOfDeath || mutations_.no_wait_on_suspicion) {
     no_wait_ = c.boot;
   }
-  if (mutations_.min_isr_falls) after_.config.min_isr = 1;
+  if (mutations_.min_isr_falls) {
+    for (RoleEntry& role : after_.roles) role.min_isr = 1;
+  }
   return Outcome::kChanged;
 }
 

@@ -61,11 +61,13 @@ Result Change::operator()(const AddLearner& c) {
   if (!found.ok()) return found.status();
   ShardEntry& shard = **found;
   if (Contains(shard.isr, c.copy) || Contains(shard.learners, c.copy)) return Outcome::kAlreadySo;
-  const NodeEntry* host = before_.FindBoot(c.copy);
-  if (host == nullptr || host->state != NodeState::kUp) {
-    return Refused("copy ", c.copy, " is on no UP node");
+  const Copies copies(before_);
+  if (!copies.IsUp(c.copy)) return Refused("copy ", c.copy, " is on no UP node");
+  if (copies.TypesAt(c.copy, c.shard) == 0) {
+    return Refused("node ", copies.Node(c.copy)->name, " hosts no types of role ",
+                   before_.roles[before_.RoleOf(c.shard)].name, ": it takes no copy of shard ",
+                   c.shard);
   }
-  if (!host->hosts()) return Refused("node ", host->name, " hosts nothing: it takes no copy");
   if (shard.learners.size() >= kReplicasMax) {
     return Refused("shard ", c.shard, " has ", kReplicasMax, " learners already");
   }
@@ -129,7 +131,8 @@ Result Change::operator()(const Recover& c) {
   }
   std::vector<CopyId> host = ChooseHosts(before_, Copies(before_), c.shard, {}, 1);
   if (host.empty())
-    return Refused("there is no UP node that hosts anything to hold shard ", c.shard);
+    return Refused("there is no UP node that hosts types of role ",
+                   before_.roles[before_.RoleOf(c.shard)].name, " to hold shard ", c.shard);
   shard.lineage += 1;
   shard.isr = host;
   Elect(shard, host.front(), 0);

@@ -28,18 +28,27 @@ struct ClusterState {
   shards @8 :List(Shard);       # By id; as many as config.shards.
   types @9 :List(HostedType);   # Sorted by id: all that nodes host, or once hosted. A value of before
                                 # has none, and no node that hosts any.
+  roles @10 :List(Role);        # In the order of their shards. None, in a value of before: one
+                                # role, "default", has all.
+}
+
+struct Role {
+  name @0 :Text;                # Not empty.
+  shards @1 :UInt32;            # How many; they are behind those of the roles before it.
+  minIsr @2 :UInt32;            # In force.
 }
 
 struct HostedType {
   id @0 :UInt64;
   name @1 :Text;                # Not empty.
+  role @2 :Text;                # That its actors' shards are of; empty: "default".
 }
 
 struct ClusterConfig {
   replicas @0 :UInt32;
   minIsrSetting @1 :UInt32;     # What the operator set; 0: by the number of nodes.
-  minIsr @2 :UInt32;            # In force.
-  shards @3 :UInt32;            # Fixed at founding.
+  minIsr @2 :UInt32;            # In force, of the first role.
+  shards @3 :UInt32;            # Of each role; fixed at founding.
 }
 
 struct Voter {
@@ -90,8 +99,9 @@ struct ClusterDifference {
   config @7 :ClusterConfig;
   nodes @8 :List(Node);         # New or changed, sorted by name.
   gone @9 :List(Text);          # Names no longer in the value.
-  shards @10 :List(Change);     # Changed, by id ascending. Their number never changes.
+  shards @10 :List(Change);     # Changed, by id ascending; those of new roles follow without a gap.
   types @11 :List(HostedType);  # The table, whole; null: unchanged.
+  roles @12 :List(Role);        # Whole; null: unchanged.
 
   struct Change {
     id @0 :UInt32;

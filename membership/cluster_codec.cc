@@ -51,12 +51,13 @@ absl::Status ReadHeader(Reader in, Header& header) {
 
 void Write(const ClusterState& state, wire::ClusterState::Builder out) {
   WriteHeader(state, out);
-  codec::WriteConfig(state.config, out.initConfig());
+  codec::WriteConfig(state, out.initConfig());
   auto nodes = out.initNodes(state.nodes.size());
   for (unsigned i = 0; i < state.nodes.size(); ++i) codec::WriteNode(state.nodes[i], nodes[i]);
   auto shards = out.initShards(state.shards.size());
   for (unsigned i = 0; i < state.shards.size(); ++i) codec::WriteShard(state.shards[i], shards[i]);
   codec::WriteTypes(state.types, out.initTypes(state.types.size()));
+  codec::WriteRoles(state.roles, out.initRoles(state.roles.size()));
 }
 
 absl::StatusOr<ClusterState> Read(wire::ClusterState::Reader in) {
@@ -71,6 +72,8 @@ absl::StatusOr<ClusterState> Read(wire::ClusterState::Reader in) {
   if (shards.size() > kShardsMax) return TooMany("shards", shards.size(), kShardsMax);
   for (auto shard : shards) TROUPE_TAKE(state.shards.emplace_back(), codec::ReadShard(shard));
   TROUPE_TAKE(state.types, codec::ReadTypes(in.getTypes()));
+  TROUPE_TAKE(state.roles, codec::ReadRoles(in.getRoles()));
+  if (state.roles.empty()) state.roles = codec::RolesOfBefore(in.getConfig(), shards.size());
   if (absl::Status s = Validate(state); !s.ok()) return s;
   return state;
 }
@@ -115,7 +118,7 @@ Bytes Diff(const ClusterState& from, const ClusterState& to) {
   auto out = message.initRoot<wire::ClusterDifference>();
   WriteHeader(to, out);
   out.setFromVersion(from.version);
-  codec::WriteConfig(to.config, out.initConfig());
+  codec::WriteConfig(to, out.initConfig());
   auto nodes_out = out.initNodes(nodes.size());
   for (unsigned i = 0; i < nodes.size(); ++i) codec::WriteNode(*nodes[i], nodes_out[i]);
   auto gone_out = out.initGone(gone.size());
@@ -126,6 +129,7 @@ Bytes Diff(const ClusterState& from, const ClusterState& to) {
     codec::WriteShard(to.shards[shards[i]], shards_out[i].initShard());
   }
   if (to.types != from.types) codec::WriteTypes(to.types, out.initTypes(to.types.size()));
+  if (to.roles != from.roles) codec::WriteRoles(to.roles, out.initRoles(to.roles.size()));
   return ToBytes(message);
 }
 
@@ -176,16 +180,18 @@ absl::StatusOr<ClusterState> ReadDiff(const ClusterState& base,
     TROUPE_TAKE(node, codec::ReadNode(reader));
     Put(state.nodes, std::move(node));
   }
-  if (in.getShards().size() > state.shards.size()) {
-    return TooMany("shards", in.getShards().size(), state.shards.size());
+  if (in.getShards().size() > kShardsMax) {
+    return TooMany("shards", in.getShards().size(), kShardsMax);
   }
   for (wire::ClusterDifference::Change::Reader change : in.getShards()) {
-    if (change.getId() >= state.shards.size()) {
-      return TooMany("shards", size_t{change.getId()} + 1, state.shards.size());
+    if (change.getId() > state.shards.size() || change.getId() >= kShardsMax) {
+      return TooMany("shards", size_t{change.getId()} + 1, state.shards.size() + 1);
     }
+    if (change.getId() == state.shards.size()) state.shards.emplace_back();
     TROUPE_TAKE(state.shards[change.getId()], codec::ReadShard(change.getShard()));
   }
   if (in.hasTypes()) TROUPE_TAKE(state.types, codec::ReadTypes(in.getTypes()));
+  if (in.hasRoles()) TROUPE_TAKE(state.roles, codec::ReadRoles(in.getRoles()));
   if (absl::Status s = Validate(state); !s.ok()) return s;
   return state;
 }

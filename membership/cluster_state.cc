@@ -24,6 +24,33 @@ const HostedType* ClusterState::FindType(uint64_t id) const {
   return at != types.end() && at->id == id ? &*at : nullptr;
 }
 
+size_t ClusterState::RoleOf(ShardId shard) const {
+  size_t role = 0;
+  for (ShardId end = 0; role + 1 < roles.size(); ++role) {
+    end += roles[role].shards;
+    if (shard < end) break;
+  }
+  return role;
+}
+
+size_t ClusterState::FindRole(std::string_view name) const {
+  auto at = std::find_if(roles.begin(), roles.end(),
+                         [&](const RoleEntry& role) { return role.name == name; });
+  return static_cast<size_t>(at - roles.begin());
+}
+
+size_t ClusterState::RoleOfType(uint64_t type) const {
+  const HostedType* known = FindType(type);
+  const size_t role = known == nullptr ? 0 : FindRole(known->role);
+  return role < roles.size() ? role : 0;
+}
+
+ShardId ClusterState::FirstShardOf(size_t role) const {
+  ShardId first = 0;
+  for (size_t i = 0; i < role; ++i) first += roles[i].shards;
+  return first;
+}
+
 const NodeEntry* ClusterState::FindBoot(Boot boot) const {
   for (const NodeEntry& node : nodes) {
     if (node.boot == boot && boot != 0) return &node;
@@ -35,41 +62,6 @@ bool ClusterState::IsUp(Boot boot) const {
   const NodeEntry* node = FindBoot(boot);
   return node != nullptr && node->state == NodeState::kUp;
 }
-
-namespace {
-
-// Primaries are dealt out with a ceiling, so that a founding cluster starts even; copies on nodes
-// that host most types come first.
-void DealShards(ClusterState& state) {
-  Copies copies(state);
-  const size_t count = std::max<size_t>(1, CountHosts(state));
-  size_t ceiling = (state.shards.size() + count - 1) / count;
-  std::vector<size_t> dealt(state.version + 1, 0);  // By boot: 1..n.
-  for (ShardId id = 0; id < state.shards.size(); ++id) {
-    ShardEntry& shard = state.shards[id];
-    std::vector<CopyId> hosts = ChooseHosts(state, copies, id, {}, state.config.replicas);
-    if (hosts.empty()) {
-      shard.state = ShardState::kLost;
-      continue;
-    }
-    size_t most = 0;
-    for (CopyId host : hosts) most = std::max(most, copies.TypesAt(host));
-    std::vector<CopyId> fullest = hosts;
-    std::erase_if(fullest, [&](CopyId host) { return copies.TypesAt(host) < most; });
-    shard.primary = fullest.front();
-    for (CopyId host : fullest) {
-      if (dealt[host] < ceiling) {
-        shard.primary = host;
-        break;
-      }
-    }
-    ++dealt[shard.primary];
-    std::sort(hosts.begin(), hosts.end());
-    shard.isr = std::move(hosts);
-  }
-}
-
-}  // namespace
 
 ClusterState Found(Id128 cluster, ClusterConfig config, std::vector<Founder> founders) {
   ClusterState state;
@@ -95,9 +87,14 @@ ClusterState Found(Id128 cluster, ClusterConfig config, std::vector<Founder> fou
   std::sort(state.nodes.begin(), state.nodes.end(),
             [](const NodeEntry& a, const NodeEntry& b) { return a.name < b.name; });
   state.voters = WantedVoters(state);
-  state.shards.resize(state.config.shards);
-  DealShards(state);
-  state.config.min_isr = 1;
+  std::vector<std::string> roles;
+  for (const HostedType& type : state.types) roles.push_back(type.role);
+  std::sort(roles.begin(), roles.end(), [](const std::string& a, const std::string& b) {
+    return std::pair(a != kDefaultRole, a) < std::pair(b != kDefaultRole, b);
+  });
+  roles.erase(std::unique(roles.begin(), roles.end()), roles.end());
+  if (roles.empty()) roles.push_back(kDefaultRole);
+  for (const std::string& role : roles) AddRole(state, role);
   RaiseMinIsr(state);
   return state;
 }

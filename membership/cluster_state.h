@@ -26,10 +26,13 @@ enum class NodeState : uint8_t { kUp, kDraining, kFenced, kLeft };
 // their own shards.)
 using CopyId = Boot;
 
+inline constexpr char kDefaultRole[] = "default";  // Of types that name none.
+
 // What a node can host: an actor type, of which membership knows no more than this.
 struct HostedType {
   uint64_t id = 0;
   std::string name;
+  std::string role = kDefaultRole;
   friend auto operator<=>(const HostedType&, const HostedType&) = default;
 };
 
@@ -45,7 +48,7 @@ struct NodeEntry {
   NodeState state = NodeState::kUp;
   std::vector<uint64_t> types;  // That it hosts, sorted; their names are in ClusterState::types.
 
-  bool hosts() const { return !types.empty(); }  // Else it gets no copy of a shard.
+  bool hosts() const { return !types.empty(); }  // Else it gets no copy of any shard.
 
   friend bool operator==(const NodeEntry&, const NodeEntry&) = default;
 };
@@ -80,9 +83,17 @@ struct ShardEntry {
 struct ClusterConfig {
   uint32_t replicas = 3;
   uint32_t min_isr_setting = 0;  // What the operator set; 0: by rule P3.12.
-  uint32_t min_isr = 1;          // In force now.
-  uint32_t shards = 256;
+  uint32_t shards = 256;         // Of each role.
   friend bool operator==(const ClusterConfig&, const ClusterConfig&) = default;
+};
+
+// What some nodes are for: each role has shards of its own, on the nodes that host types of it
+// (P3.17).
+struct RoleEntry {
+  std::string name;
+  uint32_t shards = 0;   // Behind those of the roles before it.
+  uint32_t min_isr = 1;  // In force now.
+  friend bool operator==(const RoleEntry&, const RoleEntry&) = default;
 };
 
 struct ClusterState {
@@ -97,7 +108,16 @@ struct ClusterState {
   std::vector<ShardEntry> shards;
   std::vector<HostedType> types;  // Sorted by id. All that members host, or once hosted.
 
+  std::vector<RoleEntry> roles;  // Of all shards, in the shards' order; only added to.
+
   const HostedType* FindType(uint64_t id) const;
+  // Indices into roles: of a shard that there is, of a name (roles.size(): none), of a type (the
+  // first if the table does not have it).
+  size_t RoleOf(ShardId shard) const;
+  size_t FindRole(std::string_view name) const;
+  size_t RoleOfType(uint64_t type) const;
+  ShardId FirstShardOf(size_t role) const;
+  uint32_t min_isr(ShardId shard) const { return roles[RoleOf(shard)].min_isr; }
   const NodeEntry* FindNode(std::string_view name) const;
   const NodeEntry* FindBoot(Boot boot) const;  // Null for a boot that is no node's current one.
   bool IsUp(Boot boot) const;                  // Current boot of a node in state kUp.

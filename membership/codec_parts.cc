@@ -71,6 +71,7 @@ absl::StatusOr<std::vector<HostedType>> ReadTypes(capnp::List<wire::HostedType>:
   for (unsigned i = 0; i < in.size(); ++i) {
     types[i].id = in[i].getId();
     TROUPE_TAKE(types[i].name, ReadText(in[i].getName()));
+    if (in[i].getRole().size() > 0) TROUPE_TAKE(types[i].role, ReadText(in[i].getRole()));
   }
   return types;
 }
@@ -79,6 +80,7 @@ void WriteTypes(const std::vector<HostedType>& types, capnp::List<wire::HostedTy
   for (unsigned i = 0; i < types.size(); ++i) {
     out[i].setId(types[i].id);
     out[i].setName(AsText(types[i].name));
+    if (types[i].role != kDefaultRole) out[i].setRole(AsText(types[i].role));
   }
 }
 
@@ -142,15 +144,38 @@ void WriteShard(const ShardEntry& shard, wire::Shard::Builder out) {
   out.setState(static_cast<wire::ShardState>(shard.state));
 }
 
-ClusterConfig ReadConfig(wire::ClusterConfig::Reader in) {
-  return {in.getReplicas(), in.getMinIsrSetting(), in.getMinIsr(), in.getShards()};
+std::vector<RoleEntry> RolesOfBefore(wire::ClusterConfig::Reader in, size_t shards) {
+  return {{kDefaultRole, static_cast<uint32_t>(shards), in.getMinIsr()}};
 }
 
-void WriteConfig(const ClusterConfig& config, wire::ClusterConfig::Builder out) {
-  out.setReplicas(config.replicas);
-  out.setMinIsrSetting(config.min_isr_setting);
-  out.setMinIsr(config.min_isr);
-  out.setShards(config.shards);
+absl::StatusOr<std::vector<RoleEntry>> ReadRoles(capnp::List<wire::Role>::Reader in) {
+  if (in.size() > kRolesMax) return TooMany("roles", in.size(), kRolesMax);
+  std::vector<RoleEntry> roles(in.size());
+  for (unsigned i = 0; i < in.size(); ++i) {
+    TROUPE_TAKE(roles[i].name, ReadText(in[i].getName()));
+    roles[i].shards = in[i].getShards();
+    roles[i].min_isr = in[i].getMinIsr();
+  }
+  return roles;
+}
+
+void WriteRoles(const std::vector<RoleEntry>& roles, capnp::List<wire::Role>::Builder out) {
+  for (unsigned i = 0; i < roles.size(); ++i) {
+    out[i].setName(AsText(roles[i].name));
+    out[i].setShards(roles[i].shards);
+    out[i].setMinIsr(roles[i].min_isr);
+  }
+}
+
+ClusterConfig ReadConfig(wire::ClusterConfig::Reader in) {
+  return {in.getReplicas(), in.getMinIsrSetting(), in.getShards()};
+}
+
+void WriteConfig(const ClusterState& state, wire::ClusterConfig::Builder out) {
+  out.setReplicas(state.config.replicas);
+  out.setMinIsrSetting(state.config.min_isr_setting);
+  out.setMinIsr(state.roles.empty() ? 1 : state.roles.front().min_isr);
+  out.setShards(state.config.shards);
 }
 
 Bytes ToBytes(capnp::MessageBuilder& message) {

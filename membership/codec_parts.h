@@ -55,8 +55,12 @@ absl::StatusOr<NodeEntry> ReadNode(wire::Node::Reader in);
 void WriteNode(const NodeEntry& node, wire::Node::Builder out);
 absl::StatusOr<ShardEntry> ReadShard(wire::Shard::Reader in);
 void WriteShard(const ShardEntry& shard, wire::Shard::Builder out);
+// Of a value of before roles: all shards are of one.
+std::vector<RoleEntry> RolesOfBefore(wire::ClusterConfig::Reader in, size_t shards);
+absl::StatusOr<std::vector<RoleEntry>> ReadRoles(capnp::List<wire::Role>::Reader in);
+void WriteRoles(const std::vector<RoleEntry>& roles, capnp::List<wire::Role>::Builder out);
 ClusterConfig ReadConfig(wire::ClusterConfig::Reader in);
-void WriteConfig(const ClusterConfig& config, wire::ClusterConfig::Builder out);
+void WriteConfig(const ClusterState& state, wire::ClusterConfig::Builder out);
 
 absl::Status TooMany(const char* what, size_t count, size_t count_max);
 

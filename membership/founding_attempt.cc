@@ -7,6 +7,7 @@
 #include "troupe/membership/codec_parts.h"
 #include "troupe/membership/founding.h"
 #include "troupe/membership/hosted_types.h"
+#include "troupe/membership/placement.h"
 
 namespace troupe {
 namespace {
@@ -35,6 +36,10 @@ void Founding::FoundAlone() {
   alone_under_way_ = true;
   const std::vector<Founder> founders = {self_.AsFounder()};
   if (HostsNothing(founders.front())) return owner_.OnUnfit(WouldHostNothing(founders));
+  ClusterState nobody;
+  nobody.config = self_.options.config;
+  absl::Status fits = CheckFits(nobody, self_.name(), self_.options.types);
+  if (!fits.ok()) return owner_.OnUnfit(std::string(fits.message()));
   Accepted(ValueOf(Found(self_.host.RandomId(), self_.options.config, founders)));
 }
 
@@ -86,6 +91,7 @@ void Founding::Compose() {
     return owner_.OnUnfit(why);
   }
   ClusterState together;  // Those that fit so far; we ourselves are the first.
+  together.config = self_.options.config;
   for (const Founder& founder : founders) {
     absl::Status fits = CheckTypes(founder.name, founder.types);
     if (fits.ok()) fits = CheckFits(together, founder.name, founder.types);
@@ -94,6 +100,9 @@ void Founding::Compose() {
     node.name = founder.name;
     node.types = IdsOf(founder.types);
     TakeTypes(together, founder.types);
+    for (const HostedType& type : founder.types) {
+      if (together.FindRole(type.role) == together.roles.size()) AddRole(together, type.role);
+    }
   }
   attempt_->cluster = self_.host.RandomId();
   attempt_->value = ValueOf(Found(attempt_->cluster, self_.options.config, founders));

@@ -1,8 +1,8 @@
 // Hosted types: what nodes say that they host, and which nodes can be in one cluster.
 //
-// Pure. Any node that hosts something may come to lead any shard, so of two of them one must host
-// all that the other does; a rolling upgrade that adds or drops types is a chain of such sets
-// (docs/protocol.md P1.7). Types are sorted by id throughout.
+// Pure. Any node that hosts types of a role may come to lead any shard of it, so of two of them one
+// must host all of it that the other does; a rolling upgrade that adds or drops types is a chain of
+// such sets (docs/protocol.md P1.7). Types are sorted by id throughout.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,10 @@ namespace troupe {
 
 std::vector<uint64_t> IdsOf(const std::vector<HostedType>& types);
 
-// Whether one of two sets of ids holds the other. The empty set fits with all.
-bool Fit(const std::vector<uint64_t>& a, const std::vector<uint64_t>& b);
+// Whether, role by role, one of two sets holds the other. The empty set fits with all.
+bool Fit(const std::vector<HostedType>& a, const std::vector<HostedType>& b);
+// What a node of the state hosts, as the table has it.
+std::vector<HostedType> TypesOf(const ClusterState& state, const NodeEntry& node);
 
 // Whether a node may say this of itself: sorted, named, within the limits. InvalidArgument.
 absl::Status CheckTypes(std::string_view node, const std::vector<HostedType>& types);
@@ -34,7 +36,8 @@ absl::Status CheckFits(const ClusterState& state, const NodeEntry& node);
 // Takes checked types into the table; names that no member has any more make room.
 void TakeTypes(ClusterState& state, const std::vector<HostedType>& types);
 
-// "Counter, Word and 7 more": names, sorted, cut where they are long. "nothing" of none.
+// "Counter, Trainer (gpu) and 7 more": names, with roles, sorted, cut where they are long.
+// "nothing" of none.
 std::string ListTypes(const std::vector<HostedType>& types);
 // The nodes that are UP or DRAINING and host the type, for errors: "n1, n2 and 5 more"; or empty.
 std::string ListHosts(const ClusterState& state, uint64_t type);

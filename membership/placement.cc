@@ -38,15 +38,25 @@ bool IsCopySet(const CopySet& set) {
          (set.empty() || set.front() != 0);
 }
 
-Copies::Copies(const ClusterState& state) {
+Copies::Copies(const ClusterState& state) : state_(state) {
+  std::vector<size_t> role_of;  // By place in the table; of a role that is yet to be added: none.
+  for (const HostedType& type : state.types) role_of.push_back(state.FindRole(type.role));
   for (const NodeEntry& node : state.nodes) {
-    if (node.state != NodeState::kLeft) by_boot_.emplace(node.boot, &node);
+    if (node.state == NodeState::kLeft) continue;
+    At at{&node, std::vector<size_t>(state.roles.size())};
+    for (uint64_t id : node.types) {
+      const HostedType* type = state.FindType(id);
+      if (type == nullptr) continue;
+      const size_t role = role_of[static_cast<size_t>(type - state.types.data())];
+      if (role < at.types.size()) ++at.types[role];
+    }
+    by_boot_.emplace(node.boot, std::move(at));
   }
 }
 
 const NodeEntry* Copies::Node(CopyId copy) const {
   auto found = by_boot_.find(copy);
-  return found == by_boot_.end() ? nullptr : found->second;
+  return found == by_boot_.end() ? nullptr : found->second.node;
 }
 
 bool Copies::IsUp(CopyId copy) const {
@@ -59,9 +69,11 @@ bool Copies::IsAlive(CopyId copy) const {
   return node != nullptr && (node->state == NodeState::kUp || node->state == NodeState::kDraining);
 }
 
-size_t Copies::TypesAt(CopyId copy) const {
-  const NodeEntry* node = Node(copy);
-  return node == nullptr ? 0 : node->types.size();
+size_t Copies::TypesAt(CopyId copy, ShardId shard) const {
+  auto found = by_boot_.find(copy);
+  const size_t role = state_.RoleOf(shard);
+  const bool known = found != by_boot_.end() && role < found->second.types.size();
+  return known ? found->second.types[role] : 0;
 }
 
 CopyId Copies::Elect(ShardId shard, const CopySet& candidates) const {
@@ -69,7 +81,7 @@ CopyId Copies::Elect(ShardId shard, const CopySet& candidates) const {
   std::tuple<bool, size_t, uint64_t> best_rank;
   for (CopyId copy : candidates) {
     if (!IsAlive(copy)) continue;
-    std::tuple rank(IsUp(copy), TypesAt(copy), PlacementScore(shard, Node(copy)->name));
+    std::tuple rank(IsUp(copy), TypesAt(copy, shard), PlacementScore(shard, Node(copy)->name));
     if (best == 0 || rank > best_rank) {
       best = copy;
       best_rank = rank;
@@ -102,7 +114,8 @@ std::vector<CopyId> ChooseHosts(const ClusterState& state, const Copies& copies,
   };
   std::vector<Candidate> candidates;
   for (const NodeEntry& node : state.nodes) {
-    if (node.state != NodeState::kUp || !node.hosts() || Contains(present, node.boot)) continue;
+    if (node.state != NodeState::kUp || Contains(present, node.boot)) continue;
+    if (copies.TypesAt(node.boot, shard) == 0) continue;
     candidates.push_back({PlacementScore(shard, node.name), &node});
   }
   std::stable_sort(candidates.begin(), candidates.end(),
@@ -129,10 +142,40 @@ std::vector<CopyId> ChooseHosts(const ClusterState& state, const Copies& copies,
   return chosen;
 }
 
-size_t CountHosts(const ClusterState& state) {
-  return static_cast<size_t>(std::count_if(
-      state.nodes.begin(), state.nodes.end(),
-      [](const NodeEntry& node) { return node.state == NodeState::kUp && node.hosts(); }));
+size_t CountHosts(const ClusterState& state, const Copies& copies, size_t role) {
+  const ShardId shard = state.FirstShardOf(role);
+  return static_cast<size_t>(
+      std::count_if(state.nodes.begin(), state.nodes.end(), [&](const NodeEntry& node) {
+        return node.state == NodeState::kUp && copies.TypesAt(node.boot, shard) > 0;
+      }));
+}
+
+// Primaries are dealt out with a ceiling, so that a founding cluster starts even; copies on nodes
+// that host most types come first.
+void AddRole(ClusterState& state, const std::string& name) {
+  state.roles.push_back({name, state.config.shards, 1});
+  const Copies copies(state);
+  const size_t hosts = std::max<size_t>(1, CountHosts(state, copies, state.roles.size() - 1));
+  const size_t ceiling = (state.config.shards + hosts - 1) / hosts;
+  absl::flat_hash_map<CopyId, size_t> dealt;
+  for (uint32_t i = 0; i < state.config.shards; ++i) {
+    const auto id = static_cast<ShardId>(state.shards.size());
+    ShardEntry& shard = state.shards.emplace_back();
+    shard.isr = ChooseHosts(state, copies, id, {}, state.config.replicas);
+    if (shard.isr.empty()) {
+      shard.state = ShardState::kLost;
+      continue;
+    }
+    size_t most = 0;
+    for (CopyId host : shard.isr) most = std::max(most, copies.TypesAt(host, id));
+    CopySet fullest = shard.isr;
+    std::erase_if(fullest, [&](CopyId host) { return copies.TypesAt(host, id) < most; });
+    const auto free = std::find_if(fullest.begin(), fullest.end(),
+                                   [&](CopyId host) { return dealt[host] < ceiling; });
+    shard.primary = free == fullest.end() ? fullest.front() : *free;
+    ++dealt[shard.primary];
+    std::sort(shard.isr.begin(), shard.isr.end());
+  }
 }
 
 VoterId VoterOf(const std::string& node, const Id128& nonce, const Id128& storage) {

@@ -32,26 +32,31 @@ struct Shortage {
   friend auto operator<=>(const Shortage&, const Shortage&) = default;
 };
 
-size_t CopiesWanted(const ClusterState& state) {
-  return std::min<size_t>(state.config.replicas, CountHosts(state));
+// Of each shard, by its role.
+std::vector<size_t> CopiesWanted(const ClusterState& state, const Copies& copies) {
+  std::vector<size_t> wanted;
+  for (size_t role = 0; role < state.roles.size(); ++role) {
+    wanted.push_back(std::min<size_t>(state.config.replicas, CountHosts(state, copies, role)));
+  }
+  return wanted;
 }
 
 void PlanLearners(const ClusterState& state, const Copies& copies, size_t limit,
                   std::vector<Command>& plan) {
-  size_t wanted = CopiesWanted(state);
+  const std::vector<size_t> wanted = CopiesWanted(state, copies);
   std::vector<Shortage> shortages;
   for (ShardId id = 0; id < state.shards.size(); ++id) {
     const ShardEntry& shard = state.shards[id];
     if (shard.state != ShardState::kActive) continue;
     size_t lasting = LastingCopies(shard, copies);
-    if (lasting < wanted) shortages.push_back({lasting, id});
+    if (lasting < wanted[state.RoleOf(id)]) shortages.push_back({lasting, id});
   }
   std::sort(shortages.begin(), shortages.end());  // Those closest to loss first.
   for (const Shortage& shortage : shortages) {
     const ShardEntry& shard = state.shards[shortage.shard];
     CopySet present = Union(shard.isr, shard.learners);
-    for (CopyId host :
-         ChooseHosts(state, copies, shortage.shard, present, wanted - shortage.lasting)) {
+    const size_t missing = wanted[state.RoleOf(shortage.shard)] - shortage.lasting;
+    for (CopyId host : ChooseHosts(state, copies, shortage.shard, present, missing)) {
       if (plan.size() >= limit) return;
       plan.push_back(AddLearner{shortage.shard, shard.epoch, host});
     }
@@ -71,51 +76,57 @@ void PlanRemovals(const ClusterState& state, const Copies& copies, size_t limit,
   }
 }
 
-// How many primaries each UP node has, with the moves planned so far counted as made.
+// How many primaries of each role each UP node has, with the moves planned so far counted as made.
 class Load {
  public:
-  Load(const ClusterState& state, const Copies& copies) : copies_(copies) {
-    for (const NodeEntry& node : state.nodes) {
-      if (node.state == NodeState::kUp) primaries_[node.boot] = 0;
-    }
-    for (const ShardEntry& shard : state.shards) {
-      if (copies.IsUp(shard.primary)) ++primaries_[shard.primary];
+  Load(const ClusterState& state, const Copies& copies) : state_(state), copies_(copies) {
+    for (ShardId id = 0; id < state.shards.size(); ++id) {
+      if (copies.IsUp(state.shards[id].primary)) ++Count(id, state.shards[id].primary);
     }
   }
 
-  size_t Of(CopyId copy) const { return primaries_.at(copy); }
+  // Of the shards of that one's role.
+  size_t Of(ShardId shard, CopyId copy) const {
+    auto found = primaries_.find({state_.RoleOf(shard), copy});
+    return found == primaries_.end() ? 0 : found->second;
+  }
 
-  // The least loaded of the UP copies of `set` other than `except` that host most types, and no
-  // fewer than `types_min` (P3.16); 0: none.
-  CopyId Least(const CopySet& set, CopyId except, size_t types_min) const {
+  // The least loaded of the shard's UP copies in sync, other than its primary, that host most types
+  // of the role, and no fewer than `types_min` (P3.16); 0: none.
+  CopyId Least(ShardId shard, size_t types_min) const {
     CopyId best = 0;
-    auto rank = [this](CopyId copy) {
-      return std::pair(-ptrdiff_t(copies_.TypesAt(copy)), Of(copy));
+    auto rank = [&](CopyId copy) {
+      return std::pair(-ptrdiff_t(copies_.TypesAt(copy, shard)), Of(shard, copy));
     };
-    for (CopyId copy : set) {
-      if (copy == except || !primaries_.contains(copy)) continue;
-      if (copies_.TypesAt(copy) < types_min) continue;
+    for (CopyId copy : state_.shards[shard].isr) {
+      if (copy == state_.shards[shard].primary || !copies_.IsUp(copy)) continue;
+      if (copies_.TypesAt(copy, shard) < types_min) continue;
       if (best == 0 || rank(copy) < rank(best)) best = copy;
     }
     return best;
   }
 
-  void Move(CopyId from, CopyId to) {
-    if (primaries_.contains(from)) --primaries_[from];
-    ++primaries_[to];
+  void Move(ShardId shard, CopyId to) {
+    const CopyId from = state_.shards[shard].primary;
+    if (copies_.IsUp(from)) --Count(shard, from);
+    ++Count(shard, to);
   }
 
  private:
+  size_t& Count(ShardId shard, CopyId copy) { return primaries_[{state_.RoleOf(shard), copy}]; }
+
+  const ClusterState& state_;
   const Copies& copies_;
-  std::map<CopyId, size_t> primaries_;
+  std::map<std::pair<size_t, CopyId>, size_t> primaries_;
 };
 
 bool FullyReplicated(const ClusterState& state, const Copies& copies) {
-  size_t wanted = CopiesWanted(state);
-  for (const ShardEntry& shard : state.shards) {
+  const std::vector<size_t> wanted = CopiesWanted(state, copies);
+  for (ShardId id = 0; id < state.shards.size(); ++id) {
+    const ShardEntry& shard = state.shards[id];
     size_t up = std::count_if(shard.isr.begin(), shard.isr.end(),
                               [&](CopyId copy) { return copies.IsUp(copy); });
-    if (shard.state != ShardState::kActive || up < wanted) return false;
+    if (shard.state != ShardState::kActive || up < wanted[state.RoleOf(id)]) return false;
   }
   return true;
 }
@@ -138,7 +149,7 @@ std::vector<WantedMove> PlanMoves(const ClusterState& state, size_t limit) {
   Load load(state, copies);
   std::vector<bool> moved(state.shards.size(), false);
   auto move = [&](ShardId id, CopyId to) {
-    load.Move(state.shards[id].primary, to);
+    load.Move(id, to);
     moves.push_back({id, state.shards[id].primary, to});
     moved[id] = true;
   };
@@ -146,7 +157,7 @@ std::vector<WantedMove> PlanMoves(const ClusterState& state, size_t limit) {
   for (ShardId id = 0; id < state.shards.size() && moves.size() < limit; ++id) {
     const ShardEntry& shard = state.shards[id];
     if (shard.primary == 0 || copies.IsUp(shard.primary)) continue;
-    if (CopyId to = load.Least(shard.isr, shard.primary, 0); to != 0) move(id, to);
+    if (CopyId to = load.Least(id, 0); to != 0) move(id, to);
   }
   if (!FullyReplicated(state, copies)) return moves;
   // The largest difference first, so that few moves do the most; each makes the load more even.
@@ -157,11 +168,11 @@ std::vector<WantedMove> PlanMoves(const ClusterState& state, size_t limit) {
     for (ShardId id = 0; id < state.shards.size(); ++id) {
       const ShardEntry& shard = state.shards[id];
       if (moved[id] || !copies.IsUp(shard.primary)) continue;
-      CopyId to = load.Least(shard.isr, shard.primary, copies.TypesAt(shard.primary));
-      if (to == 0 || load.Of(shard.primary) < load.Of(to) + best_gain + 1) continue;
+      CopyId to = load.Least(id, copies.TypesAt(shard.primary, id));
+      if (to == 0 || load.Of(id, shard.primary) < load.Of(id, to) + best_gain + 1) continue;
       best = id;
       best_to = to;
-      best_gain = load.Of(shard.primary) - load.Of(to);
+      best_gain = load.Of(id, shard.primary) - load.Of(id, to);
     }
     if (best_to == 0) break;
     move(best, best_to);

@@ -94,28 +94,46 @@ void Settle(const ClusterState& before, ClusterState& after, Boot no_wait,
             const MembershipMutations& mutations) {
   Copies copies(after);
   for (ShardId id = 0; id < after.shards.size(); ++id) {
-    SettleShard(id, before.shards[id], after.shards[id], copies, after.config.min_isr, no_wait,
+    if (id >= before.shards.size()) continue;  // Of a new role: as the command dealt them out.
+    SettleShard(id, before.shards[id], after.shards[id], copies, after.min_isr(id), no_wait,
                 mutations);
   }
 }
 
-uint32_t WantedMinIsr(const ClusterState& state) {
-  auto hosts = static_cast<uint32_t>(std::count_if(
-      state.nodes.begin(), state.nodes.end(),
-      [](const NodeEntry& node) { return node.state != NodeState::kLeft && node.hosts(); }));
+namespace {
+
+uint32_t WantedMinIsr(const ClusterState& state, const Copies& copies, size_t role) {
+  const ShardId shard = state.FirstShardOf(role);
+  auto hosts = static_cast<uint32_t>(
+      std::count_if(state.nodes.begin(), state.nodes.end(), [&](const NodeEntry& node) {
+        return node.state != NodeState::kLeft && copies.TypesAt(node.boot, shard) > 0;
+      }));
   uint32_t setting = state.config.min_isr_setting;
   uint32_t wanted = setting != 0 ? std::min(setting, hosts) : hosts >= 3 ? 2 : 1;
   return std::clamp<uint32_t>(wanted, 1, std::max<uint32_t>(1, state.config.replicas));
 }
 
+}  // namespace
+
 void LowerMinIsr(ClusterState& state) {
-  state.config.min_isr = std::min(state.config.min_isr, WantedMinIsr(state));
+  const Copies copies(state);
+  for (size_t role = 0; role < state.roles.size(); ++role) {
+    uint32_t& min_isr = state.roles[role].min_isr;
+    min_isr = std::min(min_isr, WantedMinIsr(state, copies, role));
+  }
 }
 
 void RaiseMinIsr(ClusterState& state) {
-  size_t smallest = WantedMinIsr(state);
-  for (const ShardEntry& shard : state.shards) smallest = std::min(smallest, shard.isr.size());
-  state.config.min_isr = std::max(state.config.min_isr, static_cast<uint32_t>(smallest));
+  const Copies copies(state);
+  auto shard = state.shards.begin();
+  for (size_t role = 0; role < state.roles.size(); ++role) {
+    size_t smallest = WantedMinIsr(state, copies, role);
+    for (uint32_t i = 0; i < state.roles[role].shards; ++i, ++shard) {
+      smallest = std::min(smallest, shard->isr.size());
+    }
+    uint32_t& min_isr = state.roles[role].min_isr;
+    min_isr = std::max(min_isr, static_cast<uint32_t>(smallest));
+  }
 }
 
 namespace {
@@ -180,6 +198,27 @@ absl::Status ValidateVoters(const std::vector<VoterId>& voters, const char* name
   return absl::OkStatus();
 }
 
+absl::Status ValidateRoles(const ClusterState& state) {
+  uint64_t shards = 0;
+  for (size_t i = 0; i < state.roles.size(); ++i) {
+    const RoleEntry& role = state.roles[i];
+    if (role.name.empty() || state.FindRole(role.name) != i) {
+      return absl::InvalidArgumentError("a role has no name, or one name has two roles");
+    }
+    if (role.shards == 0 || role.min_isr == 0) {
+      return absl::InvalidArgumentError(absl::StrCat("role ", role.name, " has shards ",
+                                                     role.shards, " and min_isr ", role.min_isr,
+                                                     ", expected more than 0"));
+    }
+    shards += role.shards;
+  }
+  if (shards != state.shards.size() || state.roles.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the roles have ", shards, " shards, there are ", state.shards.size()));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ValidateNodes(const ClusterState& state) {
   std::vector<Boot> boots;
   for (size_t i = 0; i < state.nodes.size(); ++i) {
@@ -205,11 +244,12 @@ absl::Status ValidateNodes(const ClusterState& state) {
 absl::Status Validate(const ClusterState& state) {
   if (state.version == 0) return absl::InvalidArgumentError("version is 0");
   const ClusterConfig& config = state.config;
-  if (config.replicas == 0 || config.min_isr == 0 || config.shards != state.shards.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("config has replicas ", config.replicas, ", min_isr ", config.min_isr,
-                     ", shards ", config.shards, " for ", state.shards.size(), " shards"));
+  if (config.replicas == 0 || config.shards == 0) {
+    return absl::InvalidArgumentError(absl::StrCat("config has replicas ", config.replicas,
+                                                   " and shards ", config.shards,
+                                                   ", expected more than 0"));
   }
+  if (absl::Status s = ValidateRoles(state); !s.ok()) return s;
   if (state.voters.empty()) return absl::InvalidArgumentError("there are no voters");
   if (absl::Status s = ValidateVoters(state.voters, "voters"); !s.ok()) return s;
   if (absl::Status s = ValidateVoters(state.pending, "pending voters"); !s.ok()) return s;
@@ -217,7 +257,7 @@ absl::Status Validate(const ClusterState& state) {
   if (absl::Status s = ValidateTypes(state); !s.ok()) return s;
   Copies copies(state);
   for (ShardId id = 0; id < state.shards.size(); ++id) {
-    absl::Status s = ValidateShard(id, state.shards[id], copies, config.min_isr);
+    absl::Status s = ValidateShard(id, state.shards[id], copies, state.min_isr(id));
     if (!s.ok()) return s;
   }
   return absl::OkStatus();

@@ -27,9 +27,8 @@ void Elect(ShardEntry& shard, CopyId copy, Boot no_wait);
 void Settle(const ClusterState& before, ClusterState& after, Boot no_wait,
             const MembershipMutations& mutations = kNoMembershipMutations);
 
-// min_isr as the rule wants it for this many nodes that host something (P3.12), and the two moments
-// it may change.
-uint32_t WantedMinIsr(const ClusterState& state);
+// min_isr of each role, as the rule wants it for so many nodes (P3.12): the two moments it may
+// change.
 void LowerMinIsr(ClusterState& state);  // Before Settle.
 void RaiseMinIsr(ClusterState& state);  // After Settle.
 

@@ -82,7 +82,8 @@ bool Arena::MayLose(const std::string& name, SimDiskAfter disk) {
       for (CopyId copy : *copies) kept(copy) ? ++left : ++lost;
     }
     // A shrink that leaves out a sound copy may be under way, so min_isr is all there is.
-    return shard.state == ShardState::kLost || (left > 0 && lost < map->config.min_isr);
+    return shard.state == ShardState::kLost ||
+           (left > 0 && lost < map->min_isr(static_cast<ShardId>(&shard - map->shards.data())));
   });
 }
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "kj/debug.h"
+#include "troupe/actors/shard_of.h"
 #include "troupe/membership/placement.h"
 #include "troupe/rpc/status.h"
 
@@ -56,6 +57,9 @@ absl::Status Cluster::StartNode(const std::string& name) {
   }
   const auto program = registries_.find(name);
   const Registry& registry = program == registries_.end() ? registry_ : *program->second;
+  if (auto roles = options_.roles.find(name); roles != options_.roles.end()) {
+    options.membership.roles = roles->second;
+  }
   auto node = std::make_unique<Node>(world_.machine(name), registry, options);
   world_.OnDestroy(name, [this, name] { NodeGone(name); });
   if (auto started = node->Start(); !started.ok()) {
@@ -112,12 +116,17 @@ bool Cluster::settled() {
   }
   for (const auto& node : newest->nodes) up += node.state == NodeState::kUp;
   if (up != nodes_.size() - paused_.size()) return false;
-  const size_t wanted = std::min<size_t>(newest->config.replicas, CountHosts(*newest));
+  const Copies copies(*newest);
+  std::vector<size_t> wanted;  // By role.
+  for (size_t role = 0; role < newest->roles.size(); ++role) {
+    wanted.push_back(std::min<size_t>(newest->config.replicas, CountHosts(*newest, copies, role)));
+  }
   return std::all_of(newest->shards.begin(), newest->shards.end(), [&](const ShardEntry& shard) {
     if (shard.state == ShardState::kLost) return true;
+    const auto id = static_cast<ShardId>(&shard - newest->shards.data());
     const auto live = static_cast<size_t>(std::count_if(
         shard.isr.begin(), shard.isr.end(), [&](CopyId copy) { return newest->IsUp(copy); }));
-    return shard.state == ShardState::kActive && live >= wanted;
+    return shard.state == ShardState::kActive && live >= wanted[newest->RoleOf(id)];
   });
 }
 
@@ -154,7 +163,7 @@ std::string Cluster::Coordinator() {
 std::string Cluster::PrimaryOf(const ActorId& actor) {
   auto map = NewestMap();
   if (!map) return "";
-  const auto& shard = map->shards[ShardOf(actor, map->config.shards)];
+  const auto& shard = map->shards[ShardOf(actor, *map)];
   const auto* node = map->FindBoot(shard.primary);
   return node == nullptr ? "" : node->name;
 }

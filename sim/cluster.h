@@ -50,6 +50,7 @@ struct ClusterOptions {
   std::set<std::string> diskless = {};            // Nodes that have no data directory.
   // Programs: what a node hosts, where it is not what all do. They outlive the cluster.
   std::map<std::string, const Registry*> registries = {};
+  std::map<std::string, std::vector<std::string>> roles = {};  // By node; none: all of its program.
   // Everything else of each node; its name, address and seeds are filled in.
   NodeOptions node = {};
   SimOptions world = {};

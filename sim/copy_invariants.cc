@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/actor_store.h"
+#include "troupe/actors/shard_of.h"
 #include "troupe/membership/placement.h"
 
 namespace troupe::sim {
@@ -174,7 +175,7 @@ void CopyInvariants::CheckAnswers(const std::string& node, const ShardReplica& r
     const auto before = compared_.find(key);
     if (before != compared_.end() && before->second == book.newest) continue;
     const ActorId id = Ledgers::IdOf(key);
-    if (ShardOf(id, newest.config.shards) != replica.shard()) continue;
+    if (ShardOf(id, newest) != replica.shard()) continue;
     const StoredActor* stored = replica.store().Find(id);
     ledgers_->CheckState(
         absl::StrCat("copy ", replica.self(), " of shard ", replica.shard(), " on ", node), key,

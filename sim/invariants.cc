@@ -59,7 +59,14 @@ void Invariants::CompareMaps(const ClusterState& older, const ClusterState& newe
     return std::count_if(map.nodes.begin(), map.nodes.end(),
                          [](const NodeEntry& node) { return node.state == NodeState::kLeft; });
   };
-  if (newer.version == older.version + 1 && newer.config.min_isr < older.config.min_isr && as_set &&
+  bool falls = false;
+  for (size_t i = 0; i < older.roles.size(); ++i) {
+    if (i >= newer.roles.size() || newer.roles[i].shards != older.roles[i].shards) {
+      return wrong("the shards of role ", older.roles[i].name, " are others");
+    }
+    falls = falls || newer.roles[i].min_isr < older.roles[i].min_isr;
+  }
+  if (newer.version == older.version + 1 && falls && as_set &&
       older.generation == newer.generation && left(newer) == left(older)) {
     return wrong("min_isr falls though nobody left");
   }
@@ -118,7 +125,7 @@ void Invariants::CompareSets(ShardId id, const ClusterState& older, const Cluste
                           "} learners {", set(b.learners), "}"));
   };
   const ShardEntry &before = older.shards[id], &after = newer.shards[id];
-  const bool enough = after.isr.size() >= newer.config.min_isr;
+  const bool enough = after.isr.size() >= newer.min_isr(id);
   if (after.state == ShardState::kLost || before.lineage != after.lineage) return;
   if (after.primary != 0 && enough && !after.elr.empty()) wrong("elr though isr is large enough");
   if (after.isr_version > before.isr_version + 1) return;

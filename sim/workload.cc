@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/actor.h"
+#include "troupe/actors/shard_of.h"
 #include "troupe/rpc/status.h"
 #include "troupe/runtime/task.h"
 
@@ -337,7 +338,7 @@ void Workload::Forget(const std::set<ShardId>& shards) {
   auto map = cluster_.NewestMap();
   auto lost = [&](const std::string& key) {
     const ActorId actor{capnp::typeId<Cell>(), key};
-    return shards.contains(ShardOf(actor, map->config.shards));
+    return shards.contains(ShardOf(actor, *map));
   };
   for (auto& [key, counter] : counters_) {
     if (lost(key)) counter = Counter{++lives_[key], 0, 0, 0};

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "troupe/membership/placement.h"
 #include "troupe/runtime/json_text.h"
 
 namespace troupe {
@@ -90,7 +91,13 @@ void CountShards(const ClusterState& map, StatusReport& report) {
     report.nodes_up += node.state == NodeState::kUp;
     report.hosts_up += node.state == NodeState::kUp && node.hosts();
   }
-  const size_t wanted = std::min<size_t>(map.config.replicas, report.hosts_up);
+  const Copies copies(map);
+  std::vector<size_t> wanted;  // By role.
+  report.copies_possible = map.config.replicas;
+  for (size_t role = 0; role < map.roles.size(); ++role) {
+    wanted.push_back(std::min<size_t>(map.config.replicas, CountHosts(map, copies, role)));
+    report.copies_possible = std::min<uint64_t>(report.copies_possible, wanted.back());
+  }
   report.shards = map.shards.size();
   for (ShardId id = 0; id < map.shards.size(); ++id) {
     const auto& shard = map.shards[id];
@@ -98,7 +105,7 @@ void CountShards(const ClusterState& map, StatusReport& report) {
     if (shard.state == ShardState::kLost) report.lost_shards.push_back(id);
     report.no_primary += shard.state == ShardState::kNoPrimary;
     report.lost += shard.state == ShardState::kLost;
-    report.under_replicated += shard.isr.size() < wanted;
+    report.under_replicated += shard.isr.size() < wanted[map.RoleOf(id)];
     ++report.isr_sizes[shard.isr.size()];
   }
 }
@@ -177,12 +184,14 @@ std::string ShardLine(const StatusReport& report, Paint paint) {
   }
   std::string out = absl::StrCat("shards   ", report.shards, "; copies in sync: ", sizes, "\n");
   if (report.healthy()) {
-    const bool all = report.hosts_up >= report.config.replicas;
+    const bool all = report.copies_possible >= report.config.replicas;
     const std::string words =
         all ? "all shards serve with all copies"
-            : absl::StrCat("all shards serve, with ", report.hosts_up, " of ",
+            : absl::StrCat("all shards serve, with ", report.copies_possible, " of ",
                            report.config.replicas, " copies: no more nodes ",
-                           report.hosts_up < report.nodes_up ? "that host anything " : "",
+                           report.hosts_up < report.nodes_up || report.roles.size() > 1
+                               ? "that could hold them "
+                               : "",
                            "are up");
     return absl::StrCat(out, "health   ", Painted(words, all ? kGreen : kYellow, paint), "\n");
   }
@@ -205,6 +214,20 @@ std::string ShardLine(const StatusReport& report, Paint paint) {
   list(report.lost_shards, "lost     ", "recover");
   list(report.waiting_shards, "waiting  ", "declare-lost");
   return absl::StrCat(out, "health   ", Painted(troubles, down ? kRed : kYellow, paint), "\n");
+}
+
+std::string ConfigLines(const StatusReport& report) {
+  const auto at_least = [](const RoleEntry& role) {
+    return absl::StrCat("at least ", role.min_isr, " to answer");
+  };
+  std::string out = absl::StrCat("config   ", report.config.replicas, " replicas");
+  if (report.roles.size() == 1) return absl::StrCat(out, ", ", at_least(report.roles[0]), "\n");
+  out += "\n";
+  for (const auto& role : report.roles) {
+    absl::StrAppend(&out, "role     ", role.name, ": ", role.shards, " shards, ", at_least(role),
+                    "\n");
+  }
+  return out;
 }
 
 // Those that no node hosts any more come last: what is stored of them can be called by nobody.
@@ -283,6 +306,7 @@ StatusReport MakeStatusReport(const ClusterState& map, const std::vector<NodeAns
     if (node.state != NodeState::kLeft) report.nodes.push_back(MakeRow(node, map, answers));
   }
   report.types = map.types;
+  report.roles = map.roles;
   std::set<std::string> hosted;
   for (const auto& node : report.nodes) hosted.insert(node.types.begin(), node.types.end());
   report.hosted.assign(hosted.begin(), hosted.end());
@@ -296,8 +320,7 @@ std::string ToTable(const StatusReport& report, Paint paint) {
       absl::StrCat("cluster  ", report.cluster, ", map version ", report.version, "\n");
   absl::StrAppend(&out, "decides  ", report.coordinator.empty() ? "nobody now" : report.coordinator,
                   " coordinates; voters ", absl::StrJoin(report.voters, ", "), "\n");
-  absl::StrAppend(&out, "config   ", report.config.replicas, " replicas, at least ",
-                  report.config.min_isr, " to answer\n", TypesLine(report));
+  absl::StrAppend(&out, ConfigLines(report), TypesLine(report));
   absl::StrAppend(&out, ShardLine(report, paint), "\n");
   std::vector<Cells> rows = {{"NODE", "STATE", "SEEN", "ADDRESS", "ZONE", "TYPES", "PRIMARY",
                               "COPIES", "LEARNING", "ACTIVE", "STORED", "CALLS"}};
@@ -321,10 +344,14 @@ std::string ToTable(const StatusReport& report, Paint paint) {
 }
 
 std::string ToJson(const StatusReport& report) {
-  std::vector<std::string> voters, sizes, nodes, types;
+  std::vector<std::string> voters, sizes, nodes, types, roles;
   for (const auto& type : report.types) {
-    types.push_back(
-        absl::StrFormat("{\"id\":\"0x%016x\",\"name\":%s}", type.id, QuotedJson(type.name)));
+    types.push_back(absl::StrFormat("{\"id\":\"0x%016x\",\"name\":%s,\"role\":%s}", type.id,
+                                    QuotedJson(type.name), QuotedJson(type.role)));
+  }
+  for (const auto& role : report.roles) {
+    roles.push_back(absl::StrCat("{\"name\":", QuotedJson(role.name), ",\"shards\":", role.shards,
+                                 ",\"min_isr\":", role.min_isr, "}"));
   }
   for (const auto& voter : report.voters) voters.push_back(QuotedJson(voter));
   for (const auto& [size, count] : report.isr_sizes) {
@@ -342,8 +369,9 @@ std::string ToJson(const StatusReport& report) {
                    ",\"nodes_up\":", report.nodes_up, ",\"hosts_up\":", report.hosts_up,
                    ",\"types\":[", Joined(types), "],\"actors\":", actors,
                    ",\"suspended\":", report.suspended),
-      absl::StrCat(",\"config\":{\"replicas\":", report.config.replicas, ",\"min_isr\":",
-                   report.config.min_isr, ",\"shards\":", report.config.shards, "}"),
+      absl::StrCat(",\"config\":{\"replicas\":", report.config.replicas,
+                   ",\"min_isr\":", report.roles.empty() ? 0 : report.roles[0].min_isr,
+                   ",\"shards\":", report.config.shards, ",\"roles\":[", Joined(roles), "]}"),
       absl::StrCat(",\"shards\":{\"total\":", report.shards, ",\"no_primary\":", report.no_primary,
                    ",\"lost\":", report.lost, ",\"waiting_shards\":[",
                    absl::StrJoin(report.waiting_shards, ","), "],\"lost_shards\":[",

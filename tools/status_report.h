@@ -53,13 +53,16 @@ struct StatusReport {
   std::vector<std::string> hosted;  // The names of those that a node hosts now, sorted.
   uint64_t nodes_up = 0;
   uint64_t hosts_up = 0;  // Of them those that host something: only they hold copies.
+  std::vector<RoleEntry> roles;
+  uint64_t copies_possible = 0;  // Of each shard of the role with fewest nodes; at most replicas.
   uint64_t shards = 0;
   uint64_t no_primary = 0;
   uint64_t lost = 0;
   std::vector<ShardId>
       waiting_shards;  // Those without a primary, as `troupe declare-lost` takes them.
   std::vector<ShardId> lost_shards;
-  uint64_t under_replicated = 0;         // Fewer copies in sync than replicas, or than `hosts_up`.
+  uint64_t under_replicated =
+      0;  // Fewer copies in sync than replicas, or than its role has nodes that are up.
   std::map<size_t, uint64_t> isr_sizes;  // Size to the number of shards.
   uint64_t suspended = 0;                // Actors, of all nodes that answered.
 

@@ -12,7 +12,8 @@ Coverage Cover(const troupe::ClusterState& map) {
     out.primaries[node.name] = 0;
   }
   out.shards = map.shards.size();
-  out.wanted_copies = std::min<size_t>(map.config.replicas, troupe::CountHosts(map));
+  out.wanted_copies =
+      std::min<size_t>(map.config.replicas, troupe::CountHosts(map, troupe::Copies(map), 0));
   out.fewest_copies = out.wanted_copies;
   for (const auto& shard : map.shards) {
     size_t live = 0;

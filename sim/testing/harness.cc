@@ -120,7 +120,8 @@ void Harness::AddStandIn(ActorId actor, ActorBase& object) {
 void Harness::RequireHosted(capnp::InterfaceSchema schema) const {
   if (watch_.types.contains(schema.getProto().getId())) return;
   const std::string name = schema.getShortDisplayName().cStr();
-  const auto hosted = registry_.names();
+  std::vector<std::string> hosted;
+  for (const auto& [id, type] : registry_.types()) hosted.push_back(type.name);
   Refuse(absl::StrCat(
       "no ", name, " is hosted here; say harness.Host<", name, "Actor>(), or harness.Fake<", name,
       ">(key), first. Hosted are: ", hosted.empty() ? "none" : absl::StrJoin(hosted, ", ")));

@@ -237,7 +237,7 @@ TEST(NodeSettings, BecomeTheOptionsOfANode) {
   EXPECT_EQ(membership.zone, "z");
   EXPECT_THAT(membership.roles, ElementsAre("x", "y"));
   EXPECT_EQ(membership.expect, 3u);
-  EXPECT_EQ(membership.config, (ClusterConfig{5, 3, 1, 64}));
+  EXPECT_EQ(membership.config, (ClusterConfig{5, 3, 64}));
   EXPECT_EQ(membership.swim.probe_interval, absl::Seconds(2));
   EXPECT_EQ(node->node.workers, 2u);
   EXPECT_EQ(node->log_level, LogLevel::kDebug);

@@ -38,6 +38,7 @@ TEST(ClusterCodec, ReadsAValueOfBeforeTypes) {
   ClusterState state = MakeCluster(3);
   Bytes bytes = Encoded(state, [](wire::ClusterState::Builder out) {
     out.disownTypes();
+    out.disownRoles();
     for (auto node : out.getNodes()) node.disownTypes();
   });
   absl::StatusOr<ClusterState> decoded = DecodeClusterState(bytes);
@@ -104,8 +105,12 @@ TEST(ClusterCodec, RefusesWhatNoStateIs) {
   EXPECT_EQ(code([](Builder b) { b.initVoters(kVotersMax + 1); }), invalid);
   EXPECT_EQ(code([](Builder b) { b.initNodes(kNodesMax + 1); }), invalid);
   EXPECT_EQ(code([](Builder b) { b.initShards(kShardsMax + 1); }), invalid);
-  EXPECT_EQ(code([](Builder b) { b.getConfig().setShards(5); }), invalid);
-  EXPECT_EQ(code([](Builder b) { b.getConfig().setMinIsr(0); }), invalid);
+  EXPECT_EQ(code([](Builder b) { b.getConfig().setShards(0); }), invalid);
+  EXPECT_EQ(code([](Builder b) { b.getRoles()[0].setShards(5); }), invalid);
+  EXPECT_EQ(code([](Builder b) { b.getRoles()[0].setMinIsr(0); }), invalid);
+  EXPECT_EQ(code([](Builder b) { b.getRoles()[0].setName(""); }), invalid);
+  EXPECT_EQ(code([](Builder b) { b.initRoles(kRolesMax + 1); }), invalid);
+  EXPECT_EQ(code([](Builder b) { b.getTypes()[0].setRole("gpu"); }), invalid) << "has no shards";
   EXPECT_EQ(code([](Builder b) { b.getShards()[3].setPrimary(9); }), invalid);
   EXPECT_EQ(code([](Builder b) { b.getShards()[3].setEpoch(0); }), invalid);
   EXPECT_EQ(code([](Builder b) { b.getShards()[3].getIsr().set(0, 77); }), invalid);
@@ -169,6 +174,21 @@ TEST(ClusterDiff, CarriesTheTypesOnlyWhenTheyChange) {
   }
 }
 
+TEST(ClusterDiff, CarriesANewRoleWithItsShards) {
+  const ClusterState from = MakeCluster(3, 12);
+  ClusterState to = from;
+  Register command = Rejoin("g", 40, 0);
+  command.types.push_back({100, "Trainer", "gpu"});
+  Do(to, command);
+  ASSERT_EQ(to.shards.size(), 24u);
+  absl::StatusOr<ClusterState> patched = ApplyDiff(from, Diff(from, to));
+  ASSERT_TRUE(patched.ok()) << patched.status();
+  EXPECT_EQ(*patched, to);
+  absl::StatusOr<ClusterState> whole = DecodeClusterState(Encode(to));
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  EXPECT_EQ(*whole, to);
+}
+
 TEST(ClusterDiff, AppliesOnlyToItsBase) {
   ClusterState from = MakeCluster(3), to = from;
   Do(to, FenceOf(to, "a"));
@@ -190,7 +210,7 @@ TEST(ClusterDiff, CarriesNodesThatAreGone) {
     shard.isr = {1};
     shard.primary = 1;
   }
-  to.config.min_isr = 1;
+  to.roles[0].min_isr = 1;
   absl::StatusOr<ClusterState> patched = ApplyDiff(from, Diff(from, to));
   ASSERT_TRUE(patched.ok()) << patched.status();
   EXPECT_EQ(*patched, to);

@@ -30,7 +30,7 @@ TEST(Found, SpreadsShardsEvenlyOverThreeNodes) {
   ClusterState state = MakeCluster(3, 256);
   EXPECT_TRUE(Validate(state).ok()) << Validate(state);
   EXPECT_EQ(state.version, 3u);
-  EXPECT_EQ(state.config.min_isr, 2u);
+  EXPECT_EQ(state.roles[0].min_isr, 2u);
   EXPECT_EQ(state.voters.size(), 3u);
   std::map<CopyId, int> primaries;
   for (const ShardEntry& shard : state.shards) {
@@ -43,7 +43,7 @@ TEST(Found, SpreadsShardsEvenlyOverThreeNodes) {
 TEST(Found, OneAndTwoNodesHaveOneVoterAndMinIsrOne) {
   for (size_t nodes : {1, 2}) {
     ClusterState state = MakeCluster(nodes);
-    EXPECT_EQ(state.config.min_isr, 1u);
+    EXPECT_EQ(state.roles[0].min_isr, 1u);
     EXPECT_EQ(state.voters.size(), 1u);
     EXPECT_EQ(state.shards[0].isr.size(), nodes);
   }
@@ -336,7 +336,7 @@ TEST(Leave, NeedsToBeNoVoterAndToHoldNoLastCopy) {
   state.shards[0] = {};
   state.shards[0].isr = {4};
   state.shards[0].primary = 4;
-  state.config.min_isr = 1;
+  state.roles[0].min_isr = 1;
   EXPECT_EQ(CodeOf(state, Leave{"d", 4}), kRefused);
   Do(state, AddLearner{0, 1, 1});
   Do(state, AlterOf(state, 0, {1, 4}));
@@ -376,16 +376,16 @@ TEST(Leave, ForgetsTheOldestOfManyThatLeft) {
 
 TEST(MinIsr, RisesOnlyWithTheCopiesAndFallsOnlyByLeave) {
   ClusterState state = MakeCluster(2, 2);
-  EXPECT_EQ(state.config.min_isr, 1u);
+  EXPECT_EQ(state.roles[0].min_isr, 1u);
   Do(state, Rejoin("c", 30, 0));
-  EXPECT_EQ(state.config.min_isr, 2u) << "three nodes, two copies everywhere";
+  EXPECT_EQ(state.roles[0].min_isr, 2u) << "three nodes, two copies everywhere";
   Do(state, FenceOf(state, "a"));
   Do(state, FenceOf(state, "b"));
-  EXPECT_EQ(state.config.min_isr, 2u);
+  EXPECT_EQ(state.roles[0].min_isr, 2u);
   Do(state, UnfenceOf(state, "a"));
   Do(state, UnfenceOf(state, "b"));
   Do(state, Leave{"c", 3});
-  EXPECT_EQ(state.config.min_isr, 1u);
+  EXPECT_EQ(state.roles[0].min_isr, 1u);
   for (const ShardEntry& shard : state.shards) EXPECT_THAT(shard.elr, IsEmpty());
 }
 
@@ -394,11 +394,11 @@ TEST(MinIsr, WaitsForEveryShard) {
   Do(state, Rejoin("b", 30, 0));
   Do(state, Rejoin("c", 31, 0));
   Boot b = state.FindNode("b")->boot;
-  EXPECT_EQ(state.config.min_isr, 1u);
+  EXPECT_EQ(state.roles[0].min_isr, 1u);
   for (ShardId id : {0u, 1u}) {
     Do(state, AddLearner{id, 1, b});
     Do(state, AlterOf(state, id, {1, b}));
-    EXPECT_EQ(state.config.min_isr, id == 0 ? 1u : 2u);
+    EXPECT_EQ(state.roles[0].min_isr, id == 0 ? 1u : 2u);
   }
 }
 
@@ -407,10 +407,10 @@ TEST(SetConfig, ChecksWhatTheOperatorWants) {
   EXPECT_EQ(CodeOf(state, SetConfig{2, 3}), kInvalid);
   EXPECT_EQ(CodeOf(state, SetConfig{1000, 0}), kInvalid);
   EXPECT_TRUE(Do(state, SetConfig{0, 3}));
-  EXPECT_EQ(state.config.min_isr, 3u);
+  EXPECT_EQ(state.roles[0].min_isr, 3u);
   EXPECT_FALSE(Do(state, SetConfig{0, 3}));
   EXPECT_TRUE(Do(state, SetConfig{0, 1}));
-  EXPECT_EQ(state.config.min_isr, 1u);
+  EXPECT_EQ(state.roles[0].min_isr, 1u);
 }
 
 TEST(Recover, StartsALostShardInANewLineage) {

@@ -5,6 +5,7 @@
 #include "cluster_fixture.h"
 #include "troupe/membership/cluster_codec.h"
 #include "troupe/membership/hosted_types.h"
+#include "troupe/membership/placement.h"
 #include "troupe/membership/shard_rules.h"
 #include "troupe/runtime/random.h"
 
@@ -44,7 +45,7 @@ class Walk {
 
  private:
   void Compare(const ClusterState& before, const Command& command) {
-    for (ShardId id = 0; id < state_.shards.size(); ++id) {
+    for (ShardId id = 0; id < before.shards.size(); ++id) {
       const ShardEntry &old = before.shards[id], &now = state_.shards[id];
       SCOPED_TRACE(id);
       ASSERT_GE(now.epoch, old.epoch);
@@ -57,23 +58,31 @@ class Walk {
       if (now.primary != 0 && now.primary != old.primary) {
         ASSERT_EQ(now.epoch, old.epoch + 1);
       }
-      if (now.lineage == old.lineage) CheckNothingForgotten(old, now, command);
+      if (now.lineage == old.lineage) CheckNothingForgotten(id, old, now, command);
       if (now.epoch == old.epoch && now.primary != 0) {
         ASSERT_EQ(now.no_wait, old.no_wait);
       }
       if (std::holds_alternative<Fence>(command)) {
         ASSERT_NE(now.state, Lost(old));
       }
-      for (CopyId copy : now.learners) ASSERT_TRUE(state_.FindBoot(copy)->hosts());
-      for (CopyId copy : now.isr) ASSERT_TRUE(state_.FindBoot(copy)->hosts());
+      const Copies copies(state_);
+      for (CopyId copy : now.learners) ASSERT_GT(copies.TypesAt(copy, id), 0u);
+      for (CopyId copy : now.isr) ASSERT_GT(copies.TypesAt(copy, id), 0u);
     }
     for (const NodeEntry& one : state_.nodes) {
       for (const NodeEntry& other : state_.nodes) {
         if (!state_.IsUp(one.boot) || !state_.IsUp(other.boot)) continue;
-        ASSERT_TRUE(Fit(one.types, other.types)) << one.name << " and " << other.name;
+        ASSERT_TRUE(Fit(TypesOf(state_, one), TypesOf(state_, other)))
+            << one.name << " and " << other.name;
       }
     }
-    if (state_.config.min_isr < before.config.min_isr) {
+    bool falls = false;
+    for (size_t i = 0; i < before.roles.size(); ++i) {
+      ASSERT_EQ(state_.roles[i].name, before.roles[i].name);
+      ASSERT_EQ(state_.roles[i].shards, before.roles[i].shards);
+      falls = falls || state_.roles[i].min_isr < before.roles[i].min_isr;
+    }
+    if (falls) {
       ASSERT_TRUE(std::holds_alternative<Leave>(command) ||
                   std::holds_alternative<SetConfig>(command));
     }
@@ -85,9 +94,10 @@ class Walk {
 
   // Everything answered stays on an electable copy: who was in sync or electable and exists is
   // dropped only when at least min_isr in-sync copies remain.
-  void CheckNothingForgotten(const ShardEntry& old, const ShardEntry& now, const Command& command) {
+  void CheckNothingForgotten(ShardId id, const ShardEntry& old, const ShardEntry& now,
+                             const Command& command) {
     if (std::holds_alternative<DeclareLost>(command)) return;
-    if (now.state != ShardState::kLost && now.isr.size() >= state_.config.min_isr) return;
+    if (now.state != ShardState::kLost && now.isr.size() >= state_.min_isr(id)) return;
     for (const std::vector<CopyId>* set : {&old.isr, &old.elr}) {
       for (CopyId copy : *set) {
         const NodeEntry* node = state_.FindBoot(copy);
@@ -140,6 +150,8 @@ class Walk {
     for (uint64_t id = 76; id < 79; ++id) {
       if (random_.Chance(0.5)) types.push_back({id, id == 77 ? "Thing" : "T"});
     }
+    if (random_.Chance(0.3)) types.push_back({80, "Trainer", "gpu"});
+    if (random_.Chance(0.1)) types.push_back({81, "Printer", "paper"});
     return types;
   }
 

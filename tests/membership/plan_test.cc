@@ -50,7 +50,7 @@ TEST(PlanRepairs, GrowsCopiesAndVotersAsNodesJoin) {
       EXPECT_EQ(shard.isr.size(), std::min<size_t>(3, i + 1));
     }
   }
-  EXPECT_EQ(state.config.min_isr, 2u);
+  EXPECT_EQ(state.roles[0].min_isr, 2u);
 }
 
 TEST(VotersAreWhole, OnlyWhenNoChangeIsUnderWayOrDue) {

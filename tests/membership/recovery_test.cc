@@ -31,7 +31,7 @@ TEST(NextGeneration, KeepsTheSurvivorsCopiesAndOneVoter) {
   EXPECT_GT(next->version, before.version + (uint64_t{1} << 31)) << "no older one comes so far";
   EXPECT_THAT(next->voters, ElementsAre(VoterOf(*before.FindNode("b"))));
   EXPECT_TRUE(VotersAreWhole(*next));
-  EXPECT_EQ(next->config.min_isr, 1u);
+  EXPECT_EQ(next->roles[0].min_isr, 1u);
   for (const ShardEntry& shard : next->shards) {
     EXPECT_THAT(shard.isr, ElementsAre(2));
     EXPECT_EQ(shard.primary, 2u);

@@ -1,6 +1,7 @@
 // What actors tell each other arrives once and in order, and what they persist in mid-turn stays.
 #include "cluster_fixture.h"
 #include "giro.h"
+#include "troupe/actors/shard_of.h"
 
 namespace troupe {
 namespace {
@@ -38,7 +39,7 @@ class TellTest : public ClusterFixture {
     Start({"a", "b", "c", "d", "e", "f"}, options);
     const auto map = cluster_->NewestMap();
     auto shard = [&](const std::string& key) -> const ShardEntry& {
-      return map->shards[ShardOf({capnp::typeId<Giro>(), key}, map->config.shards)];
+      return map->shards[ShardOf({capnp::typeId<Giro>(), key}, *map)];
     };
     // Led by a node that keeps no copy of the payer.
     std::string payee;

@@ -17,7 +17,8 @@ ClusterState Cluster() {
   ClusterState map;
   map.version = 7;
   map.cluster = {1, 2};
-  map.config = {3, 0, 2, 4};
+  map.config = {3, 0, 4};
+  map.roles = {{kDefaultRole, 4, 2}};
   for (const char* name : {"a", "b", "c"}) {
     NodeEntry node;
     node.name = name;
@@ -147,8 +148,28 @@ TEST(StatusReport, ShowsWhatNodesHostAndWhatNoNodeHostsAnyMore) {
   EXPECT_THAT(table, testing::ContainsRegex("\na .* Counter +0 "));
   EXPECT_THAT(table, testing::ContainsRegex("\nb .* all +4 "));
   EXPECT_THAT(table, testing::ContainsRegex("\nc .* none +0 "));
-  EXPECT_THAT(table, HasSubstr("with 2 of 3 copies: no more nodes that host anything are up"));
+  EXPECT_THAT(table, HasSubstr("with 2 of 3 copies: no more nodes that could hold them are up"));
   EXPECT_THAT(ToJson(report), HasSubstr("\"types\":[\"Counter\",\"Word\"],\"primaries\":4"));
+}
+
+TEST(StatusReport, CountsTheCopiesOfEachRoleByItself) {
+  auto map = Cluster();
+  map.types = {{7, "Counter"}, {9, "Trainer", "gpu"}};
+  map.nodes[2].types = {7, 9};
+  map.roles.push_back({"gpu", 1, 1});
+  map.shards.emplace_back();
+  map.shards[4].primary = 3;
+  map.shards[4].isr = {3};
+  auto report = MakeStatusReport(map, Answers());
+  EXPECT_TRUE(report.healthy()) << "one node has the role";
+  const std::string table = ToTable(report, Paint::kPlain);
+  EXPECT_THAT(table, HasSubstr("role     default: 4 shards, at least 2 to answer\n"
+                               "role     gpu: 1 shards, at least 1 to answer\n"));
+  EXPECT_THAT(table, HasSubstr("with 1 of 3 copies: no more nodes that could hold them are up"));
+  EXPECT_THAT(ToJson(report),
+              HasSubstr("\"roles\":[{\"name\":\"default\",\"shards\":4,\"min_isr\":2},"));
+  map.nodes[1].types = {7, 9};
+  EXPECT_FALSE(MakeStatusReport(map, Answers()).healthy());
 }
 
 TEST(StatusReport, NodesThatLeftAreNotShown) {
@@ -161,9 +182,12 @@ TEST(StatusReport, JsonIsOneLineAndPlainTextHasNoColours) {
   auto report = MakeStatusReport(Cluster(), Answers());
   const std::string json = ToJson(report);
   EXPECT_EQ(json.find('\n'), json.size() - 1);
-  EXPECT_THAT(json, HasSubstr("\"coordinator\":\"b\",\"voters\":[\"a\",\"b\",\"c\"],"
-                              "\"healthy\":true,\"nodes_up\":3,\"hosts_up\":3,\"types\":[{\"id\":"
-                              "\"0x0000000000000007\",\"name\":\"Counter\"}],\"actors\":30"));
+  EXPECT_THAT(
+      json,
+      HasSubstr(
+          "\"coordinator\":\"b\",\"voters\":[\"a\",\"b\",\"c\"],"
+          "\"healthy\":true,\"nodes_up\":3,\"hosts_up\":3,\"types\":[{\"id\":"
+          "\"0x0000000000000007\",\"name\":\"Counter\",\"role\":\"default\"}],\"actors\":30"));
   EXPECT_THAT(ToTable(report, Paint::kPlain), Not(HasSubstr("\x1b")));
   EXPECT_THAT(ToTable(report, Paint::kColours), HasSubstr("\x1b[32mup"));
 }
