@@ -26,6 +26,7 @@ Membership::Evidence EvidenceOf(const LinkLoss& loss) {
 }
 
 NodeOptions Announcing(NodeOptions options, const Registry& registry) {
+  options.membership.types.clear();
   for (const auto& [id, type] : registry.types()) {
     options.membership.types.push_back({id, type.name, type.options.role});
   }

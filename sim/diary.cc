@@ -195,6 +195,7 @@ void Diaries::Ended(const Call& call, const kj::Exception& exception) {
 void Diaries::Finish(const Until& until) {
   Stop();
   const auto idle = [this] { return open_ == 0; };
+  until([] { return false; }, 2 * habits_->options.supervision.suspended_for);  // They pass.
   for (int i = 1; i <= kLooksMax; ++i) {
     if (!until(idle, absl::Seconds(60))) return problem_("healing", "calls of diaries are open");
     told_.clear();

@@ -52,10 +52,11 @@ Harness::~Harness() noexcept {
 
 sim::Cluster& Harness::cluster() {
   if (cluster_) return *cluster_;
+  if (registry_.types().empty()) {
+    Refuse("nothing is hosted here yet; say harness.Host<YourActor>() first");
+  }
   auto options = options_.cluster;
   options.seed = options_.seed;
-  // Nodes that host nothing found no cluster; what is hosted later is not announced.
-  if (registry_.types().empty()) options.node.membership.types = {{1, "(hosted later)"}};
   options.nodes.clear();
   for (size_t i = 0; i < options_.nodes; ++i) {
     options.nodes.emplace_back(1, static_cast<char>('a' + i));
@@ -87,6 +88,11 @@ Client& Harness::client() {
 Harness::Make Harness::AddType(capnp::InterfaceSchema schema,
                                std::optional<capnp::StructSchema> state, Make make) {
   const uint64_t id = schema.getProto().getId();
+  if (cluster_) {
+    Refuse(absl::StrCat("the nodes run already and have said what they host; say that ",
+                        schema.getShortDisplayName().cStr(),
+                        " is hosted, or faked, before the first Get()"));
+  }
   Watch::Type type{schema.getShortDisplayName().cStr(), schema, state, std::move(make)};
   if (watch_.types.contains(id)) {
     Refuse(absl::StrCat(type.name, " is hosted already; a class goes before the first Fake or ",

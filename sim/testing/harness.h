@@ -68,7 +68,8 @@ class Harness : public Awaiting<Harness> {
   Harness(const Harness&) = delete;
   Harness& operator=(const Harness&) = delete;
 
-  // ---- What is hosted, as Registry and Main have it
+  // ---- What is hosted, as Registry and Main have it; before the first Get(), as nodes say what
+  // they host when they start. So do interfaces that are faked.
   template <typename ActorClass>
   void Host(ActorTypeOptions options = {}) {
     Host<ActorClass>([] { return kj::heap<ActorClass>(); }, options);

@@ -93,7 +93,8 @@ TEST(ReplicaCodec, RefusesToldCallsOutOfTheirOrder) {
   ActorUpdate update = SomeDelta();
   auto changes = std::make_shared<OutboxChanges>();
   for (uint64_t turn : {9, 8}) {
-    changes->added.push_back(std::make_shared<const Told>(Told{{turn, 0}, {6, "callee"}}));
+    changes->added.push_back(
+        std::make_shared<const Told>(Told{{turn, 0}, {6, "callee"}, 0, 0, {}, {}}));
   }
   update.outbox = changes;
   EXPECT_NE(
