@@ -230,7 +230,7 @@ void Activation::StartRead(kj::Own<InboundCall> call) {
   ++readers_;
   turn.ticket = shard_.StartRead();
   turn.deadline = call->deadline();
-  turn.context = kj::refcounted<Context>(call->params(), Origin());
+  turn.context = kj::refcounted<MethodContext>(call->params(), Origin());
   turn.call = kj::mv(call);
   auto ended = [this, number](kj::Maybe<kj::Exception> failure) {
     auto& turn = *reads_.at(number);
@@ -254,18 +254,9 @@ void Activation::StartRead(kj::Own<InboundCall> call) {
 }
 
 // What no frame could carry is an error instead.
-kj::Maybe<kj::Exception> Activation::TakeResults(Context& context, const InboundCall& call,
+kj::Maybe<kj::Exception> Activation::TakeResults(MethodContext& context, const InboundCall& call,
                                                  CallOutcome& out) const {
-  return kj::runCatchingExceptions([&] {
-    auto results = context.TakeResults();
-    if (results.size_bytes() > kCallBytesMax) {
-      kj::throwRecoverableException(
-          Failed(absl::StrCat("the results of ", Describe(call), " are ", results.size_bytes(),
-                              " bytes; at most ", kCallBytesMax, " can be sent")));
-      return;
-    }
-    out.emplace<Payload>(std::move(results));
-  });
+  return context.TakeResults([&] { return Describe(call); }, out);
 }
 
 void Activation::EndRead(Turn& turn, kj::Maybe<kj::Exception> failure) {

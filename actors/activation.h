@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -48,6 +49,8 @@ inline constexpr size_t kReadersMax =
 
 // Of OnDeactivate(): a move waits no longer for it than for other turns.
 inline constexpr absl::Duration kDeactivateLimit = absl::Seconds(4);
+
+class MethodContext;
 
 class Activation final : private ActorContext, private ResumeContext, private ActorTimers::Owner {
  public:
@@ -132,7 +135,6 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   const ActorId& id() const override { return id_; }
 
  private:
-  class Context;
   class TurnOrigin;
   class BackgroundOrigin;
   class OutboxOrigin;
@@ -156,7 +158,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   bool ResumesFrom(const InboundCall& call, const RecordLookup& found) const;
   void StartRead(kj::Own<InboundCall> call);
   void EndRead(Turn& turn, kj::Maybe<kj::Exception> failure);
-  kj::Maybe<kj::Exception> TakeResults(Context& context, const InboundCall& call,
+  kj::Maybe<kj::Exception> TakeResults(MethodContext& context, const InboundCall& call,
                                        CallOutcome& out) const;
   std::string Running() const;  // What the open turn is, for error texts.
 
@@ -336,13 +338,14 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   std::vector<ToldNumber> told_done_;  // Answered, while a turn was open.
   struct Telling {
     absl::Duration pause = absl::ZeroDuration();
-    bool busy = false;  // A call is under way, or the pause.
+    bool busy = false;            // A call is under way, or the pause.
+    std::set<ToldNumber> pushed;  // To an observer: those under way.
   };
   std::map<ActorId, Telling> telling_;
 
-  kj::Own<CallOrigin> origin_;             // What refs of this actor hold.
-  kj::Own<CallOrigin> background_origin_;  // What refs of its Resume() hold.
-  kj::Own<CallOrigin> outbox_origin_;      // What tells by.
+  kj::Own<CallOrigin> origin_;               // What refs of this actor hold.
+  kj::Own<CallOrigin> background_origin_;    // What refs of its Resume() hold.
+  kj::Own<CallOrigin> outbox_origin_;        // What tells by.
   std::unique_ptr<ClientSequence> reading_;  // Ids for the calls of turns that leave no record.
   Router::Caller caller_;
   struct Errors final : kj::TaskSet::ErrorHandler {

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/activation_turn.h"
+#include "troupe/actors/observer_key.h"
 
 namespace troupe {
 namespace {
@@ -119,6 +120,7 @@ kj::Promise<void> Activation::EarlierSafe() {
 // ---- Records at those that were called (P6.5)
 
 void Activation::NoteCall(const ActorId& callee, uint64_t turn) {
+  if (IsObserverKey(callee.key)) return;  // It keeps no records.
   has_called_ = true;
   auto it = called_.find(callee);
   if (it == called_.end()) {

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/activation_turn.h"
+#include "troupe/actors/observer_key.h"
 #include "troupe/rpc/status.h"
 #include "troupe/runtime/kj_time.h"
 
@@ -12,6 +13,7 @@ namespace {
 
 constexpr absl::Duration kPauseMin = absl::Milliseconds(20);
 constexpr absl::Duration kPauseMax = absl::Seconds(2);
+constexpr size_t kPushedMax = 16;  // To one observer at once; the next waits for an answer.
 
 }  // namespace
 
@@ -71,14 +73,22 @@ void Activation::AwaitTold() {
   tasks_.add(EarlierSafe().then(kj::mv(proceed), [](kj::Exception&&) {}));  // Being stopped.
 }
 
-// The oldest call for each of those who are told something.
+// The oldest call for each of those who are told something; several for an observer, which is told
+// nothing again (P6.14).
 void Activation::SendTold() {
   const auto list = outbox_.snapshot();  // One to this actor may begin at once, and tell more.
   if (list == nullptr) return;
   for (const auto& told : list->entries) {
     if (stopped_ || told->number > told_safe_) return;
     const bool done = std::ranges::find(told_done_, told->number) != told_done_.end();
-    if (!done && !std::exchange(telling_[told->target].busy, true)) MakeCall(told);
+    if (done) continue;
+    auto& telling = telling_[told->target];
+    if (IsObserverKey(told->target.key)) {
+      if (telling.pushed.size() >= kPushedMax) continue;
+      if (telling.pushed.insert(told->number).second) MakeCall(told);
+    } else if (!std::exchange(telling.busy, true)) {
+      MakeCall(told);
+    }
   }
 }
 
@@ -97,11 +107,19 @@ void Activation::MakeCall(const SharedTold& told) {
 
 void Activation::EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failure) {
   if (stopped_) return;
+  auto& telling = telling_[told->target];
+  telling.pushed.erase(told->number);
   KJ_IF_MAYBE (e, failure) {
-    const bool final = e->getType() == kj::Exception::Type::FAILED;
-    auto& pause = telling_[told->target].pause;
+    // An observer has no record by which it could be told again, and what it does not take must not
+    // fill the outbox (P6.14).
+    const bool to_observer = IsObserverKey(told->target.key);
+    const bool final = to_observer || e->getType() == kj::Exception::Type::FAILED;
+    auto& pause = telling.pause;
     const auto next = std::clamp(pause * 2, kPauseMin, kPauseMax);
-    if (final || pause == absl::ZeroDuration() || (next == kPauseMax && pause < next)) {
+    if (to_observer && e->getType() != kj::Exception::Type::FAILED) {
+      host_.log().Debug("what was told has not reached its observer",
+                        {{"actor", Name()}, {"to", told->target.ToString()}, {"error", Words(*e)}});
+    } else if (final || pause == absl::ZeroDuration() || (next == kPauseMax && pause < next)) {
       host_.log().Warning(
           final ? "what was told has failed, and is not told again"
                 : "what was told is not answered, and is told again",
@@ -116,7 +134,7 @@ void Activation::EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failur
       return;
     }
   }
-  telling_.erase(told->target);
+  if (telling.pushed.empty()) telling_.erase(told->target);
   told_done_.push_back(told->number);
   SendTold();
   if (!stopped_) RunReady();

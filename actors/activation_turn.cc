@@ -52,7 +52,7 @@ void Activation::StartMutating(kj::Own<InboundCall> call) {
       InfoOf(*call).resumable &&
       records_.Lookup(call->header().id, turn_->argument_hash, shard_.mutations()).record !=
           nullptr;
-  turn_->context = kj::refcounted<Context>(call->params(), Origin());
+  turn_->context = kj::refcounted<MethodContext>(call->params(), Origin());
   turn_->call = kj::mv(call);
   turn_->running =
       kj::evalNow([&] {

@@ -8,11 +8,9 @@
 #include <tuple>
 #include <vector>
 
-#include "capnp/message.h"
 #include "capnp/serialize.h"
 #include "troupe/actors/activation.h"
-#include "troupe/actors/capnp_version.h"
-#include "troupe/actors/ref_message.h"
+#include "troupe/actors/method_context.h"
 #include "troupe/rpc/status.h"
 
 namespace troupe {
@@ -24,45 +22,13 @@ inline kj::Array<capnp::word> ToWords(const std::string& bytes) {
   return words;
 }
 
-// What a method sees of its call.
-class Activation::Context final : public CallContextHook, public kj::Refcounted {
- public:
-  // Refs among the parameters call by `origin`.
-  Context(const Payload& params, kj::Own<CallOrigin> origin) : params_(params, kj::mv(origin)) {}
-
-  capnp::AnyPointer::Reader getParams() override { return params_.root(); }
-  void releaseParams() override {}
-  capnp::AnyPointer::Builder getResults(kj::Maybe<capnp::MessageSize>) override {
-    return results_.root();
-  }
-  kj::Promise<void> tailCall(kj::Own<capnp::RequestHook>&& request) override {
-    return directTailCall(kj::mv(request)).promise;
-  }
-  void setPipeline(kj::Own<capnp::PipelineHook>&&) override {}
-  kj::Promise<capnp::AnyPointer::Pipeline> onTailCall() override { return kj::NEVER_DONE; }
-  capnp::ClientHook::VoidPromiseAndPipeline directTailCall(
-      kj::Own<capnp::RequestHook>&& request) override {
-    auto done = request->send().then(
-        [this](capnp::Response<capnp::AnyPointer>&& response) { results_.root().set(response); });
-    return {kj::mv(done), capnp::newBrokenPipeline(Unimplemented("no pipelining here"))};
-  }
-  kj::Own<capnp::CallContextHook> addRef() override { return kj::addRef(*this); }
-
-  // Throws when they hold what cannot be sent.
-  Payload TakeResults() { return results_.Take(); }
-
- private:
-  IncomingMessage params_;
-  OutgoingMessage results_;
-};
-
 // One run of a method, or a turn of the actor's own.
 struct Activation::Turn {
   TurnKind kind = TurnKind::kCall;
   kj::Own<InboundCall> call;  // Null for the actor's own, and once it is over.
   uint64_t argument_hash = 0;
   ReadTicket ticket;
-  kj::Own<Context> context;
+  kj::Own<MethodContext> context;
   absl::Time deadline;
   // Of the calls that the turn makes.
   bool resume_before = false;  // What a failure goes back to.

@@ -78,10 +78,12 @@ class ActorContext {
   //
   //   context().Tell<Account>("bob").Deposit(5);
   //   context().Tell(ref).Deposit(5);
+  //
+  // To an observer of a client (observer.h) it is made at most once, and any error ends it.
   template <HasRef Interface>
   typename Interface::Tell Tell(std::string_view key) {
     return typename Interface::Tell(
-        AnyRef(ToldOrigin(), {capnp::typeId<Interface>(), std::string(key)}, {}));
+        AnyRef(ToldOrigin(), {capnp::typeId<Interface>(), UserKey(key)}, {}));
   }
   template <std::derived_from<AnyRef> Ref>
   typename Ref::Interface::Tell Tell(const Ref& ref) {
@@ -207,7 +209,7 @@ class ActorBase {
  protected:
   // Not in the constructor: the object has no name yet.
   ActorContext& context() {
-    KJ_REQUIRE(context_ != nullptr, "an actor has no context in its constructor");
+    KJ_REQUIRE(context_ != nullptr, "an actor has no context in its constructor, nor an observer");
     return *context_;
   }
 

@@ -3,6 +3,8 @@
 #include <bit>
 #include <cstdio>
 
+#include "troupe/actors/observer_key.h"
+
 namespace troupe {
 namespace {
 
@@ -41,6 +43,7 @@ std::string ActorId::ToString() const {
 std::string ActorId::ToString(std::string_view type_name) const {
   std::string text(type_name);
   text += '/';
+  if (auto observer = ObserverKey::Decode(key)) return text + observer->ToString();
   for (unsigned char c : key) {
     if (c > 0x20 && c < 0x7f && c != '\\') {
       text += static_cast<char>(c);

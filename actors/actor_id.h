@@ -1,5 +1,7 @@
 // ActorId: the lasting identity of an actor, and the shard that owns it.
 //
+// Or of an observer, which has a name but no shard (observer_key.h).
+//
 // Values. The type is the id of the Cap'n Proto interface; the key is any bytes up to kKeyBytesMax.
 // ShardOf is part of the protocol (docs/protocol.md P6.11): all nodes and clients of all versions
 // must agree on it, so it never changes. Source of the hash: Aumasson and Bernstein, "SipHash: a

@@ -1,7 +1,9 @@
 # Calls of actors over links of the data lane (rpc/wire.capnp tells what a link and a frame are).
 #
 # A call frame goes from the caller's process to the node that its map names as the primary of the
-# actor's shard; exactly one answer frame comes back on the same link, unless the link ends.
+# actor's shard; exactly one answer frame comes back on the same link, unless the link ends. A call to
+# an observer (docs/protocol.md P6.14), an object of a client, goes to any node that the client has a
+# link to, and from there as a call frame on that link, of which the client is the dialer.
 
 @0xbfd3a6a5d27e1f04;
 
@@ -16,10 +18,11 @@ const kindMap :UInt16 = 51;       # MapFrame; payload: membership/cluster.capnp 
 # 52 is kindReplica of replication.capnp.
 const kindStatusPull :UInt16 = 53;  # StatusPull, answered by kindStatus
 const kindStatus :UInt16 = 54;      # StatusFrame
+const kindObserve :UInt16 = 55;     # ObserveFrame
 
 struct ActorName {
   type @0 :UInt64;  # Id of the Cap'n Proto interface that is the actor's type.
-  key @1 :Data;     # At most 1024 bytes.
+  key @1 :Data;     # At most 1024 bytes. Of an observer: as actors/observer_key.h tells.
 }
 
 struct RefTable {
@@ -95,6 +98,15 @@ struct AnswerFrame {
     mapVersion @0 :UInt64;  # That the answering node goes by; a caller with an older one pulls.
     text @1 :Text;          # Why, for the error that a deadline may bring.
   }
+}
+
+struct ObserveFrame {
+  # From a client: calls to its observers are to be sent on this link from now on, and it answers them
+  # here. Voids what it said on an earlier link to this node, and all calls that are unanswered there.
+  # Of a node it is ignored. An older node skips it, and looks for observers in a shard: its answer is
+  # that nobody hosts them.
+  secret @0 :Wire.Id128;  # Drawn by the client. Its id in the keys of its observers is a hash of this
+                          # (actors/observer_key.h), so nobody else can claim it.
 }
 
 struct MapPull {

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <span>
 
+#include "troupe/rpc/frame_stream.h"
+#include "troupe/rpc/status.h"
+
 namespace troupe {
 namespace {
 
@@ -99,6 +102,45 @@ CallHeader DecodeCall(wire::CallFrame::Reader in) {
   KJ_REQUIRE(in.getChain().size() <= kChainMax, "calls within calls too deep");
   for (auto actor : in.getChain()) out.chain.push_back(DecodeActor(actor));
   return out;
+}
+
+Payload EmptyResults() {
+  capnp::MallocMessageBuilder message;
+  message.getRoot<capnp::AnyPointer>();
+  return Payload::Of(message);
+}
+
+void SendAnswer(FrameStream& stream, uint64_t number, CallOutcome&& outcome, uint64_t map_version) {
+  capnp::MallocMessageBuilder message;
+  auto answer = message.initRoot<wire::AnswerFrame>();
+  answer.setNumber(number);
+  if (const auto* results = std::get_if<Payload>(&outcome)) {
+    answer.setResults();
+    return stream.Send(wire::KIND_ANSWER, message, results->words());
+  }
+  if (const auto* error = std::get_if<kj::Exception>(&outcome)) {
+    EncodeFailure(*error, answer.initFailure());
+  } else {
+    const auto& moved = std::get<Moved>(outcome);
+    auto out = answer.initMoved();
+    out.setMapVersion(std::max(moved.map_version, map_version));
+    out.setText(kj::StringPtr(moved.text.c_str(), moved.text.size()));
+  }
+  stream.Send(wire::KIND_ANSWER, message);
+}
+
+CallOutcome ReadAnswer(kj::Own<Frame> frame) {
+  auto answer = frame->header<wire::AnswerFrame>();
+  switch (answer.which()) {
+    case wire::AnswerFrame::RESULTS:
+      return Payload::Of(kj::mv(frame));
+    case wire::AnswerFrame::FAILURE:
+      return DecodeFailure(answer.getFailure());
+    case wire::AnswerFrame::MOVED:
+      break;
+  }
+  auto moved = answer.getMoved();
+  return Moved{moved.getMapVersion(), std::string(moved.getText().begin(), moved.getText().size())};
 }
 
 uint64_t ArgumentHash(uint64_t interface_id, uint16_t method_id, const Payload& params) {

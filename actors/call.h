@@ -19,6 +19,9 @@
 
 namespace troupe {
 
+class Frame;
+class FrameStream;
+
 // The caller's order of calls to one actor (P6.9). After a refusal the caller sends the whole lane
 // again under the next attempt; until then nothing of the refused attempt may run.
 struct CallLane {
@@ -97,6 +100,14 @@ void EncodeCall(uint64_t number, const CallHeader& header, absl::Duration time_l
                 wire::CallFrame::Builder out);
 // Throws kj::Exception for what is out of bounds.
 CallHeader DecodeCall(wire::CallFrame::Reader in);
+
+// A message with nothing in it: of whom nobody reads the results.
+Payload EmptyResults();
+
+// Sends the answer frame. `map_version`: that this side goes by, for Moved.
+void SendAnswer(FrameStream& stream, uint64_t number, CallOutcome&& outcome, uint64_t map_version);
+// What an answer frame says.
+CallOutcome ReadAnswer(kj::Own<Frame> frame);
 
 // Hash of the call's arguments, the same for the same words.
 uint64_t ArgumentHash(uint64_t interface_id, uint16_t method_id, const Payload& params);

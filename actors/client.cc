@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/call.h"
+#include "troupe/actors/ref_message.h"
 #include "troupe/membership/cluster_codec.h"
 #include "troupe/rpc/status.h"
 #include "troupe/runtime/kj_time.h"
@@ -34,9 +35,9 @@ Client::Client(Host& host, ClientOptions options)
     : host_(host),
       options_(std::move(options)),
       nonce_(host.RandomId()),
+      worker_(static_cast<uint16_t>(host.random().Below(256))),
       links_(
-          host, Lane::kData, static_cast<uint16_t>(host.random().Below(256)),
-          [this] { return Introduce(); }, *this),
+          host, Lane::kData, worker_, [this] { return Introduce(); }, *this),
       router_(host, links_, *this, 0),
       sequence_(nonce_),
       caller_(router_) {
@@ -81,11 +82,15 @@ void Client::OnLinkUp(const std::string& node, Link& link) {
     pull.initRoot<wire::StatusPull>().setNumber(number);
     link.stream().Send(wire::KIND_STATUS_PULL, pull);
   }
+  ups_[node] = next_up_++;
+  AnnounceObservers(node, link);  // Before calls that carry their refs.
   router_.OnLinkUp(node);
 }
 
-void Client::OnLinkFrame(const std::string&, Link&, kj::Own<Frame> frame) {
+void Client::OnLinkFrame(const std::string& node, Link&, kj::Own<Frame> frame) {
   switch (frame->kind()) {
+    case wire::KIND_CALL:
+      return OnObserverCall(node, kj::mv(frame));
     case wire::KIND_ANSWER:
       return router_.OnAnswer(kj::mv(frame));
     case wire::KIND_MAP:
@@ -131,7 +136,55 @@ void Client::OnLinkDown(const std::string& node, const LinkLoss& loss) {
   if (loss.was_up) router_.OnLinkDown(node, loss.detail);
 }
 
-void Client::DispatchHere(kj::Own<InboundCall>) {}  // A client hosts nothing.
+// ---- Observers
+
+kj::Own<ObserverMailbox> Client::AddObserver(uint64_t type, kj::Own<ActorBase> object) {
+  const bool first = observers_ == nullptr;
+  if (first) observers_ = std::make_unique<Observers>(host_, worker_);
+  auto mailbox = observers_->Add(type, kj::mv(object), Origin());
+  if (first) {
+    for (const auto& node : links_.wanted()) {
+      if (auto* link = links_.Find(node)) AnnounceObservers(node, *link);
+    }
+  }
+  return mailbox;
+}
+
+// Not on links to addresses, of which the node behind them has a second one by its name.
+void Client::AnnounceObservers(const std::string& node, Link& link) {
+  if (!observers_ || !map() || map()->FindNode(node) == nullptr) return;
+  capnp::MallocMessageBuilder message;
+  auto secret = message.initRoot<wire::ObserveFrame>().initSecret();
+  secret.setHi(observers_->secret().hi);
+  secret.setLo(observers_->secret().lo);
+  link.stream().Send(wire::KIND_OBSERVE, message);
+}
+
+void Client::OnObserverCall(const std::string& node, kj::Own<Frame> frame) {
+  if (!observers_) return;  // Nobody has asked for it.
+  auto in = frame->header<wire::CallFrame>();
+  auto header = DecodeCall(in);
+  CheckMessage(frame->payload());
+  const absl::Time deadline = host_.clock().Now() +
+                              std::min(absl::Milliseconds(in.getTimeLeftMs()), kDeadlineMax) -
+                              frame->transit();
+  observers_->Deliver(kj::heap<InboundCall>(
+      std::move(header), Payload::Of(kj::mv(frame)), deadline,
+      [this, node, up = ups_[node], number = in.getNumber()](CallOutcome&& outcome) {
+        AnswerObserverCall(node, up, number, std::move(outcome));
+      }));
+}
+
+// On the link that the call came by, or not at all.
+void Client::AnswerObserverCall(const std::string& node, uint64_t up, uint64_t number,
+                                CallOutcome&& outcome) {
+  auto* link = links_.Find(node);
+  if (link == nullptr || ups_[node] != up) return;
+  SendAnswer(link->stream(), number, std::move(outcome), 0);
+}
+
+// The only actors here are its own observers.
+void Client::DispatchHere(kj::Own<InboundCall> call) { observers_->Deliver(kj::mv(call)); }
 
 std::string Client::Troubles() const {
   std::string text;

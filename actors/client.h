@@ -6,7 +6,8 @@
 //
 // Knows several nodes, follows the map from any of them, and takes each call to the node that has
 // the actor; retries under one call id when nodes die or actors move, so that no call takes effect
-// twice. A call ends by its deadline, with an error if no node answers.
+// twice. A call ends by its deadline, with an error if no node answers. Keeps a link to every node,
+// by which actors reach its observers (observer.h).
 //
 // Threads: the loop of its Host. Not to be used in both processes after fork().
 #pragma once
@@ -18,6 +19,7 @@
 
 #include "kj/async.h"
 #include "troupe/actors/call.capnp.h"
+#include "troupe/actors/observer.h"
 #include "troupe/actors/ref.h"
 #include "troupe/actors/router.h"
 #include "troupe/rpc/link_pool.h"
@@ -39,12 +41,25 @@ class Client final : private LinkPool::Watcher, private Router::Surroundings {
   ~Client() noexcept(false);
   KJ_DISALLOW_COPY(Client);
 
-  // A ref; sends nothing. Valid while the client is.
+  // A ref; sends nothing. Valid while the client is. Throws FAILED for a key that is reserved for
+  // observers.
   template <typename Interface>
   RefOf<Interface> Get(std::string_view key, CallOptions options = {}) {
     return Refer<Interface>(Origin(), key, options);
   }
   kj::Own<CallOrigin> Origin();
+
+  // An object that actors call, made of `args`, until the handle goes; sends no call. Nodes that
+  // the client has no link to yet tell their actors DISCONNECTED: see Connected(). Neither the
+  // client nor its loop goes within a method of an observer.
+  template <typename T, typename... Args>
+  Observer<T> Observe(Args&&... args) {
+    auto object = kj::heap<T>(kj::fwd<Args>(args)...);
+    T& known = *object;
+    auto mailbox = AddObserver(capnp::typeId<typename T::ActorInterface>(), kj::mv(object));
+    auto ref = ReferTo<typename T::ActorInterface>(Origin(), mailbox->name());
+    return Observer<T>(kj::mv(mailbox), known, std::move(ref));
+  }
 
   // Resolves when a node has sent its map; rejects after `limit`, telling what each node said.
   kj::Promise<void> Connected(absl::Duration limit);
@@ -70,14 +85,23 @@ class Client final : private LinkPool::Watcher, private Router::Surroundings {
   void OnLinkFrame(const std::string& node, Link& link, kj::Own<Frame> frame) override;
   void OnLinkDown(const std::string& node, const LinkLoss& loss) override;
   void DispatchHere(kj::Own<InboundCall> call) override;
+  bool HasObserver(const ActorId& name) const override {
+    return observers_ && observers_->Owns(name);
+  }
   void NeedNewerMap(uint64_t than) override;
   std::string Troubles() const override;
   void TakeMap(Frame& frame);
+  kj::Own<ObserverMailbox> AddObserver(uint64_t type, kj::Own<ActorBase> object);
+  void AnnounceObservers(const std::string& node, Link& link);
+  void OnObserverCall(const std::string& node, kj::Own<Frame> frame);
+  void AnswerObserverCall(const std::string& node, uint64_t up, uint64_t number,
+                          CallOutcome&& outcome);
   Introduction Introduce() const;
 
   Host& host_;
   ClientOptions options_;
   Id128 nonce_;
+  const uint16_t worker_;  // That its links ask for.
   LinkPool links_;
   Router router_;
   ClientSequence sequence_;
@@ -88,6 +112,9 @@ class Client final : private LinkPool::Watcher, private Router::Surroundings {
   std::map<uint64_t, StatusQuestion> questions_;
   uint64_t next_question_ = 1;
   absl::Time asked_ = absl::InfinitePast();
+  std::map<std::string, uint64_t> ups_;  // By node: which of its links to it is the newest.
+  uint64_t next_up_ = 1;
+  std::unique_ptr<Observers> observers_;  // Null before the first.
 };
 
 }  // namespace troupe

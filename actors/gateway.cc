@@ -36,7 +36,7 @@ class NodeServer final : public gateway::Node::Server {
       return Failed(absl::StrCat("the key has ", key.size(), " bytes; at most ", kKeyBytesMax,
                                  " are allowed"));
     }
-    ActorId id{type, std::string(reinterpret_cast<const char*>(key.begin()), key.size())};
+    ActorId id{type, UserKey({reinterpret_cast<const char*>(key.begin()), key.size()})};
     call.getResults().setActor(ReferTo(kj::addRef(*origin_), std::move(id), CallOptions()));
     return kj::READY_NOW;
   }

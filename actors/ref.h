@@ -14,6 +14,7 @@
 #include "capnp/capability.h"
 #include "capnp/schema.h"
 #include "troupe/actors/call_origin.h"
+#include "troupe/actors/observer_key.h"
 #include "troupe/actors/troupe.capnp.h"
 
 namespace troupe {
@@ -48,13 +49,17 @@ template <typename Interface>
 using RefOf = typename internal::RefOf<Interface>::Type;
 
 template <typename Interface>
-RefOf<Interface> Refer(kj::Own<CallOrigin> origin, std::string_view key, CallOptions options = {}) {
-  ActorId actor{capnp::typeId<Interface>(), std::string(key)};
+RefOf<Interface> ReferTo(kj::Own<CallOrigin> origin, ActorId actor, CallOptions options = {}) {
   if constexpr (HasRef<Interface>) {
     return RefOf<Interface>(kj::mv(origin), std::move(actor), options);
   } else {
     return ReferTo(kj::mv(origin), std::move(actor), options).template castAs<Interface>();
   }
+}
+// By a key that the user gives. Throws FAILED for one that is reserved (observer_key.h).
+template <typename Interface>
+RefOf<Interface> Refer(kj::Own<CallOrigin> origin, std::string_view key, CallOptions options = {}) {
+  return ReferTo<Interface>(kj::mv(origin), {capnp::typeId<Interface>(), UserKey(key)}, options);
 }
 // As it was written down; that it has this interface is the word of whoever wrote it.
 template <HasRef Interface>

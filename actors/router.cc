@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/actor_name.h"
+#include "troupe/actors/observer_key.h"
 #include "troupe/actors/router_lane.h"
 #include "troupe/actors/shard_of.h"
 #include "troupe/rpc/status.h"
@@ -80,7 +81,14 @@ kj::Promise<Payload> Router::Caller::Call(CallHeader header, Payload params, abs
   }
   SweepIdleLanes();
   auto& lane = lanes_[header.actor];
-  if (!lane) lane = std::make_unique<Lane>(router_.next_lane_++);
+  if (!lane) lane = std::make_unique<Lane>(router_.next_lane_++, IsObserverKey(header.actor.key));
+  if (lane->to_observer && lane->in_flight + lane->waiting.size() >= kLaneWindow) {
+    auto full = Overloaded(absl::StrCat(kLaneWindow, " calls of this caller to observer ",
+                                        NameOf(header.actor, router_.map_.get()),
+                                        " are unanswered; call it later"));
+    if (sequence != nullptr) sequence->Complete(std::get<ClientCall>(header.id).sequence);
+    return full;
+  }
   auto paf = kj::newPromiseAndFulfiller<Payload>();
   auto call = kj::heap<Outgoing>();
   call->serial = router_.next_serial_++;
@@ -99,6 +107,10 @@ kj::Maybe<kj::Exception> Router::Refuse(const CallHeader& header, const Payload&
   if (header.actor.key.size() > kKeyBytesMax) {
     return Failed(absl::StrCat("the actor's key has ", header.actor.key.size(), " bytes; at most ",
                                kKeyBytesMax, " are allowed"));
+  }
+  if (IsObserverKey(header.actor.key) && !ObserverKey::Decode(header.actor.key)) {
+    return Failed(absl::StrCat("the key of ", NameOf(header.actor, map_.get()),
+                               " begins as those of observers do, but is none of them"));
   }
   if (params.size_bytes() > kCallBytesMax) {
     return Failed(absl::StrCat("the parameters of the call to ", NameOf(header.actor, map_.get()),
@@ -131,7 +143,28 @@ void Router::Submit(kj::Own<Outgoing> call) {
   if (!lane.stalled) Pump(lane);
 }
 
+// Any node that the caller has a link to takes the call to whatever link the observer's client has.
+Router::Place Router::LocateObserver(const Outgoing& call, std::string& node,
+                                     std::string& why) const {
+  if (self_ != 0 || surroundings_.HasObserver(call.header.actor)) return Place::kHere;
+  if (map_) {
+    const auto& before = call.lane->node;
+    if (map_->FindNode(before) != nullptr && links_.Find(before) != nullptr) {
+      node = before;
+      return Place::kNode;
+    }
+    for (const auto& entry : map_->nodes) {
+      if (entry.state != NodeState::kUp || links_.Find(entry.name) == nullptr) continue;
+      node = entry.name;
+      return Place::kNode;
+    }
+  }
+  why = absl::StrCat("no connection to any node of the cluster", surroundings_.Troubles());
+  return Place::kNowhere;
+}
+
 Router::Place Router::Locate(const Outgoing& call, std::string& node, std::string& why) const {
+  if (call.lane->to_observer) return LocateObserver(call, node, why);
   if (!map_) {
     why = absl::StrCat("no node of the cluster has answered yet", surroundings_.Troubles());
     return Place::kNowhere;
@@ -216,19 +249,8 @@ void Router::Transmit(kj::Own<Outgoing> owned, Place place, const std::string& n
 }
 
 void Router::OnAnswer(kj::Own<Frame> frame) {
-  auto answer = frame->header<wire::AnswerFrame>();
-  const uint64_t number = answer.getNumber();
-  switch (answer.which()) {
-    case wire::AnswerFrame::RESULTS:
-      return OnOutcome(number, Payload::Of(kj::mv(frame)));
-    case wire::AnswerFrame::FAILURE:
-      return OnOutcome(number, DecodeFailure(answer.getFailure()));
-    case wire::AnswerFrame::MOVED: {
-      auto moved = answer.getMoved();
-      return OnOutcome(number, Moved{moved.getMapVersion(),
-                                     std::string(moved.getText().begin(), moved.getText().size())});
-    }
-  }
+  const uint64_t number = frame->header<wire::AnswerFrame>().getNumber();
+  OnOutcome(number, ReadAnswer(kj::mv(frame)));
 }
 
 void Router::OnOutcome(uint64_t number, CallOutcome&& outcome) {
@@ -303,7 +325,7 @@ void Router::OnMap(SharedMap map) {
         // A newer run voids the link to the older one, which may end without a word (P1.6).
         if (node == nullptr || node->boot != call.boot) return true;
         const bool gone = node->state == NodeState::kFenced || node->state == NodeState::kLeft;
-        return gone && map_->shards[shard].primary != node->boot;
+        return gone && (call.lane->to_observer || map_->shards[shard].primary != node->boot);
       },
       "the node was given up by the cluster");
   PumpStalled();
@@ -315,7 +337,18 @@ void Router::RetractWhere(kj::Function<bool(const Outgoing&)> matches, const std
     if (matches(*call)) numbers.push_back(number);
   }
   std::sort(numbers.begin(), numbers.end());
-  for (uint64_t number : numbers) OnOutcome(number, Moved{0, why});
+  for (uint64_t number : numbers) {
+    auto it = in_flight_.find(number);
+    if (it == in_flight_.end()) continue;
+    const auto& call = *it->second;
+    if (call.lane->to_observer) {  // It may have run, and has no record: not again (P6.14).
+      OnOutcome(number, Disconnected(absl::StrCat("the call to observer ",
+                                                  NameOf(call.header.actor, map_.get()),
+                                                  " may not have reached it: ", why)));
+    } else {
+      OnOutcome(number, Moved{0, why});
+    }
+  }
 }
 
 void Router::OnLinkUp(const std::string&) { PumpStalled(); }

@@ -3,6 +3,7 @@
 // One per worker and one per client; single loop. The order of one caller's calls to one actor is
 // kept (docs/protocol.md P6.9): they form a Lane with one path; when the path fails or the actor
 // has moved, all that are unanswered are sent again in order on the new path, newer ones behind.
+// Calls to an observer (P6.14) have no record, and are not sent again once they may have run.
 #pragma once
 
 #include <deque>
@@ -40,6 +41,8 @@ class Router {
    public:
     // Runs a call in this process; it is the primary as far as the newest map tells.
     virtual void DispatchHere(kj::Own<InboundCall> call) = 0;
+    // Whether this process is the client that the observer is of.
+    virtual bool HasObserver(const ActorId&) const { return false; }
     // A newer map than ours exists, or ours leads nowhere: get one.
     virtual void NeedNewerMap(uint64_t than) = 0;
     // Why nodes cannot be reached: "; address: reason" for each. For errors.
@@ -88,6 +91,7 @@ class Router {
   enum class Place { kHere, kNode, kNowhere, kLost };
 
   Place Locate(const Outgoing& call, std::string& node, std::string& why) const;
+  Place LocateObserver(const Outgoing& call, std::string& node, std::string& why) const;
   kj::Maybe<kj::Exception> Refuse(const CallHeader& header, const Payload& params) const;
   void Submit(kj::Own<Outgoing> call);
   void Pump(Lane& lane);

@@ -13,10 +13,11 @@ namespace troupe {
 // The calls of one caller to one actor.
 class Router::Lane {
  public:
-  explicit Lane(uint64_t number) : number(number) {}
+  Lane(uint64_t number, bool to_observer) : number(number), to_observer(to_observer) {}
   bool idle() const { return in_flight == 0 && waiting.empty(); }
 
   const uint64_t number;
+  const bool to_observer;
   size_t in_flight = 0;
   uint32_t attempt = 0;
   bool stalled = false;  // Nothing is sent until all in flight have come back; then anew.

@@ -63,6 +63,7 @@ Worker::Worker(Host& host, const Registry& registry, WorkerControl& control, Wor
       router_(host, links_, *this, introduction_.boot),
       own_calls_(host.RandomId()),
       own_caller_(router_),
+      observer_links_(host, introduction_.node, options_.limits.observers),
       last_tick_(host.clock().Now()),
       errors_(host.log()),
       tasks_(errors_) {
@@ -70,7 +71,8 @@ Worker::Worker(Host& host, const Registry& registry, WorkerControl& control, Wor
 }
 
 Worker::~Worker() noexcept(false) {
-  hosts_.clear();  // Calls in them are answered through us.
+  hosts_.clear();  // Calls in them are answered through us, and so are those to observers.
+  observer_links_.CloseAll();
 }
 
 void Worker::Errors::taskFailed(kj::Exception&& exception) {
@@ -212,67 +214,14 @@ void Worker::Answer(uint64_t session, uint64_t number, CallOutcome&& outcome) {
   auto it = sessions_.find(session);
   if (it == sessions_.end()) return;  // Its caller is gone, or asks again elsewhere.
   --it->second.calls;
-  capnp::MallocMessageBuilder message;
-  auto answer = message.initRoot<wire::AnswerFrame>();
-  answer.setNumber(number);
-  auto& stream = it->second.link->stream();
-  if (const auto* results = std::get_if<Payload>(&outcome)) {
-    answer.setResults();
-    stream.Send(wire::KIND_ANSWER, message, results->words());
-    return EndIfUnread(session, it->second);
-  }
-  if (const auto* error = std::get_if<kj::Exception>(&outcome)) {
-    EncodeFailure(*error, answer.initFailure());
-  } else {
-    const auto& moved = std::get<Moved>(outcome);
-    auto out = answer.initMoved();
-    out.setMapVersion(std::max(moved.map_version, map_version()));
-    out.setText(kj::StringPtr(moved.text.c_str(), moved.text.size()));
-  }
-  stream.Send(wire::KIND_ANSWER, message);
-}
-
-// Calls that have been taken are answered, read or not; what is retried later has its record.
-void Worker::EndIfUnread(uint64_t id, Session& session) {
-  if (session.ending || session.link->peer().role != Role::kClient) return;
-  unread_bytes_ -= session.unread;
-  session.unread = session.link->stream().backlog();
-  unread_bytes_ += session.unread;
-  if (session.unread > options_.limits.session_unread_bytes) {
-    EndUnread(id, session);
-  } else if (unread_bytes_ > options_.limits.unread_bytes) {
-    EndMostUnread();
-  }
-}
-
-// Looks at all anew: what was read since they were last answered counts no more.
-void Worker::EndMostUnread() {
-  unread_bytes_ = 0;
-  auto most = sessions_.begin();
-  for (auto it = sessions_.begin(); it != sessions_.end(); ++it) {
-    auto& session = it->second;
-    if (session.ending || session.link->peer().role != Role::kClient) continue;
-    session.unread = session.link->stream().backlog();
-    unread_bytes_ += session.unread;
-    if (session.unread > most->second.unread) most = it;
-  }
-  if (unread_bytes_ > options_.limits.unread_bytes) EndUnread(most->first, most->second);
-}
-
-void Worker::EndUnread(uint64_t id, Session& session) {
-  host_.log().Warning("link ended: its client does not read its answers",
-                      {{"peer", session.link->peer().node}, {"bytes", session.unread}});
-  session.ending = true;
-  unread_bytes_ -= std::exchange(session.unread, 0);
-  tasks_.add(kj::evalLater([this, id] {
-    if (auto it = sessions_.find(id); it != sessions_.end()) Close(it);
-  }));
+  const bool has_results = std::holds_alternative<Payload>(outcome);
+  SendAnswer(it->second.link->stream(), number, std::move(outcome), map_version());
+  if (has_results) EndIfUnread(session, it->second);
 }
 
 void Worker::DispatchHere(kj::Own<InboundCall> call) {
   if (!map_) return SendBack(*call, "the node has no map yet");
-  const ShardId shard = ShardOf(call->header().actor, *map_);
-  const size_t owner = shard % options_.count;
+  const size_t owner = OwnerOf(call->header().actor);
   if (owner == options_.index) return Deliver(kj::mv(call));
   const CallLane lane = call->header().lane;
   if (refused_lanes_.Refuses(lane)) return SendBack(*call, kBehindARefusedOne);
@@ -291,6 +240,7 @@ void Worker::Deliver(kj::Own<InboundCall> call) {
         absl::StrCat("the call to ", NameOf(call->header().actor), " arrived after its deadline")));
   }
   if (refused_lanes_.Refuses(call->header().lane)) return SendBack(*call, kBehindARefusedOne);
+  if (IsObserverKey(call->header().actor.key)) return CallObserver(kj::mv(call));
   const ShardId shard = ShardOf(call->header().actor, *map_);
   auto* host = HostOf(shard);
   if (host == nullptr || admission_ == Admission::kTakesNone) {
@@ -352,6 +302,7 @@ void Worker::Tick() {
   last_tick_ = now;
   const bool check = ++ticks_ % kTicksPerDeadlineCheck == 0;
   if (!unneeded_.empty()) DropUnneeded(now);
+  observer_links_.EndLate(now);
   for (ShardId shard = 0; shard < hosts_.size(); ++shard) {
     auto* host = HostOf(shard);
     if (host == nullptr) continue;

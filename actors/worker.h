@@ -15,6 +15,7 @@
 
 #include "kj/async.h"
 #include "troupe/actors/actor_name.h"
+#include "troupe/actors/observer_links.h"
 #include "troupe/actors/refused_lanes.h"
 #include "troupe/actors/router.h"
 #include "troupe/actors/shard_host.h"
@@ -66,6 +67,7 @@ struct WorkerLimits {
                                 << 20;  // Answers that a client has not read; more end its link.
   size_t unread_bytes = 512 << 20;  // The same of all clients; beyond it the one with most ends.
   size_t status_pulls = 16;         // Unanswered on one link; more end it.
+  ObserverLimits observers = {};
 };
 
 struct WorkerOptions {
@@ -154,6 +156,8 @@ class Worker final : public WorkerBody,
   std::optional<RefusalReason> JudgePeer(const Introduction& theirs) const;
   void SendBack(InboundCall& call, std::string why);
   void OnCallFrame(uint64_t id, Session& session, kj::Own<Frame> frame);
+  size_t OwnerOf(const ActorId& actor) const;
+  void CallObserver(kj::Own<InboundCall> call);
   void OnStatusPull(uint64_t id, Session& session, uint64_t number);
   void Open(kj::Own<Link> link);
   void Close(std::map<uint64_t, Session>::iterator session);
@@ -202,6 +206,8 @@ class Worker final : public WorkerBody,
   std::map<std::string, Peer> peers_;              // By node: those that share shards with us.
   std::vector<std::unique_ptr<ShardHost>> hosts_;  // By shard; null: no copy of it here.
   std::map<ShardId, absl::Time> unneeded_;  // Since when the map has no copy of the shard here.
+
+  ObserverLinks observer_links_;  // Of sessions_.
 
   RefusedLanes refused_lanes_;  // Of calls that found no copy here, or no room at their worker.
 

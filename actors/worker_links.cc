@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/gateway.h"
 #include "troupe/actors/replica_codec.h"
+#include "troupe/actors/shard_of.h"
 #include "troupe/actors/worker.h"
 #include "troupe/membership/cluster_codec.h"
 #include "troupe/rpc/status.h"
@@ -68,8 +69,46 @@ void Worker::Close(std::map<uint64_t, Session>::iterator session) {
   client_sessions_ -= link->peer().role == Role::kClient;
   unread_bytes_ -= session->second.unread;
   session_of_.erase(link.get());
+  observer_links_.Close(session->first);
   Retire(kj::mv(link));
   sessions_.erase(session);
+}
+
+// Calls that have been taken are answered, read or not; what is retried later has its record.
+void Worker::EndIfUnread(uint64_t id, Session& session) {
+  if (session.ending || session.link->peer().role != Role::kClient) return;
+  unread_bytes_ -= session.unread;
+  session.unread = session.link->stream().backlog();
+  unread_bytes_ += session.unread;
+  if (session.unread > options_.limits.session_unread_bytes) {
+    EndUnread(id, session);
+  } else if (unread_bytes_ > options_.limits.unread_bytes) {
+    EndMostUnread();
+  }
+}
+
+// Looks at all anew: what was read since they were last answered counts no more.
+void Worker::EndMostUnread() {
+  unread_bytes_ = 0;
+  auto most = sessions_.begin();
+  for (auto it = sessions_.begin(); it != sessions_.end(); ++it) {
+    auto& session = it->second;
+    if (session.ending || session.link->peer().role != Role::kClient) continue;
+    session.unread = session.link->stream().backlog();
+    unread_bytes_ += session.unread;
+    if (session.unread > most->second.unread) most = it;
+  }
+  if (unread_bytes_ > options_.limits.unread_bytes) EndUnread(most->first, most->second);
+}
+
+void Worker::EndUnread(uint64_t id, Session& session) {
+  host_.log().Warning("link ended: its client does not read its answers",
+                      {{"peer", session.link->peer().node}, {"bytes", session.unread}});
+  session.ending = true;
+  unread_bytes_ -= std::exchange(session.unread, 0);
+  tasks_.add(kj::evalLater([this, id] {
+    if (auto it = sessions_.find(id); it != sessions_.end()) Close(it);
+  }));
 }
 
 void Worker::OnOtherStream(kj::Own<DetachedStream> stream, std::string first_bytes) {
@@ -108,6 +147,14 @@ void Worker::OnFrame(Link& link, kj::Own<Frame> frame) {
       session.wants_map = true;
       if (map_ && map_->version > frame->header<wire::MapPull>().getHave()) SendMap(session);
       return;
+    case wire::KIND_OBSERVE:
+      if (link.peer().role == Role::kClient) {
+        const auto secret = frame->header<wire::ObserveFrame>().getSecret();
+        observer_links_.Claim(id, link, {secret.getHi(), secret.getLo()});
+      }
+      return;
+    case wire::KIND_ANSWER:
+      return observer_links_.OnAnswer(id, kj::mv(frame));
     case wire::KIND_STATUS_PULL:
       return OnStatusPull(id, session, frame->header<wire::StatusPull>().getNumber());
     default:
@@ -132,6 +179,24 @@ void Worker::OnStatusPull(uint64_t id, Session& session, uint64_t number) {
     header.initRoot<wire::MapFrame>();
     it->second.link->stream().Send(wire::KIND_STATUS, header, status.words());
   });
+}
+
+// ---- Observers
+
+// Of an actor, the worker that has its shard; of an observer, the one that its client's link is at.
+size_t Worker::OwnerOf(const ActorId& actor) const {
+  if (auto observer = ObserverKey::Decode(actor.key)) return observer->worker % options_.count;
+  return ShardOf(actor, *map_) % options_.count;
+}
+
+void Worker::CallObserver(kj::Own<InboundCall> call) {
+  const auto key = ObserverKey::Decode(call->header().actor.key);
+  if (!key) {
+    return call->Finish(Failed(absl::StrCat("the key of ", NameOf(call->header().actor),
+                                            " begins as those of observers do, but is none")));
+  }
+  const auto session = observer_links_.Call(kj::mv(call), *key);
+  if (session) EndIfUnread(*session, sessions_.at(*session));
 }
 
 void Worker::OnEnd(Link& link, LinkEnd end, std::string detail) {

@@ -1,7 +1,9 @@
-// What time and idleness do to actors, on real loops and real clocks: one node in this process.
+// What time and idleness do to actors, and how they reach clients, on real loops, clocks and
+// sockets: one node in this process.
 #include <gtest/gtest.h>
 
 #include "clerk.h"
+#include "lobby.h"
 #include "troupe/actors/client.h"
 #include "troupe/actors/node.h"
 #include "troupe/runtime/uv_machine.h"
@@ -11,11 +13,14 @@ namespace {
 
 class RealLoopTest : public ::testing::Test {
  protected:
-  RealLoopTest() : machine_(UvMachine::Create({.node = "test"}).value()) {
+  explicit RealLoopTest(size_t workers = 1)
+      : machine_(UvMachine::Create({.node = "test"}).value()) {
     registry_.Host<ClerkActor>([this] { return kj::heap<ClerkActor>(office_); },
                                {.idle_timeout = absl::Milliseconds(200)});
     office_.counts_elsewhere = false;
+    registry_.Host<LobbyActor>();
     NodeOptions options;
+    options.workers = workers;
     options.membership.node = "test";
     options.membership.listen = "127.0.0.1:0";
     options.membership.config.shards = 4;
@@ -68,6 +73,30 @@ TEST_F(RealLoopTest, ATimerRunsAndAReminderWakesWhoIsIdle) {
   machine_->control().timer().afterDelay(1500 * kj::MILLISECONDS).wait(machine_->wait_scope());
   EXPECT_TRUE(Until([&] { return Look().served == 1; }));
   EXPECT_NE(Look().object, object);
+}
+
+class TwoWorkersTest : public RealLoopTest {
+ protected:
+  TwoWorkersTest() : RealLoopTest(2) {}
+};
+
+TEST_F(TwoWorkersTest, AnObserverIsReachedFromEither) {
+  std::vector<std::string> lines;
+  auto& scope = machine_->wait_scope();
+  {
+    auto screen = client_->Observe<Screen>(lines);
+    for (int i = 0; i < 8; ++i) {
+      auto lobby = client_->Get<Lobby>(std::to_string(i));
+      lobby.Join("ann", screen.ref()).Wait(scope);
+      EXPECT_EQ(lobby.Say("ann", "hello").Wait(scope), 1u) << i;
+      lobby.Announce("ann", "n", 10).Wait(scope);
+    }
+    EXPECT_TRUE(Until([&] { return lines.size() == 8 * 11; })) << lines.size();
+  }
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(client_->Get<Lobby>(std::to_string(i)).Say("ann", "hello?").Wait(scope), 0u);
+  }
+  EXPECT_EQ(lines.size(), 8u * 11);
 }
 
 }  // namespace

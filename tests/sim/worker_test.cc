@@ -389,8 +389,38 @@ class WorkerLimitsTest : public WorkerTest, private Link::Receiver {
     return Await(node.typesRequest().send().then([](auto&&) { return std::string("types"); },
                                                  [](kj::Exception&& e) { return Words(e); }));
   }
-  void OnFrame(Link&, kj::Own<Frame> frame) override {
+  static void ShowSecret(Link& link, const Id128& secret) {
+    capnp::MallocMessageBuilder message;
+    auto out = message.initRoot<wire::ObserveFrame>().initSecret();
+    out.setHi(secret.hi);
+    out.setLo(secret.lo);
+    link.stream().Send(wire::KIND_OBSERVE, message);
+  }
+  // What a call to an observer of that client ends with; pending until then.
+  struct Push {
+    std::string outcome = "pending";
+    kj::Promise<void> waiting = nullptr;
+  };
+  std::unique_ptr<Push> CallObserverOf(const Id128& secret) {
+    auto push = std::make_unique<Push>();
+    const ObserverKey key{ObserverClient(secret), /*worker=*/0, 1};
+    push->waiting = worker_->origin()
+                        ->Call(CounterId(key.Encode()), capnp::typeId<Counter>(), kAdd, By(1), {})
+                        .then([&out = push->outcome](Payload&&) { out = "answered"; },
+                              [&out = push->outcome](kj::Exception&& e) { out = Words(e); })
+                        .eagerlyEvaluate(nullptr);
+    world_.RunFor(absl::Milliseconds(100));
+    return push;
+  }
+  void OnFrame(Link& link, kj::Own<Frame> frame) override {
     if (frame->kind() == wire::KIND_STATUS) ++statuses_;
+    if (frame->kind() == wire::KIND_CALL) {
+      ++pushes_[&link];
+      if (answers_pushes_) {
+        const uint64_t number = frame->header<wire::CallFrame>().getNumber();
+        SendAnswer(link.stream(), number, EmptyResults(), 0);
+      }
+    }
     if (frame->kind() != wire::KIND_ANSWER) return;
     auto answer = frame->header<wire::AnswerFrame>();
     if (answer.isFailure()) failures_.push_back(answer.getFailure().getText().cStr());
@@ -405,8 +435,82 @@ class WorkerLimitsTest : public WorkerTest, private Link::Receiver {
   std::vector<kj::Promise<void>> greeting_;
   std::vector<std::string> failures_;
   int statuses_ = 0, results_ = 0;
+  std::map<Link*, int> pushes_;
+  bool answers_pushes_ = true;
   bool ended_ = false;
 };
+
+TEST_F(WorkerLimitsTest, ObserversAreCalledOnlyOnALinkThatHasShownTheirSecret) {
+  const Id128 secret{5, 6};
+  auto stranger = DialAsClient();
+  stranger.link->Start(receiver());
+  EXPECT_THAT(CallObserverOf(secret)->outcome, ::testing::HasSubstr("is not connected to node"));
+  ShowSecret(*stranger.link, ObserverClient(secret));  // What refs tell everybody.
+  ShowSecret(*stranger.link, {6, 5});
+  EXPECT_THAT(CallObserverOf(secret)->outcome, ::testing::HasSubstr("is not connected to node"));
+  EXPECT_EQ(CallObserverOf({6, 5})->outcome, "answered");
+
+  auto client = DialAsClient();
+  client.link->Start(receiver());
+  ShowSecret(*client.link, secret);
+  EXPECT_EQ(CallObserverOf(secret)->outcome, "answered");
+  EXPECT_EQ(pushes_[client.link.get()], 1);
+  EXPECT_EQ(pushes_[stranger.link.get()], 1);
+}
+
+TEST_F(WorkerLimitsTest, TheNewestLinkOfAClientHasItsObservers) {
+  const Id128 secret{5, 6};
+  auto first = DialAsClient(), second = DialAsClient();
+  first.link->Start(receiver());
+  second.link->Start(receiver());
+  ShowSecret(*first.link, secret);
+  answers_pushes_ = false;
+  auto under_way = CallObserverOf(secret);
+  EXPECT_EQ(under_way->outcome, "pending");
+  ShowSecret(*second.link, secret);
+  world_.RunFor(absl::Milliseconds(100));
+  EXPECT_THAT(under_way->outcome, ::testing::HasSubstr("the call may have reached it"));
+  SendAnswer(first.link->stream(), 1, EmptyResults(), 0);  // Too late, and to nobody.
+  answers_pushes_ = true;
+  EXPECT_EQ(CallObserverOf(secret)->outcome, "answered");
+  EXPECT_EQ(pushes_[first.link.get()], 1);
+  EXPECT_EQ(pushes_[second.link.get()], 1);
+  first.link = {};
+  world_.RunFor(absl::Milliseconds(100));
+  EXPECT_EQ(CallObserverOf(secret)->outcome, "answered");
+}
+
+// Of another's call, under a guessed number; and what is no message.
+TEST_F(WorkerLimitsTest, AClientAnswersOnlyWhatItWasAsked) {
+  const Id128 secret{5, 6};
+  auto client = DialAsClient(), stranger = DialAsClient();
+  client.link->Start(receiver());
+  stranger.link->Start(receiver());
+  ShowSecret(*client.link, secret);
+  ShowSecret(*stranger.link, {6, 5});
+  answers_pushes_ = false;
+  auto under_way = CallObserverOf(secret);
+  for (uint64_t number = 0; number < 10; ++number) {
+    SendAnswer(stranger.link->stream(), number, EmptyResults(), 0);
+  }
+  world_.RunFor(absl::Milliseconds(100));
+  EXPECT_EQ(under_way->outcome, "pending");
+  EXPECT_FALSE(ended_);
+  SendAnswer(client.link->stream(), 1, Moved{9, "elsewhere"}, 0);
+  world_.RunFor(absl::Milliseconds(100));
+  EXPECT_THAT(under_way->outcome, ::testing::HasSubstr("did not take the call"));
+  EXPECT_EQ(pushes_[client.link.get()], 1);
+  under_way = CallObserverOf(secret);
+  const capnp::word junk[2] = {};
+  capnp::MallocMessageBuilder message;
+  auto answer = message.initRoot<wire::AnswerFrame>();
+  answer.setNumber(2);
+  answer.setResults();
+  client.link->stream().Send(wire::KIND_ANSWER, message, kj::arrayPtr(junk, 2));
+  world_.RunFor(absl::Milliseconds(100));
+  EXPECT_TRUE(ended_);
+  EXPECT_THAT(under_way->outcome, ::testing::HasSubstr("the call may have reached it"));
+}
 
 TEST_F(WorkerLimitsTest, AClientTooManyIsRefusedAndTold) {
   auto first = DialAsClient(), second = DialAsClient(), third = DialAsClient();
