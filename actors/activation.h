@@ -68,6 +68,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
     virtual Router& router() = 0;
     virtual const ReplicaMutations& mutations() const = 0;
     virtual std::string NameOf(const ActorId& actor) const = 0;  // For errors.
+    virtual const std::string& node() const = 0;                 // The same.
     virtual TurnSlice& slice() = 0;
 
     // To be looked after (Look) until it says that there is no need.
@@ -183,6 +184,8 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void MarkDirty();
   ActorChange TakeChange();
   uint64_t OldestUnsettled(const Turn& turn) const;
+  void RequireTurn(std::string_view asked) const;
+  void RequireTurnThatGoesOn(std::string_view asked) const;
   Task<void> Persisted() override;
   bool Interrupted() const override;
 
@@ -191,6 +194,9 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void BeginObject();
   void DropObject();
   kj::Exception Supervise(const kj::Exception& failure, const std::string& what);
+  kj::Exception Suspend(const std::string& error);
+  bool IsNewer(uint32_t state_version) const;
+  void OnNewerState(uint32_t version);
   void OnFailedCall(const kj::Exception& failure);
   void OnFailedOwnTurn(const kj::Exception& failure, TurnKind kind);
   void RefuseWaiting(const kj::Exception& why);
@@ -340,9 +346,9 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   };
   std::map<ActorId, Telling> telling_;
 
-  kj::Own<CallOrigin> origin_;             // What refs of this actor hold.
-  kj::Own<CallOrigin> background_origin_;  // What refs of its Resume() hold.
-  kj::Own<CallOrigin> outbox_origin_;      // What tells by.
+  kj::Own<CallOrigin> origin_;               // What refs of this actor hold.
+  kj::Own<CallOrigin> background_origin_;    // What refs of its Resume() hold.
+  kj::Own<CallOrigin> outbox_origin_;        // What tells by.
   std::unique_ptr<ClientSequence> reading_;  // Ids for the calls of turns that leave no record.
   Router::Caller caller_;
   struct Errors final : kj::TaskSet::ErrorHandler {
