@@ -21,9 +21,7 @@ class TypesTest : public ClusterFixture {
   }
 
   kj::Promise<void> AddAtClerk(const std::string& key) {
-    auto request = client_->Get<Clerk>(key).addRequest();
-    request.setBy(1);
-    return request.send().ignoreResult();
+    return client_->Get<Clerk>(key).Add(1).AsPromise().ignoreResult();
   }
   std::string PrimaryOfClerk(const std::string& key) {
     return cluster_->PrimaryOf({capnp::typeId<Clerk>(), key});
