@@ -115,9 +115,9 @@ class BlunderActor final : public Blunder::Actor {
   // After its turn.
   void Stray() {
     scene_.stray_tell = Thrown([this] { context().Tell<Blunder>("other").Take(""); });
-    stray_ = context().Get<Blunder>("other").Take("").AsPromise().then(
-        [] {}, [&scene = scene_](kj::Exception&& e) { scene.stray_call = troupe::Words(e); });
-    stray_ = stray_.eagerlyEvaluate(nullptr);
+    auto told = [&scene = scene_](kj::Exception&& e) { scene.stray_call = troupe::Words(e); };
+    call_ =
+        context().Get<Blunder>("other").Take("").AsPromise().catch_(told).eagerlyEvaluate(nullptr);
   }
 
   void Save(BlunderState::Builder out) const override {
@@ -130,7 +130,7 @@ class BlunderActor final : public Blunder::Actor {
   Scene& scene_;
   std::string bytes_;
   std::vector<troupe::ActorTimer> timers_;
-  kj::Promise<void> stray_ = nullptr;
+  kj::Promise<void> stray_ = nullptr, call_ = nullptr;
 };
 
 class ErrorsTest : public ::testing::Test {
@@ -139,7 +139,7 @@ class ErrorsTest : public ::testing::Test {
     harness_->Host<BlunderActor>([this] { return kj::heap<BlunderActor>(scene_); });
     blunder_ = harness_->Get<Blunder>("x");
   }
-  ~ErrorsTest() override {
+  ~ErrorsTest() noexcept override {
     blunder_ = {};
     scene_.kept = {};
     harness_ = nullptr;
@@ -315,6 +315,7 @@ TEST(Errors, OfTheGatewayNameWhatIsHosted) {
 
 TEST(Errors, OfAClientSayWhichNodesItTried) {
   troupe::testing::LocalNode node;
+  node.Host<Late>();
   auto& host = node.machine().control();
   EXPECT_THAT(Thrown([&] { troupe::Client(host, {}); }),
               HasSubstr("a client needs the host:port of at least one node"));
@@ -346,8 +347,11 @@ TEST_F(ErrorsTest, OfTheHarnessSayWhatToWriteInstead) {
 }
 
 TEST(Errors, OfALocalNodeSayWhatIsAwaited) {
+  troupe::testing::LocalNode none;
+  EXPECT_THAT(Thrown([&] { none.node(); }),
+              HasSubstr("no cluster is founded: test hosts no types"));
   troupe::testing::LocalNode node;
-  node.node();
+  node.Host<Late>();
   EXPECT_THAT(Thrown([&] { node.Await(kj::Promise<void>(kj::NEVER_DONE), absl::Milliseconds(1)); }),
               HasSubstr("in which each call with the usual deadline would have ended"));
 }

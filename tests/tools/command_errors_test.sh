@@ -73,6 +73,20 @@ refused 1 "is in use by another process" "$program" --name one --listen 127.0.0.
 stop
 refused 1 "start it as one, or on an empty directory (setting data-dir)" \
   "$program" --name two --listen 127.0.0.1:0 --data-dir data
-refused 2 "cannot read no.toml" "$program" --config no.toml
+
+# What a node says of its settings; where they are from comes behind it.
+refused 2 "cannot read no.toml: No such file or directory (flag --config)" "$program" --config no.toml
+head -c 1100000 /dev/zero | tr '\0' '#' >large.toml
+refused 2 "config: expected at most 1048576 bytes in large.toml" "$program" --config large.toml
+echo short >keys
+refused 2 "bytes in base64, got 5 characters that are not (setting gossip-key-file)" \
+  "$program" --gossip-key-file keys
+refused 1 "create data directory no/such: No such file or directory (setting data-dir)" \
+  "$program" --name one --data-dir no/such
+refused 1 "listen on 192.0.2.1:7100: " "$program" --listen 192.0.2.1:7100 --insecure
 printf x | dd of=data/identity bs=1 seek=40 conv=notrunc status=none
-refused 1 ": the checksum does not match the contents" "$program" --name one --listen 127.0.0.1:0 --data-dir data
+refused 1 ": the checksum does not match the contents" \
+  "$program" --name one --listen 127.0.0.1:0 --data-dir data
+echo short >data/identity
+refused 1 "data/identity does not begin as a record does" \
+  "$program" --name one --listen 127.0.0.1:0 --data-dir data
