@@ -100,8 +100,9 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
   if (std::find(chain.begin(), chain.end(), id_) != chain.end()) {
     std::string path;
     for (const auto& actor : chain) absl::StrAppend(&path, shard_.NameOf(actor), " -> ");
-    call->Finish(Failed(absl::StrCat("call cycle: ", path, id_.ToString(type_.name),
-                                     "; the first of them waits for the last")));
+    call->Finish(
+        Failed(absl::StrCat("call cycle: ", path, id_.ToString(type_.name),
+                            "; the first of them waits for the last. Tell() does not wait")));
     return true;
   }
   const bool read_only = InfoOf(*call).read_only;

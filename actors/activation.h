@@ -71,6 +71,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
     virtual Router& router() = 0;
     virtual const ReplicaMutations& mutations() const = 0;
     virtual std::string NameOf(const ActorId& actor) const = 0;  // For errors.
+    virtual const std::string& node() const = 0;                 // The same.
     virtual TurnSlice& slice() = 0;
 
     // To be looked after (Look) until it says that there is no need.
@@ -185,6 +186,8 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void MarkDirty();
   ActorChange TakeChange();
   uint64_t OldestUnsettled(const Turn& turn) const;
+  void RequireTurn(std::string_view asked) const;
+  void RequireTurnThatGoesOn(std::string_view asked) const;
   Task<void> Persisted() override;
   bool Interrupted() const override;
 
@@ -193,6 +196,9 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void BeginObject();
   void DropObject();
   kj::Exception Supervise(const kj::Exception& failure, const std::string& what);
+  kj::Exception Suspend(const std::string& error);
+  bool IsNewer(uint32_t state_version) const;
+  void OnNewerState(uint32_t version);
   void OnFailedCall(const kj::Exception& failure);
   void OnFailedOwnTurn(const kj::Exception& failure, TurnKind kind);
   void RefuseWaiting(const kj::Exception& why);

@@ -32,11 +32,14 @@ bool Activation::Ready() {
 
 void Activation::BeginObject() {
   restart_due_ = false;
-  auto failure = kj::runCatchingExceptions([this] {
+  uint32_t version = 0;
+  auto failure = kj::runCatchingExceptions([this, &version] {
     auto fresh = type_.make();
     fresh->Attach(*this);
     if (!last_saved_->empty()) {
       IncomingMessage state(Payload::Own(ToWords(*last_saved_)), Origin());
+      version = state.state_version();
+      if (IsNewer(version)) return;
       fresh->LoadState(state.root());
     }
     actor_ = kj::mv(fresh);
@@ -47,6 +50,7 @@ void Activation::BeginObject() {
         Failed(absl::StrCat("the snapshot of actor ", Name(), " does not load: ", Words(*e))),
         TurnKind::kActivate);
   }
+  if (IsNewer(version)) return OnNewerState(version);
   if (!type_.activates) {
     ready_ = true;
     if (supervisor_) supervisor_->OnActivated();
@@ -54,6 +58,21 @@ void Activation::BeginObject() {
   }
   StartOwn(TurnKind::kActivate, OwnTurnId(),
            [this]() -> kj::Promise<void> { return actor_->OnActivate(); });
+}
+
+bool Activation::IsNewer(uint32_t state_version) const {
+  return state_version > type_.options.state_version;
+}
+
+// Loaded and saved here it would lose what this program does not know. Another node, or this one
+// with the newer program, goes on with it.
+void Activation::OnNewerState(uint32_t version) {
+  if (!supervisor_) supervisor_ = std::make_unique<Supervisor>(type_.options.supervision);
+  RefuseWaiting(Suspend(absl::StrCat(
+      "its state was saved by a newer program, with state_version ", version, "; node ",
+      shard_.node(), " hosts ", type_.name, " with ", type_.options.state_version,
+      " and would lose what is new in it: run the newer program on that node")));
+  AnnounceReminders();
 }
 
 void Activation::DropObject() {
@@ -106,12 +125,14 @@ kj::Exception Activation::Supervise(const kj::Exception& failure, const std::str
   const auto& rules = type_.options.supervision;
   if (!supervisor_) supervisor_ = std::make_unique<Supervisor>(rules);
   const std::string error = absl::StrCat(what, " failed: ", Words(failure));
-  if (rules.directive == Supervision::Directive::kEscalate) {
-    supervisor_->Suspend(now, error);
-  } else {
-    supervisor_->OnFailure(now, host_.random(), error);
-  }
-  if (!Suspended(now)) return Failed(absl::StrCat("actor ", Name(), " could not go on: ", error));
+  if (rules.directive == Supervision::Directive::kEscalate) return Suspend(error);
+  supervisor_->OnFailure(now, host_.random(), error);
+  if (Suspended(now)) return Suspend(error);
+  return Failed(absl::StrCat("actor ", Name(), " could not go on: ", error));
+}
+
+kj::Exception Activation::Suspend(const std::string& error) {
+  supervisor_->Suspend(host_.clock().Now(), error);
   host_.log().Error("actor suspended", {{"actor", Name()}, {"error", error}});
   shard_.OnSuspended(id_, true);
   WakeAt(supervisor_->not_before());

@@ -40,8 +40,7 @@ kj::Own<CallOrigin> Activation::MakeOutboxOrigin() { return kj::refcounted<Outbo
 kj::Own<CallOrigin> Activation::ToldOrigin() { return kj::addRef(*outbox_origin_); }
 
 void Activation::Tell(Told told) {
-  KJ_REQUIRE(turn_ != nullptr && turn_->kind != TurnKind::kDeactivate,
-             "Tell() is called within a mutating method");
+  RequireTurnThatGoesOn("Tell()");
   const uint64_t ordinal = turn_->ordinals[{told.target, told.interface_id, told.method_id}]++;
   told.id = DerivedId(turn_->inbound, told.target, told.interface_id, told.method_id, ordinal);
   told.number = {turn_->number, turn_->told++};

@@ -102,8 +102,10 @@ void Activation::AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& rec
           " bytes, or the actor has over ", kRecordResultsBytesMax, " bytes of younger ones")));
       break;
     case RecordStatus::kBegun:
-      outcome.emplace<kj::Exception>(Failed(
-          absl::StrCat("Interrupted: ", Describe(*call), " had begun when its node was lost")));
+      outcome.emplace<kj::Exception>(
+          Failed(absl::StrCat("Interrupted: ", Describe(*call),
+                              " had begun when its node was lost, and stays as far as it called "
+                              "Persisted(): see what it has done, or make it $Troupe.resumable")));
       break;
   }
   if (shard_.mutations().repeat_answered_early) return call->Finish(std::move(outcome));

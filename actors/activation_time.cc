@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "troupe/actors/activation_turn.h"
 #include "troupe/rpc/status.h"
 
@@ -31,8 +32,11 @@ void Activation::StartTimerTurn(kj::Own<ActorTimer::Entry> entry) {
 // ---- Reminders (P6.13)
 
 void Activation::SetReminder(std::string_view name, const ReminderOptions& options) {
-  KJ_REQUIRE(turn_ != nullptr, "SetReminder() is called within a mutating method");
-  KJ_REQUIRE(!options.at || !options.after, "a reminder is due at a time or after one, not both");
+  RequireTurn("SetReminder()");
+  if (options.at && options.after) {
+    kj::throwFatalException(Failed(absl::StrCat("reminder ", std::string(name), " of actor ",
+                                                Name(), " has both `at` and `after`: give one")));
+  }
   const auto* present = reminders_.Find(name);
   const bool serving = turn_->reminder && turn_->reminder->told.name == name;
   if (present != nullptr && present->every == options.every &&
@@ -44,11 +48,13 @@ void Activation::SetReminder(std::string_view name, const ReminderOptions& optio
   const auto due = options.at ? *options.at : WallNow() + options.after.value_or(options.every);
   auto set =
       reminders_.Set({std::string(name), due, options.every, options.catch_up, 0, turn_->number});
-  if (!set.ok()) kj::throwFatalException(Failed(std::string(set.message())));
+  if (!set.ok()) {
+    kj::throwFatalException(Failed(absl::StrCat("actor ", Name(), ": ", set.message())));
+  }
 }
 
 bool Activation::CancelReminder(std::string_view name) {
-  KJ_REQUIRE(turn_ != nullptr, "CancelReminder() is called within a mutating method");
+  RequireTurn("CancelReminder()");
   return reminders_.Cancel(name);
 }
 

@@ -205,7 +205,7 @@ void Activation::UndoTurn(const Turn& turn) {
 std::string Activation::EncodeState() const {
   OutgoingMessage message;
   actor_->SaveState(message.root());
-  const auto words = message.ToWords();
+  const auto words = message.ToWords(type_.options.state_version);
   const auto bytes = words.asBytes();
   return std::string(reinterpret_cast<const char*>(bytes.begin()), bytes.size());
 }
@@ -242,25 +242,40 @@ void Activation::MarkDirty() {
 
 // ---- What a turn asks for, and what goes to the copies
 
+void Activation::RequireTurn(std::string_view asked) const {
+  if (turn_ != nullptr) return;
+  kj::throwFatalException(Failed(absl::StrCat(
+      "actor ", Name(), " called ", std::string(asked),
+      readers_ > 0 ? " in a $Troupe.readOnly method" : " outside of its turns",
+      ": call it in a turn that may change the actor, such as a method without $Troupe.readOnly")));
+}
+
+void Activation::RequireTurnThatGoesOn(std::string_view asked) const {
+  RequireTurn(asked);
+  if (turn_->kind != TurnKind::kDeactivate) return;
+  kj::throwFatalException(Failed(absl::StrCat("actor ", Name(), " called ", std::string(asked),
+                                              " in OnDeactivate(), its object's last turn: call it "
+                                              "in an earlier one")));
+}
+
 void Activation::RequestResume() {
-  KJ_REQUIRE(turn_ != nullptr && turn_->kind != TurnKind::kDeactivate,
-             "RequestResume() is called within a mutating method");
+  RequireTurnThatGoesOn("RequestResume()");
   if (!resume_ && !turn_->resume_before) resume_since_ = turn_->number;
   resume_ = true;
 }
 
 void Activation::CancelResume() {
-  KJ_REQUIRE(turn_ != nullptr, "CancelResume() is called within a mutating method");
+  RequireTurn("CancelResume()");
   resume_ = false;
 }
 
 void Activation::Deactivate() {
-  KJ_REQUIRE(turn_ != nullptr, "Deactivate() is called within a mutating method");
+  RequireTurn("Deactivate()");
   turn_->deactivates = true;
 }
 
 void Activation::Erase() {
-  KJ_REQUIRE(turn_ != nullptr, "Erase() is called within a mutating method");
+  RequireTurn("Erase()");
   turn_->erases = true;
 }
 
@@ -273,9 +288,12 @@ uint64_t Activation::OldestUnsettled(const Turn& turn) const {
 
 // As if one turn ended here and another one began, of which only the last answers the call (P6.8).
 Task<void> Activation::Persisted() {
-  KJ_REQUIRE(turn_ != nullptr && turn_->kind != TurnKind::kDeactivate,
-             "Persisted() is called within a mutating method");
-  KJ_REQUIRE(!turn_->erases, "after Erase() there is nothing that could be kept");
+  RequireTurnThatGoesOn("Persisted()");
+  if (turn_->erases) {
+    return kj::Promise<void>(Failed(absl::StrCat("actor ", Name(),
+                                                 " called Persisted() after Erase(): nothing is "
+                                                 "left that it could keep")));
+  }
   KJ_IF_MAYBE (e, SaveState(turn_->state_before ? *turn_->state_before : *last_saved_)) {
     return kj::Promise<void>(kj::mv(*e));
   }

@@ -196,7 +196,8 @@ class ActorBase {
   // the reminder is served, in one change with what the turn changed; until then it comes again.
   virtual Task<void> OnReminder(const DueReminder& reminder) {
     return kj::Promise<void>(
-        KJ_EXCEPTION(FAILED, "the actor has no OnReminder() for its reminder", reminder.name));
+        KJ_EXCEPTION(FAILED, "the actor's class has no OnReminder() for its reminder: override it",
+                     reminder.name));
   }
 
   // Finishes work that must be finished though whoever began it may be gone: called when a turn
@@ -209,7 +210,9 @@ class ActorBase {
  protected:
   // Not in the constructor: the object has no name yet.
   ActorContext& context() {
-    KJ_REQUIRE(context_ != nullptr, "an actor has no context in its constructor, nor an observer");
+    KJ_REQUIRE(context_ != nullptr,
+               "an actor has no name in its constructor: OnActivate() is the place for this; an "
+               "observer has none");
     return *context_;
   }
 

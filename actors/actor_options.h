@@ -48,6 +48,11 @@ struct ActorTypeOptions {
   // kIdleTimeoutDefault.
   std::optional<absl::Duration> idle_timeout = std::nullopt;
   Supervision supervision = {};
+  // Of what Save() writes: one more with each change of the state struct of which a program that
+  // does not know it must not lose anything. Kept with each snapshot; a node that hosts a lower
+  // version loads none of a higher one, and refuses the calls: to load it and save it again would
+  // drop the fields that it does not know.
+  uint32_t state_version = 0;
 };
 
 }  // namespace troupe

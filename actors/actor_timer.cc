@@ -1,11 +1,33 @@
 #include "troupe/actors/actor_timer.h"
 
 #include <algorithm>
+#include <string>
 
-#include "kj/debug.h"
+#include "absl/strings/str_cat.h"
+#include "troupe/rpc/status.h"
 #include "troupe/runtime/kj_time.h"
 
 namespace troupe {
+namespace {
+
+std::string Complaint(size_t present, absl::Duration after, absl::Duration every) {
+  if (present >= kTimersMax) {
+    return absl::StrCat("an actor's object has at most ", kTimersMax,
+                        " timers: cancel one, or have one serve several ends");
+  }
+  if (after < absl::ZeroDuration()) {
+    return absl::StrCat("a timer cannot be due after ", absl::FormatDuration(after),
+                        ": expected zero or more");
+  }
+  if (every != absl::ZeroDuration() && every < kTimerPeriodMin) {
+    return absl::StrCat("a timer cannot be due every ", absl::FormatDuration(every),
+                        ": expected zero, for once, or at least ",
+                        absl::FormatDuration(kTimerPeriodMin));
+  }
+  return "";
+}
+
+}  // namespace
 
 void ActorTimer::Cancel() {
   if (entry_.get() == nullptr) return;
@@ -16,11 +38,10 @@ void ActorTimer::Cancel() {
 bool ActorTimer::running() const { return entry_.get() != nullptr && entry_->timers_ != nullptr; }
 
 ActorTimer ActorTimers::Start(TimerOptions options, ActorTimer::Entry::Work work) {
-  KJ_REQUIRE(entries_.size() < kTimersMax, "an actor has at most so many timers", kTimersMax);
   const absl::Duration after = options.after.value_or(options.every);
-  const bool possible = after >= absl::ZeroDuration() &&
-                        (options.every == absl::ZeroDuration() || options.every >= kTimerPeriodMin);
-  KJ_REQUIRE(possible, "a timer is not due in the past, nor more often than every millisecond");
+  if (auto complaint = Complaint(entries_.size(), after, options.every); !complaint.empty()) {
+    kj::throwFatalException(Failed(complaint));
+  }
   auto entry = kj::refcounted<ActorTimer::Entry>(*this, options, kj::mv(work));
   entry->due_ = timer_.now() + ToKj(after);
   Wait(*entry);

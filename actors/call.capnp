@@ -28,12 +28,16 @@ struct ActorName {
 struct RefTable {
   # Parameters, results, records and snapshots are each a message in standard framing. Refs in it are
   # capability pointers: indices into this table, which is the root of a second message, right behind
-  # the first; a message without refs has none. An older node does not look behind the first: to it
+  # the first; a message with neither refs nor a version has none. An older node does not look behind the first: to it
   # the refs are capabilities without a table, and reading them fails.
   #
   # A ref gives no right and holds nothing alive: it is a name. The receiver makes of it a ref of its
   # own, calls by which are its own calls.
   refs @0 :List(ActorName);  # At most 65,536. Type 0: an index that is not used.
+
+  stateVersion @1 :UInt32;
+  # Of a snapshot: ActorTypeOptions::state_version of the node that wrote it. A node that hosts a lower one
+  # does not load it (P6.8). Zero in anything else. An older node does not look.
 }
 
 struct CallFrame {

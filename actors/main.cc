@@ -79,7 +79,9 @@ std::string StartComplaint(const absl::Status& status) {
   if (absl::IsPermissionDenied(status) || absl::IsInvalidArgument(status)) {
     return absl::StrCat(text, " (setting listen)");
   }
-  if (absl::IsDataLoss(status)) return absl::StrCat(text, " (setting data-dir)");
+  if (absl::IsDataLoss(status) || absl::IsFailedPrecondition(status)) {
+    return absl::StrCat(text, " (setting data-dir)");
+  }
   return text;
 }
 

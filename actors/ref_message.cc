@@ -12,12 +12,12 @@ namespace {
 
 using Table = kj::ArrayPtr<kj::Maybe<kj::Own<capnp::ClientHook>>>;
 
-void EncodeRefs(Table table, capnp::MessageBuilder& out) {
+void EncodeRefs(Table table, wire::RefTable::Builder out) {
   if (table.size() > kRefsMax) {
     kj::throwFatalException(Failed(absl::StrCat("a message holds ", table.size(), " refs; at most ",
                                                 kRefsMax, " are possible")));
   }
-  auto refs = out.initRoot<wire::RefTable>().initRefs(static_cast<unsigned>(table.size()));
+  auto refs = out.initRefs(static_cast<unsigned>(table.size()));
   for (unsigned i = 0; i < refs.size(); ++i) {
     KJ_IF_MAYBE (hook, table[i]) {
       const ActorId* actor = FindActor(**hook);
@@ -39,12 +39,14 @@ wire::RefTable::Reader TableIn(capnp::FlatArrayMessageReader& reader) {
 
 }  // namespace
 
-kj::Array<capnp::word> OutgoingMessage::ToWords() {
+kj::Array<capnp::word> OutgoingMessage::ToWords(uint32_t state_version) {
   (void)message_.getRoot<capnp::AnyPointer>();  // A method need not touch what it returns.
   auto table = refs_.getTable();
-  if (table.size() == 0) return capnp::messageToFlatArray(message_);
+  if (table.size() == 0 && state_version == 0) return capnp::messageToFlatArray(message_);
   capnp::MallocMessageBuilder behind;
-  EncodeRefs(table, behind);
+  auto out_table = behind.initRoot<wire::RefTable>();
+  if (table.size() > 0) EncodeRefs(table, out_table);
+  out_table.setStateVersion(state_version);
   const size_t size = capnp::computeSerializedSizeInWords(message_);
   auto words = kj::heapArray<capnp::word>(size + capnp::computeSerializedSizeInWords(behind));
   auto bytes = words.asBytes();
@@ -74,6 +76,13 @@ capnp::AnyPointer::Reader IncomingMessage::root() {
     refs_.emplace(kj::mv(table));
   }
   return refs_->imbue(root);
+}
+
+uint32_t IncomingMessage::state_version() {
+  const auto* end = payload_.words().end();
+  if (reader_.getEnd() == end) return 0;
+  capnp::FlatArrayMessageReader behind(kj::arrayPtr(reader_.getEnd(), end));
+  return TableIn(behind).getStateVersion();
 }
 
 void CheckMessage(kj::ArrayPtr<const capnp::word> words) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -30,7 +31,8 @@ class OutgoingMessage {
   capnp::AnyPointer::Builder root() { return refs_.imbue(message_.getRoot<capnp::AnyPointer>()); }
 
   // FAILED when a capability in it is not a ref of an actor, or there are too many.
-  kj::Array<capnp::word> ToWords();
+  // `state_version`: of a snapshot.
+  kj::Array<capnp::word> ToWords(uint32_t state_version = 0);
   Payload Take() { return Payload::Own(ToWords()); }
 
  private:
@@ -46,6 +48,8 @@ class IncomingMessage {
 
   // FAILED when the refs are malformed. Valid as long as this.
   capnp::AnyPointer::Reader root();
+  // Of a snapshot: what it was written with.
+  uint32_t state_version();
 
  private:
   Payload payload_;

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kj/debug.h"
+#include "troupe/rpc/status.h"
 
 namespace troupe {
 namespace {
@@ -53,7 +54,11 @@ void Registry::Add(capnp::InterfaceSchema schema, ActorType type) {
   if (type.options.idle_timeout) type.idle_timeout = *type.options.idle_timeout;
   KJ_REQUIRE(!Has(schema.getProto().getAnnotations(), kDurable),
              "$Troupe.durable is not supported yet", type.name);
-  KJ_REQUIRE(types_.emplace(type.id, type).second, "an actor type is hosted twice", type.name);
+  if (!types_.emplace(type.id, type).second) {
+    kj::throwFatalException(Failed(absl::StrCat("actor type ", type.name,
+                                                " is hosted twice: call Host() once for it, or "
+                                                "give the second interface an id of its own")));
+  }
 }
 
 Registry Registry::OfRoles(const std::vector<std::string>& roles) const {

@@ -35,9 +35,9 @@ void ReminderTable::Take(List list) { list_ = std::make_shared<const List>(std::
 
 absl::Status ReminderTable::Set(Reminder reminder) {
   if (reminder.name.empty() || reminder.name.size() > kReminderNameBytesMax) {
-    return absl::InvalidArgumentError(absl::StrCat("the name of a reminder has 1 to ",
-                                                   kReminderNameBytesMax, " bytes, not ",
-                                                   reminder.name.size()));
+    return absl::InvalidArgumentError(absl::StrCat("the name of a reminder has ",
+                                                   reminder.name.size(), " bytes, expected 1 to ",
+                                                   kReminderNameBytesMax));
   }
   if (reminder.every != absl::ZeroDuration() &&
       (reminder.every < kReminderPeriodMin || reminder.every > absl::Hours(24 * 36500))) {
@@ -47,7 +47,8 @@ absl::Status ReminderTable::Set(Reminder reminder) {
   }
   if (!CanBeSent(reminder.due)) {
     return absl::InvalidArgumentError(absl::StrCat("reminder ", reminder.name, " cannot be due at ",
-                                                   absl::FormatTime(reminder.due)));
+                                                   absl::FormatTime(reminder.due),
+                                                   ": expected a time from 1970 to 2242"));
   }
   reminder.due = absl::FromUnixNanos(absl::ToUnixNanos(reminder.due));
   reminder.every = absl::Nanoseconds(absl::ToInt64Nanoseconds(reminder.every));
@@ -56,8 +57,9 @@ absl::Status ReminderTable::Set(Reminder reminder) {
   if (at != list.end()) {
     *at = std::move(reminder);
   } else if (list.size() >= kRemindersMax) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("an actor has at most ", kRemindersMax, " reminders"));
+    return absl::ResourceExhaustedError(absl::StrCat("an actor has at most ", kRemindersMax,
+                                                     " reminders: cancel one before ",
+                                                     reminder.name, " is set"));
   } else {
     auto after = std::find_if(list.begin(), list.end(),
                               [&](const auto& other) { return other.name > reminder.name; });

@@ -39,6 +39,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
     // For errors: what the actor is called, and which nodes host its type as this one does not.
     virtual std::string NameOf(const ActorId& actor) const = 0;
     virtual std::string WhyNotHosted(const ActorId& actor) const = 0;
+    virtual const std::string& node() const = 0;
 
    protected:
     ~Worker() = default;
@@ -84,6 +85,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   Router& router() override { return worker_.router(); }
   const ReplicaMutations& mutations() const override { return mutations_; }
   std::string NameOf(const ActorId& actor) const override { return worker_.NameOf(actor); }
+  const std::string& node() const override { return worker_.node(); }
   TurnSlice& slice() override { return worker_.slice(); }
   void Watch(Activation& activation) override;
   void Retire(Activation& activation) override;

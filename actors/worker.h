@@ -149,6 +149,7 @@ class Worker final : public WorkerBody,
   std::string WhyNotHosted(const ActorId& actor) const override {
     return troupe::WhyNotHosted(actor, introduction_.node, *map_);
   }
+  const std::string& node() const override { return introduction_.node; }
   // Router::Surroundings
   void DispatchHere(kj::Own<InboundCall> call) override;
   void NeedNewerMap(uint64_t than) override;

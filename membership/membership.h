@@ -86,8 +86,8 @@ class Membership {
 
   // Begins to listen for gossip and to join or found. `address` is where this node's TCP listener
   // is bound (the gossip socket takes the same host and port). Errors: AlreadyExists for a port in
-  // use, InvalidArgument for options that contradict each other, DataLoss for a damaged directory.
-  // Joining goes on for ever, with a log line now and then; OnRegistered() tells when it is done.
+  // use, InvalidArgument for options that contradict each other, DataLoss for a damaged directory,
+  // FailedPrecondition for another node's. Joining goes on for ever; OnRegistered() tells the end.
   absl::Status Start(const std::string& address);
 
   // A control link that another node dialed; already welcomed.

@@ -59,8 +59,9 @@ absl::Status Registrar::Load() {
   if (!read.ok()) return Damaged(read);
   if (self_.storage.IsZero()) return Damaged(absl::InvalidArgumentError("it has no storage id"));
   if (node != self_.name()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the data directory is that of node ", node, ", this is node ", self_.name()));
+    return absl::FailedPreconditionError(
+        absl::StrCat("the data directory is that of node ", node, ", this is node ", self_.name(),
+                     ": start it as ", node, ", or on an empty directory"));
   }
   // The original may have voted since it was copied, whether it lives or not.
   if (birth != 0 && directory->Birth() != 0 && birth != directory->Birth()) {

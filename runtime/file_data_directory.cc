@@ -155,7 +155,8 @@ absl::StatusOr<kj::Own<FileDataDirectory>> FileDataDirectory::Open(std::string p
   if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return Failure(absl::StrCat("lock ", path, "/LOCK"), errno);
     return absl::FailedPreconditionError(
-        absl::StrCat("data directory ", path, " is in use by another process", HolderOf(lock)));
+        absl::StrCat("data directory ", path, " is in use by another process", HolderOf(lock),
+                     ": end it, or give this node a directory of its own"));
   }
   std::string pid = absl::StrCat(::getpid(), "\n");
   // For people only: what counts is the lock.

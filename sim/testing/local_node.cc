@@ -46,7 +46,14 @@ void LocalNode::Start() {
   options.membership.config.shards = 4;
   node_ = kj::heap<Node>(*machine_, registry_, options);
   if (auto started = node_->Start(); !started.ok()) kj::throwFatalException(ToException(started));
-  node_->Ready().wait(machine_->wait_scope());
+  auto failure = kj::runCatchingExceptions(
+      [this] { node_->Ready().exclusiveJoin(node_->Failed()).wait(machine_->wait_scope()); });
+  KJ_IF_MAYBE (e,
+               failure) {  // Such as hosting nothing: it would not be ready however long we wait.
+    node_ = nullptr;
+    machine_ = nullptr;
+    kj::throwFatalException(kj::mv(*e));
+  }
   client_ = kj::heap<Client>(machine_->control(), ClientOptions{.nodes = {node_->address()}});
 }
 

@@ -812,7 +812,7 @@ TEST_P(MembershipSim, AnothersDirectoryIsRefused) {
   world.world().Restart("a");
   auto options = world.OptionsOf("a", {});
   options.node = "b";
-  EXPECT_EQ(world.TryStart("a", options).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(world.TryStart("a", options).code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_P(MembershipSim, OptionsThatContradictEachOtherAreRefused) {

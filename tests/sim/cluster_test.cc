@@ -262,7 +262,7 @@ TEST_P(ClusterTest, LossOfTwoOfThreeRefusesWritesAndGoesOnWhenOneReturnsWithItsD
   cluster_->Run(absl::Seconds(5));
   auto late = client_->Get<Counter>("k0", {.deadline = absl::Seconds(2)}).addRequest();
   late.setBy(1);
-  EXPECT_THAT(ErrorOf(late.send().ignoreResult()), HasSubstr("no answer"));
+  EXPECT_THAT(ErrorOf(late.send().ignoreResult()), HasSubstr("no answer from actor Counter/"));
   cluster_->Restart("a");
   ASSERT_TRUE(cluster_->RunUntil(
       [&] {
@@ -289,7 +289,7 @@ TEST_P(ClusterTest, LossOfAllCopiesIsSaidAndNeverSilentlyEmpty) {
     return cluster_->node("a").ready() && client_->map()->version >= cluster_->NewestMap()->version;
   })) << cluster_->Describe();
   auto request = client_->Get<Counter>("x").getRequest();
-  EXPECT_THAT(ErrorOf(request.send().ignoreResult()), HasSubstr("StateLost"));
+  EXPECT_THAT(ErrorOf(request.send().ignoreResult()), HasSubstr("StateLost: no copy of shard"));
 }
 
 TEST_P(ClusterTest, AnOrderlyStopHandsItsShardsOver) {

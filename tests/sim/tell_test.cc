@@ -6,6 +6,7 @@
 namespace troupe {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 class TellTest : public ClusterFixture {
@@ -254,7 +255,8 @@ TEST_P(TellTest, AResumableCallThatWasCutShortGoesOnFromWhatItPersisted) {
 TEST_P(TellTest, PersistedInAReadIsRefused) {
   Start({"a", "b", "c"});
   EXPECT_THAT(ErrorOf(At("x").Peek().AsPromise()),
-              HasSubstr("Persisted() is called within a mutating method"));
+              AllOf(HasSubstr("actor Giro/x called Persisted()"),
+                    HasSubstr(" in a $Troupe.readOnly method")));
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, TellTest, ::testing::Range<uint64_t>(1, 4));

@@ -47,6 +47,14 @@ class TypesTest : public ClusterFixture {
     ASSERT_TRUE(cluster_->Settle()) << cluster_->Describe();
   }
 
+  void HostCountersAndClerks(Registry& registry, ActorTypeOptions options) {
+    registry.Host<CounterActor>();
+    registry.Host<ClerkActor>([this] { return kj::heap<ClerkActor>(office_); }, options);
+  }
+  uint64_t AddToClerk(const std::string& key) {
+    return cluster_->Await(client_->Get<Clerk>(key).Add(1));
+  }
+
   ClerkOffice office_;
   Registry newer_, other_, none_;  // Counters and clerks; clerks alone; nothing.
 };
@@ -85,6 +93,38 @@ TEST_P(TypesTest, ARollingUpgradeThatDropsATypeLosesAndDoublesNothing) {
   EXPECT_THAT(ErrorOf(AddAtClerk("c")), HasSubstr("actor Clerk/c"));
   EXPECT_THAT(ErrorOf(AddAtClerk("c")), HasSubstr("no node does any more"));
   StopAndCheck(traffic);
+}
+
+// ---- Two versions of a state
+
+TEST_P(TypesTest, AnOlderStateLoadsIntoANewerProgram) {
+  Registry next;
+  HostCountersAndClerks(next, {.state_version = 1});
+  auto options = Options();
+  for (const char* node : {"a", "b", "c"}) options.registries[node] = &newer_;
+  Start({"a", "b", "c"}, options);
+  EXPECT_EQ(AddToClerk("k"), 1u);
+  for (const char* node : {"a", "b", "c"}) Replace(node, next);
+  EXPECT_EQ(AddToClerk("k"), 2u);
+}
+
+TEST_P(TypesTest, AnOlderProgramRefusesANewerStateAndLosesNothingOfIt) {
+  Registry next;
+  HostCountersAndClerks(next, {.state_version = 2});
+  auto options = Options();
+  for (const char* node : {"a", "b", "c"}) options.registries[node] = &next;
+  Start({"a", "b", "c"}, options);
+  EXPECT_EQ(AddToClerk("k"), 1u);
+  for (const char* node : {"a", "b", "c"}) Replace(node, newer_);
+  const std::string node = PrimaryOfClerk("k");
+  EXPECT_THAT(ErrorOf(AddAtClerk("k")),
+              AllOf(HasSubstr("actor Clerk/k is suspended: "),
+                    HasSubstr("its state was saved by a newer program"),
+                    HasSubstr("with state_version 2; node " + node + " hosts Clerk with 0"),
+                    HasSubstr("run the newer program on that node")));
+  EXPECT_EQ(AddToClerk("fresh"), 1u);
+  for (const char* name : {"a", "b", "c"}) Replace(name, next);
+  EXPECT_EQ(AddToClerk("k"), 2u);
 }
 
 TEST_P(TypesTest, ACallOfATypeThatTheActorsNodeDoesNotHostYetSaysWhoWould) {

@@ -292,7 +292,7 @@ TEST_F(WorkerTest, AnswersWhoAsksAgainForACallThatIsSettledWhileItRuns) {
   world_.RunFor(absl::Seconds(1));
   EXPECT_EQ(first, "results");
   EXPECT_EQ(settled, "results");
-  EXPECT_THAT(again, ::testing::HasSubstr("Stale"));
+  EXPECT_THAT(again, ::testing::HasSubstr("Stale: the caller of"));
   // The turn that made the call was undone; the next epoch of the caller makes it again.
   deliver(capnp::typeId<Counter>(), 3, {caller, 1, 2, 9, 9, {1, 1}}, later);
   EXPECT_EQ(later, "results");

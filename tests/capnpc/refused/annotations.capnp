@@ -1,7 +1,7 @@
 @0xe19f3b7d25c0a864;
 using Troupe = import "/troupe/actors/troupe.capnp";
 
-interface Twice  # error: $Troupe.actor is given 2 times for `Twice`
+interface Twice  # error:  times for `Twice`
     $Troupe.actor(state = "A") $Troupe.actor(state = "B") {
   get @0 () -> () $Troupe.readOnly $Troupe.readOnly;  # error: $Troupe.readOnly is given 2 times
 }
@@ -9,20 +9,20 @@ struct A {}
 struct B {}
 
 interface Plain {
-  get @0 () -> () $Troupe.readOnly;  # error: interface Plain is no actor
+  get @0 () -> () $Troupe.readOnly;  # error: is no actor, nor does one extend it. Add $Troupe.actor
   slow @1 () -> () $Troupe.deadline(milliseconds = 5);  # error: $Troupe.deadline of `slow`: interface Plain
 }
-interface Idle $Troupe.idleTimeout(milliseconds = 5) {}  # error: which is no actor
+interface Idle $Troupe.idleTimeout(milliseconds = 5) {}  # error: , which is no actor: add $Troupe.actor
 
 interface Times $Troupe.actor() $Troupe.idleTimeout(milliseconds = 0) {  # error: $Troupe.idleTimeout of `Times` is zero
-  none @0 () -> () $Troupe.deadline(milliseconds = 0);  # error: $Troupe.deadline of `none` is zero
-  long @1 () -> () $Troupe.deadline(milliseconds = 300001);  # error: at most 300000 ms
+  none @0 () -> () $Troupe.deadline(milliseconds = 0);  # error: zero; write $Troupe.deadline(milliseconds = 5000)
+  long @1 () -> () $Troupe.deadline(milliseconds = 300001);  # error: 300001 ms; at most 300000 ms, 5 minutes, are possible
   most @2 () -> () $Troupe.deadline(milliseconds = 300000);
-  both @3 () -> () $Troupe.readOnly $Troupe.resumable;  # error: $Troupe.resumable of `both`: a $Troupe.readOnly method
+  both @3 () -> () $Troupe.readOnly $Troupe.resumable;  # error: a $Troupe.readOnly method keeps nothing to go on with. Remove one
 }
 
-interface Later $Troupe.actor() $Troupe.durable {  # error: $Troupe.durable of Later is not supported yet
-  again @0 () -> () $Troupe.reentrant;  # error: $Troupe.reentrant of `again` is not supported yet
+interface Later $Troupe.actor() $Troupe.durable {  # error: is not supported yet: state is in the memory of its copies. Remove it
+  again @0 () -> () $Troupe.reentrant;  # error: is not supported yet: methods run one at a time
 }
 
-struct Many $Troupe.value { all @0 :List(Text); }  # error: $Troupe.value of Many
+struct Many $Troupe.value { all @0 :List(Text); }  # error: a value has no lists, unions, groups, type parameters
