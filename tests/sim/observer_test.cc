@@ -332,8 +332,10 @@ TEST_P(ObserverTest, HearsAgainOnceABrokenLinkIsBack) {
 TEST_P(ObserverTest, WhatIsToldOneThatIsGoneIsNotToldForEver) {
   StartRoom();
   { Join("ann", client_->Observe<Screen>(lines_).ref()); }
-  Announce("anybody?", 20);
-  cluster_->Run(absl::Seconds(2));
+  for (int i = 0; i < 3; ++i) {  // Kept, it would be more than an actor may have told.
+    Announce(std::string(100000, 'x'), 6);
+    cluster_->Run(absl::Seconds(2));
+  }
   auto screen = client_->Observe<Screen>(lines_);
   Join("ann", screen.ref());
   Announce("now", 1);
@@ -385,11 +387,7 @@ TEST_P(ObserverTest, IsCalledByOtherClientsAndByItsOwn) {
   auto theirs = other.Observe<Screen>(others_lines_);
   Join("bob", theirs.ref());
   EXPECT_EQ(cluster_->Await(mine.ref().Said("me", "self")), 1u);
-  schema::ActorRef::Reader written;
-  capnp::MallocMessageBuilder message;
-  auto out = message.initRoot<schema::ActorRef>();
-  theirs.ref().Write(out);
-  auto ref = Refer<Guest>(client_->Origin(), out.asReader());
+  auto ref = ReferTo<Guest>(client_->Origin(), theirs.ref().id());
   EXPECT_EQ(ref, theirs.ref());
   EXPECT_EQ(cluster_->Await(ref.Said("me", "hi")), 1u);
   EXPECT_THAT(lines_, ElementsAre("me: self"));
@@ -398,6 +396,29 @@ TEST_P(ObserverTest, IsCalledByOtherClientsAndByItsOwn) {
   cluster_->Run(absl::Seconds(1));
   EXPECT_THAT(ErrorOf(ref.Said("me", "hi").AsPromise().ignoreResult()),
               HasSubstr("is not connected to node"));
+}
+
+TEST_P(ObserverTest, ACallOfAClientIsNotMadeAgainWhenItsNodeDies) {
+  StartRoom();
+  auto& other = AnotherClient("other");
+  auto theirs = other.Observe<Sleeper>();
+  cluster_->Run(absl::Milliseconds(100));  // Until all nodes know of it.
+  auto ref = ReferTo<Guest>(client_->Origin(), theirs.ref().id());
+  std::string error = "pending";
+  auto asked =
+      ref.Said("me", "hi")
+          .AsPromise()
+          .then([&](uint64_t) { error = "answered"; }, [&](kj::Exception&& e) { error = Words(e); })
+          .eagerlyEvaluate(nullptr);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return theirs->begun.size() == 1; }));
+  for (const std::string name : {"a", "b", "c"}) {  // One of them has it.
+    cluster_->Kill(name);
+    cluster_->Run(absl::Seconds(1));
+    cluster_->Restart(name);
+    ASSERT_TRUE(cluster_->Settle()) << cluster_->Describe();
+  }
+  EXPECT_THAT(error, HasSubstr("may not have reached it"));
+  EXPECT_THAT(theirs->begun, SizeIs(1));
 }
 
 TEST_P(ObserverTest, KeysOfUsersCannotBeginAsItsName) {

@@ -389,12 +389,13 @@ class WorkerLimitsTest : public WorkerTest, private Link::Receiver {
     return Await(node.typesRequest().send().then([](auto&&) { return std::string("types"); },
                                                  [](kj::Exception&& e) { return Words(e); }));
   }
-  static void ShowSecret(Link& link, const Id128& secret) {
+  void ShowSecret(Link& link, const Id128& secret) {
     capnp::MallocMessageBuilder message;
     auto out = message.initRoot<wire::ObserveFrame>().initSecret();
     out.setHi(secret.hi);
     out.setLo(secret.lo);
     link.stream().Send(wire::KIND_OBSERVE, message);
+    world_.RunFor(absl::Milliseconds(100));
   }
   // What a call to an observer of that client ends with; pending until then.
   struct Push {
@@ -468,7 +469,6 @@ TEST_F(WorkerLimitsTest, TheNewestLinkOfAClientHasItsObservers) {
   auto under_way = CallObserverOf(secret);
   EXPECT_EQ(under_way->outcome, "pending");
   ShowSecret(*second.link, secret);
-  world_.RunFor(absl::Milliseconds(100));
   EXPECT_THAT(under_way->outcome, ::testing::HasSubstr("the call may have reached it"));
   SendAnswer(first.link->stream(), 1, EmptyResults(), 0);  // Too late, and to nobody.
   answers_pushes_ = true;
