@@ -85,4 +85,8 @@ inline void HostAll(troupe::Registry& registry) {
   registry.Host<MeterActor>({.idle_timeout = absl::Minutes(1)});
 }
 
+inline void HostOfAHigherVersion(troupe::Registry& registry) {
+  registry.Host<MeterActor>({.state_version = 1});
+}
+
 }  // namespace guide

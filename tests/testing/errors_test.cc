@@ -108,10 +108,11 @@ struct Late final : Other::Actor {
   Task<void> Ask() override { co_return; }
 };
 
-TEST_F(ErrorsTest, OfAnActivationThatFailsNameIt) {
+TEST(Errors, OfAnActivationThatFailsNameIt) {
   EXPECT_THAT(Thrown([] { Early(); }), HasSubstr("an actor has no name in its constructor"));
-  harness_->Host<Late>();
-  EXPECT_THAT(harness_->Fails(harness_->Get<Other>("x").Ask()),
+  Harness harness({.renewal = Renewal::kAsInProduction});
+  harness.Host<Late>();
+  EXPECT_THAT(harness.Fails(harness.Get<Other>("x").Ask()),
               HasSubstr("could not go on: its activation failed: the shop is closed"));
   troupe::Registry registry;
   registry.Host<Late>();
@@ -233,23 +234,26 @@ TEST(Errors, OfAClientSayWhichNodesItTried) {
 
 // ---- The kit
 
-TEST_F(ErrorsTest, OfTheHarnessSayWhatToWriteInstead) {
+TEST(Errors, OfTheHarnessSayWhatToWriteInstead) {
   EXPECT_THAT(Thrown([] { Harness none({.nodes = 0}); }),
               AllOf(HasSubstr("a harness has 1 to"), HasSubstr("got 0")));
-  EXPECT_THAT(Thrown([&] { harness_->Host<Forgetful>(); }),
+  Harness harness;
+  EXPECT_THAT(Thrown([&] { harness.cluster(); }), HasSubstr("nothing is hosted here yet"));
+  harness.Host<Forgetful>();
+  EXPECT_THAT(Thrown([&] { harness.Host<Forgetful>(); }),
               HasSubstr("is hosted already; a class goes before the first Fake or"));
-  EXPECT_THAT(Thrown([&] { harness_->Get<Other>("x"); }),
+  EXPECT_THAT(Thrown([&] { harness.Get<Other>("x"); }),
               HasSubstr("is hosted here; say harness.Host<"));
-  EXPECT_THAT(Thrown([&] { harness_->Advance(-absl::Seconds(1)); }),
-              HasSubstr("time does not go back, got"));
   struct Still : troupe::testing::Stateless<Other> {
     Task<void> Ask() override { co_return; }
   } still;
-  harness_->StandIn("still", still);
-  EXPECT_THAT(Thrown([&] { harness_->StandIn("still", still); }),
+  harness.StandIn("still", still);
+  EXPECT_THAT(Thrown([&] { harness.StandIn("still", still); }),
               HasSubstr("has a stand-in already"));
-  EXPECT_THAT(Thrown([&] { harness_->Fake<Other>("still"); }),
+  EXPECT_THAT(Thrown([&] { harness.Fake<Other>("still"); }),
               HasSubstr("has an object of the test's as its stand-in"));
+  EXPECT_THAT(Thrown([&] { harness.Advance(-absl::Seconds(1)); }),
+              HasSubstr("time does not go back, got"));
 }
 
 TEST(Errors, OfALocalNodeSayWhatIsAwaited) {
