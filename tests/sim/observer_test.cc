@@ -333,7 +333,7 @@ TEST_P(ObserverTest, WhatIsToldOneThatIsGoneIsNotToldForEver) {
   StartRoom();
   { Join("ann", client_->Observe<Screen>(lines_).ref()); }
   for (int i = 0; i < 3; ++i) {  // Kept, it would be more than an actor may have told.
-    Announce(std::string(100000, 'x'), 6);
+    Announce(std::string(1000, 'x'), 300);
     cluster_->Run(absl::Seconds(2));
   }
   auto screen = client_->Observe<Screen>(lines_);
