@@ -118,7 +118,7 @@ inline std::vector<Mutation> AllMutations() {
       COPY_RULE(records_forgotten, "P6.2"),
       COPY_RULE(repeat_runs_again, "P6.3"),
       COPY_RULE(repeat_answered_early, "P6.3"),
-      COPY_RULE(floor_forgotten, "P6.4"),
+      COPY_RULE(floor_forgotten, "P6.4", FoundBy::kModel, "RecordTable.KeepsTheFloorWhenRecordsGo"),
       COPY_RULE(floor_too_high, "P6.4"),
       COPY_RULE(caller_mark_ahead, "P6.5"),
       COPY_RULE(lower_caller_epoch, "P6.5", FoundBy::kModel,
