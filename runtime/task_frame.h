@@ -31,7 +31,7 @@ struct SettledPromise {
   ~SettledPromise() noexcept {}
 };
 
-struct TaskFailure {
+struct [[nodiscard]] TaskFailure {
   kj::Exception exception;
   ~TaskFailure() noexcept {}
 };

@@ -12,6 +12,8 @@
 namespace troupe {
 namespace {
 
+constexpr const char* kNotAsked = "not asked";
+
 const char* Lower(NodeState state) {
   switch (state) {
     case NodeState::kUp:
@@ -79,7 +81,7 @@ NodeRow MakeRow(const NodeEntry& node, const ClusterState& map,
     row.learners += Has(shard.learners, node.boot);
   }
   row.types = NamesOf(node.types, map);
-  row.answer.trouble = "not asked";
+  row.answer.trouble = kNotAsked;
   for (const auto& answer : answers) {
     if (answer.node == node.name) row.answer = answer;
   }
@@ -108,6 +110,18 @@ void CountShards(const ClusterState& map, StatusReport& report) {
     report.under_replicated += shard.isr.size() < wanted[map.RoleOf(id)];
     ++report.isr_sizes[shard.isr.size()];
   }
+}
+
+void FindGone(StatusReport& report) {
+  size_t voters_gone = 0;
+  for (const auto& row : report.nodes) {
+    const bool counts = row.state == "up" || row.state == "draining";
+    const bool silent = !row.answer.trouble.empty() && row.answer.trouble != kNotAsked;
+    if (!counts || (row.seen != "dead" && !silent)) continue;
+    report.gone.push_back(row.name);
+    voters_gone += std::count(report.voters.begin(), report.voters.end(), row.name);
+  }
+  report.stands_still = 2 * (report.voters.size() - voters_gone) <= report.voters.size();
 }
 
 // ---- Table
@@ -202,7 +216,15 @@ std::string ShardLine(const StatusReport& report, Paint paint) {
   add(report.lost, "LOST");
   add(report.no_primary, "without a primary");
   add(report.under_replicated, "with too few copies");
-  const bool down = report.lost + report.no_primary > 0;
+  if (!report.gone.empty()) {
+    absl::StrAppend(&troubles, troubles.empty() ? "" : ", ",
+                    "up by the map, but not there: ", absl::StrJoin(report.gone, " "));
+  }
+  if (report.stands_still) {
+    absl::StrAppend(&troubles, "; without a majority of the voters nothing is decided: start them ",
+                    "with their data directories, or see troupe recover --node");
+  }
+  const bool down = report.lost + report.no_primary > 0 || report.stands_still;
   auto list = [&](const std::vector<ShardId>& shards, const char* what, const char* command) {
     constexpr size_t kShownMax = 16;
     if (shards.empty()) return;
@@ -311,6 +333,7 @@ StatusReport MakeStatusReport(const ClusterState& map, const std::vector<NodeAns
   for (const auto& node : report.nodes) hosted.insert(node.types.begin(), node.types.end());
   report.hosted.assign(hosted.begin(), hosted.end());
   CountShards(map, report);
+  FindGone(report);
   for (const auto& node : report.nodes) report.suspended += node.answer.suspended;
   return report;
 }

@@ -64,10 +64,16 @@ struct StatusReport {
   uint64_t under_replicated =
       0;  // Fewer copies in sync than replicas, or than its role has nodes that are up.
   std::map<size_t, uint64_t> isr_sizes;  // Size to the number of shards.
-  uint64_t suspended = 0;                // Actors, of all nodes that answered.
+  // Nodes that the map has as up or draining, but that are dead to others, or were asked in vain:
+  // the map may be older than what has happened to them.
+  std::vector<std::string> gone;
+  bool stands_still = false;  // So many of them vote that nothing can be decided.
+  uint64_t suspended = 0;     // Actors, of all nodes that answered.
 
-  // Everything has a primary and all the copies it can have.
-  bool healthy() const { return no_primary == 0 && lost == 0 && under_replicated == 0; }
+  // Everything has a primary and all the copies it can have, and all who have them are there.
+  bool healthy() const {
+    return no_primary == 0 && lost == 0 && under_replicated == 0 && gone.empty();
+  }
 };
 
 StatusReport MakeStatusReport(const ClusterState& map, const std::vector<NodeAnswer>& answers);

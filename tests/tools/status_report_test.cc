@@ -118,6 +118,24 @@ TEST(StatusReport, NodeThatDoesNotAnswerIsNamedWithTheReason) {
               HasSubstr("\"answered\":false,\"trouble\":\"connection \\\"refused\\\"\""));
 }
 
+// The map is as old as the last majority: it still has them all.
+TEST(StatusReport, IsNotHealthyWhenThoseWhoHoldTheCopiesAreGone) {
+  auto answers = Answers();
+  for (size_t i : {1, 2}) {
+    answers[i] = NodeAnswer();
+    answers[i].node = i == 1 ? "b" : "c";
+    answers[i].trouble = "connection refused";
+  }
+  answers[0].members["b"] = answers[0].members["c"] = "dead";
+  const auto report = MakeStatusReport(Cluster(), answers);
+  EXPECT_FALSE(report.healthy());
+  EXPECT_TRUE(report.stands_still);
+  EXPECT_THAT(
+      ToTable(report, Paint::kPlain),
+      HasSubstr("up by the map, but not there: b c; without a majority of the voters nothing "
+                "is decided"));
+}
+
 TEST(StatusReport, SuspendedActorsAreCountedAndNamed) {
   auto answers = Answers();
   EXPECT_THAT(ToTable(MakeStatusReport(Cluster(), answers), Paint::kPlain),
