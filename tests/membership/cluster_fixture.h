@@ -22,16 +22,23 @@ inline Founder MakeFounder(const std::string& name, uint64_t nonce) {
   return founder;
 }
 
-// Nodes "a", "b", ... with boots 1, 2, ...
-inline ClusterState MakeCluster(size_t nodes, uint32_t shards = 12, uint32_t replicas = 3) {
+// Nodes "a", "b", ... with boots 1, 2, ... that host these.
+using Types = std::vector<HostedType>;
+inline ClusterState ClusterOf(const std::vector<Types>& hosted, uint32_t shards = 12,
+                              uint32_t replicas = 3) {
   std::vector<Founder> founders;
-  for (size_t i = 0; i < nodes; ++i) {
+  for (size_t i = 0; i < hosted.size(); ++i) {
     founders.push_back(MakeFounder(std::string(1, static_cast<char>('a' + i)), i + 1));
+    founders.back().types = hosted[i];
   }
   ClusterConfig config;
   config.shards = shards;
   config.replicas = replicas;
   return Found(Id128{7, 7}, config, founders);
+}
+// The same, where it does not matter what they host.
+inline ClusterState MakeCluster(size_t nodes, uint32_t shards = 12, uint32_t replicas = 3) {
+  return ClusterOf(std::vector<Types>(nodes, Hosted()), shards, replicas);
 }
 
 // Applies in place and says whether anything changed; the test fails if the command does.

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <set>
 
-#include "cluster_fixture.h"
 #include "gmock/gmock.h"
+#include "hosting_fixture.h"
 #include "troupe/membership/limits.h"
 #include "troupe/membership/placement.h"
 #include "troupe/membership/shard_rules.h"
@@ -20,46 +20,14 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-using Types = std::vector<HostedType>;
 
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 const HostedType kA{1, "Account"}, kB{2, "Branch"}, kC{3, "Card"};
 
-ClusterState ClusterOf(const std::vector<Types>& hosted, uint32_t shards = 12) {
-  std::vector<Founder> founders;
-  for (size_t i = 0; i < hosted.size(); ++i) {
-    founders.push_back(MakeFounder(std::string(1, static_cast<char>('a' + i)), i + 1));
-    founders.back().types = hosted[i];
-  }
-  ClusterConfig config;
-  config.shards = shards;
-  return Found(Id128{7, 7}, config, founders);
-}
-
-Register Hosting(Register command, Types types) {
-  command.types = std::move(types);
-  return command;
-}
-Register Joining(const std::string& node, Types types) {
-  return Hosting(Rejoin(node, 40 + node[0], 0), std::move(types));
-}
 Register Restarting(const ClusterState& state, const std::string& node, Types types) {
   return Hosting(Rejoin(node, 1000 + state.version, state.FindNode(node)->boot), std::move(types));
 }
 
-// All that is planned, until nothing is; learners catch up at once.
-void Repair(ClusterState& state) {
-  for (int round = 0; round < 50; ++round) {
-    const std::vector<Command> plan = PlanRepairs(state, 100);
-    for (const Command& command : plan) EXPECT_TRUE(Do(state, command)) << Describe(command);
-    for (ShardId id = 0; id < state.shards.size(); ++id) {
-      const ShardEntry& shard = state.shards[id];
-      if (!shard.learners.empty()) Do(state, AlterOf(state, id, Union(shard.isr, shard.learners)));
-    }
-    if (plan.empty()) return;
-  }
-  ADD_FAILURE() << "repairs do not end";
-}
 void Move(ClusterState& state, const WantedMove& move) {
   const ShardEntry& shard = state.shards[move.shard];
   Do(state, MovePrimary{move.shard, shard.epoch, shard.isr_version, move.from, move.to});

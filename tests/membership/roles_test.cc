@@ -3,8 +3,8 @@
 #include <map>
 #include <set>
 
-#include "cluster_fixture.h"
 #include "gmock/gmock.h"
+#include "hosting_fixture.h"
 #include "troupe/membership/hosted_types.h"
 #include "troupe/membership/limits.h"
 #include "troupe/membership/placement.h"
@@ -19,39 +19,12 @@ using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::IsSubsetOf;
-using Types = std::vector<HostedType>;
 
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr uint32_t kShards = 6;
 const HostedType kA{1, "Account"}, kB{2, "Branch"}, kT{3, "Trainer", "gpu"}, kU{4, "Tuner", "gpu"};
 
-ClusterState ClusterOf(const std::vector<Types>& hosted) {
-  std::vector<Founder> founders;
-  for (size_t i = 0; i < hosted.size(); ++i) {
-    founders.push_back(MakeFounder(std::string(1, static_cast<char>('a' + i)), i + 1));
-    founders.back().types = hosted[i];
-  }
-  ClusterConfig config;
-  config.shards = kShards;
-  return Found(Id128{7, 7}, config, founders);
-}
-Register Joining(const std::string& node, Types types) {
-  Register command = Rejoin(node, 40 + node[0], 0);
-  command.types = std::move(types);
-  return command;
-}
-void Repair(ClusterState& state) {
-  for (int round = 0; round < 50; ++round) {
-    const std::vector<Command> plan = PlanRepairs(state, 100);
-    for (const Command& command : plan) EXPECT_TRUE(Do(state, command)) << Describe(command);
-    for (ShardId id = 0; id < state.shards.size(); ++id) {
-      const ShardEntry& shard = state.shards[id];
-      if (!shard.learners.empty()) Do(state, AlterOf(state, id, Union(shard.isr, shard.learners)));
-    }
-    if (plan.empty()) return;
-  }
-  ADD_FAILURE() << "repairs do not end";
-}
+ClusterState SmallClusterOf(const std::vector<Types>& hosted) { return ClusterOf(hosted, kShards); }
 std::set<CopyId> CopiesOf(const ClusterState& state, const std::string& role) {
   const size_t index = state.FindRole(role);
   std::set<CopyId> all;
@@ -68,7 +41,7 @@ uint32_t MinIsrOf(const ClusterState& state, const std::string& role) {
 }
 
 TEST(Roles, OfFoundersHaveShardsDefaultFirst) {
-  const ClusterState state = ClusterOf({{kA, kT}, {kA}, {kA}});
+  const ClusterState state = SmallClusterOf({{kA, kT}, {kA}, {kA}});
   ASSERT_EQ(state.roles.size(), 2u);
   EXPECT_EQ(state.roles[0], (RoleEntry{"default", kShards, 2}));
   EXPECT_EQ(state.roles[1], (RoleEntry{"gpu", kShards, 1}));
@@ -85,7 +58,7 @@ TEST(Roles, OfFoundersHaveShardsDefaultFirst) {
 }
 
 TEST(Roles, ThatAreNewGetShardsBehindTheOthersWhichStay) {
-  ClusterState state = ClusterOf({{kA}, {kA}, {kA}});
+  ClusterState state = SmallClusterOf({{kA}, {kA}, {kA}});
   const ClusterState before = state;
   Do(state, Joining("g", {kT}));
   ASSERT_EQ(state.shards.size(), 2 * kShards);
@@ -101,7 +74,7 @@ TEST(Roles, ThatAreNewGetShardsBehindTheOthersWhichStay) {
 }
 
 TEST(Roles, KeepToTheirNodes) {
-  ClusterState state = ClusterOf({{kA}, {kA}, {kT}, {kT}, {kA, kT}});
+  ClusterState state = SmallClusterOf({{kA}, {kA}, {kT}, {kT}, {kA, kT}});
   Repair(state);
   Do(state, FenceOf(state, "b"));
   Do(state, FenceOf(state, "c"));
@@ -118,7 +91,7 @@ TEST(Roles, KeepToTheirNodes) {
 }
 
 TEST(Roles, HaveAMinIsrOfTheirOwn) {
-  ClusterState state = ClusterOf({{kA}, {kA}, {kA}, {kT}});
+  ClusterState state = SmallClusterOf({{kA}, {kA}, {kA}, {kT}});
   EXPECT_EQ(MinIsrOf(state, "default"), 2u);
   EXPECT_EQ(MinIsrOf(state, "gpu"), 1u);
   Do(state, Joining("e", {kT}));
@@ -136,7 +109,7 @@ TEST(Roles, HaveAMinIsrOfTheirOwn) {
 }
 
 TEST(Roles, AreEvenedOutEachByItself) {
-  ClusterState state = ClusterOf({{kA, kT}, {kA}});
+  ClusterState state = SmallClusterOf({{kA, kT}, {kA}});
   Do(state, Joining("g", {kA, kT}));
   Repair(state);
   int rounds = 0;
@@ -157,7 +130,7 @@ TEST(Roles, AreEvenedOutEachByItself) {
 }
 
 TEST(Roles, AreComparedEachByItself) {
-  const ClusterState state = ClusterOf({{kA, kB}, {kA, kT}});
+  const ClusterState state = SmallClusterOf({{kA, kB}, {kA, kT}});
   EXPECT_EQ(CodeOf(state, Joining("x", {kT, kU})), absl::StatusCode::kOk);
   EXPECT_EQ(CodeOf(state, Joining("x", {kA})), absl::StatusCode::kOk);
   const absl::Status refused = Apply(state, Joining("x", {kA, kU})).status();
@@ -169,7 +142,7 @@ TEST(Roles, AreComparedEachByItself) {
 }
 
 TEST(Roles, AreKeptByTypes) {
-  ClusterState state = ClusterOf({{kA, kT}, {kA}});
+  ClusterState state = SmallClusterOf({{kA, kT}, {kA}});
   const HostedType moved{kT.id, kT.name, "default"};
   EXPECT_EQ(CodeOf(state, Joining("x", {kA, moved})), kInvalid);
   Do(state, FenceOf(state, "a"));
@@ -180,7 +153,7 @@ TEST(Roles, AreKeptByTypes) {
 }
 
 TEST(Roles, AreBounded) {
-  const ClusterState state = ClusterOf({{kA}});
+  const ClusterState state = SmallClusterOf({{kA}});
   Types types = {kA};
   for (uint64_t i = 1; i < kRolesMax; ++i) types.push_back({10 + i, "T", "r" + std::to_string(i)});
   EXPECT_EQ(CodeOf(state, Joining("x", types)), absl::StatusCode::kOk);

@@ -8,6 +8,7 @@
 #include "../seeds.h"
 #include "absl/strings/str_join.h"
 #include "account.h"
+#include "transfers.h"
 #include "troupe/rpc/status.h"
 #include "troupe/sim/cluster.h"
 #include "troupe/sim/nemesis.h"
@@ -15,26 +16,16 @@
 namespace troupe {
 namespace {
 
-constexpr int kAccounts = 6;
-constexpr uint64_t kMoney = 1000;  // In each account at first.
-
-std::string Name(uint64_t account) { return "account" + std::to_string(account); }
-
-class BankTest : public ::testing::TestWithParam<uint64_t> {
+class BankTest : public Transfers<Account> {
  protected:
   BankTest() { registry_.Host<AccountActor>(); }
 
   uint64_t Read(sim::Cluster& cluster, Client& client) {
     uint64_t sum = 0;
     for (uint64_t i = 0; i < kAccounts; ++i) {
-      sum += cluster.Await(client.Get<Account>(Name(i)).Balance());
+      sum += cluster.Await(At(client, i).Balance());
     }
     return sum;
-  }
-  void Fund(sim::Cluster& cluster, Client& client) {
-    for (uint64_t i = 0; i < kAccounts; ++i) {
-      cluster.Await(client.Get<Account>(Name(i)).Deposit(kMoney));
-    }
   }
   // Once all that was transferred has arrived, and a while later: nothing arrives twice.
   uint64_t ReadWhenDone(sim::Cluster& cluster, Client& client) {
@@ -44,42 +35,14 @@ class BankTest : public ::testing::TestWithParam<uint64_t> {
     cluster.Run(absl::Seconds(5));
     return Read(cluster, client);
   }
-  kj::Promise<void> Transfer(Client& client, Random& random) {
-    const uint64_t from = random.Below(kAccounts);
-    const auto to = client.Get<Account>(Name((from + 1 + random.Below(kAccounts - 1)) % kAccounts));
-    return client.Get<Account>(Name(from))
-        .Transfer(to, 1 + random.Below(20))
-        .AsPromise()
-        .ignoreResult();
-  }
-
-  struct Errors final : kj::TaskSet::ErrorHandler {
-    void taskFailed(kj::Exception&&) override {}
-  } errors_;
-  Registry registry_;
 };
 
 TEST_P(BankTest, TransfersAreWholeThoughNodesAndTheAskingClientDie) {
-  Random random(GetParam());
   sim::Cluster cluster({.seed = GetParam()}, registry_);
   auto& teller = cluster.AddClient("teller");
   ASSERT_TRUE(cluster.Settle()) << cluster.Describe();
-  Fund(cluster, teller);
-  for (int round = 0; round < 4; ++round) {
-    const std::string name = "asker" + std::to_string(round);
-    auto& asker = cluster.AddClient(name);
-    {
-      kj::TaskSet asked(errors_);
-      for (int i = 0; i < 25; ++i) asked.add(Transfer(asker, random));
-      cluster.Run(absl::Milliseconds(static_cast<int64_t>(random.Below(12))));
-      const std::string victim = cluster.names()[random.Below(3)];
-      cluster.Kill(victim);
-      if (random.Chance(0.5)) cluster.RemoveClient(name);  // Dies with calls under way.
-      cluster.Run(absl::Milliseconds(static_cast<int64_t>(random.Below(1500))));
-      cluster.Restart(victim);
-    }
-    ASSERT_TRUE(cluster.Settle()) << cluster.Describe() << "\nseed " << GetParam();
-  }
+  TransferThroughKills(cluster);
+  if (HasFatalFailure()) return;
   EXPECT_EQ(ReadWhenDone(cluster, teller), kAccounts * kMoney) << "seed " << GetParam();
 }
 
