@@ -185,7 +185,8 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void DropState();
   void MarkDirty();
   ActorChange TakeChange();
-  uint64_t OldestUnsettled(const Turn& turn) const;
+  uint64_t OldestUnsettled() const;
+  bool NoteMoved(const Turn& turn);
   void RequireTurn(std::string_view asked) const;
   void RequireTurnThatGoesOn(std::string_view asked) const;
   Task<void> Persisted() override;
@@ -244,7 +245,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void Tell(Told told);
   void ProceedWithTold();
   void AwaitTold();
-  void SendTold();
+  void SendTold(const ActorId* to = nullptr);
   void MakeCall(const SharedTold& told);
   void EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failure);
   void ForgetTold();
@@ -338,10 +339,10 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   std::map<ActorId, Called> called_;  // Those that keep records of our calls, as far as we know.
   absl::Time next_settling_ = absl::InfinitePast();
 
-  ToldNumber told_awaited_;            // What was told up to here will be safe; ...
-  ToldNumber told_safe_;               // ... is on all in-sync copies.
-  uint64_t told_floor_ = 0;            // They know too that what earlier turns told is answered.
-  std::vector<ToldNumber> told_done_;  // Answered, while a turn was open.
+  ToldNumber told_awaited_;         // What was told up to here will be safe; ...
+  ToldNumber told_safe_;            // ... is on all in-sync copies.
+  uint64_t told_floor_ = 0;         // They know too that what earlier turns told is answered.
+  std::set<ToldNumber> told_done_;  // Answered, while a turn was open.
   struct Telling {
     absl::Duration pause = absl::ZeroDuration();
     bool busy = false;            // A call is under way, or the pause.

@@ -46,7 +46,7 @@ class Activation::TurnOrigin final : public CallOrigin {
                   self.shard_.lineage(),
                   self.shard_.epoch(),
                   turn.number,
-                  self.OldestUnsettled(turn),
+                  self.OldestUnsettled(),
                   options.id ? *options.id
                              : DerivedId(turn.inbound, target, interface_id, method_id, ordinal)};
     self.NoteCall(target, turn.number);
@@ -136,8 +136,7 @@ void Activation::SettleCalls(absl::Time now) {
   const bool resumes = resume_ || (turn_ != nullptr && turn_->resume_before);
   if (called_.empty() || now < next_settling_ || stopped_ || resumes) return;
   next_settling_ = now + kSettleAfter;
-  const uint64_t mark =
-      std::min(turn_ != nullptr ? turn_->number : next_turn_, outbox_.OldestTurn());
+  const uint64_t mark = OldestUnsettled();
   for (auto& [callee, called] : called_) {
     if (called.settling || called.turn >= mark || now < called.at + kSettleAfter) continue;
     called.settling = true;

@@ -60,10 +60,7 @@ void Activation::ProceedWithTold() {
 // Sends what is there once it is safe.
 void Activation::AwaitTold() {
   told_awaited_ = std::max(told_awaited_, outbox_.last());
-  const uint64_t next = resume_ ? resume_since_ : next_turn_;
-  const uint64_t floor =
-      turn_ != nullptr ? OldestUnsettled(*turn_) : std::min(next, outbox_.OldestTurn());
-  auto proceed = [this, safe = told_awaited_, floor] {
+  auto proceed = [this, safe = told_awaited_, floor = OldestUnsettled()] {
     told_safe_ = std::max(told_safe_, safe);
     told_floor_ = std::max(told_floor_, floor);
     SendTold();
@@ -72,15 +69,15 @@ void Activation::AwaitTold() {
   tasks_.add(EarlierSafe().then(kj::mv(proceed), [](kj::Exception&&) {}));  // Being stopped.
 }
 
-// The oldest call for each of those who are told something; several for an observer, which is told
-// nothing again (P6.14).
-void Activation::SendTold() {
+// The oldest call for each of those who are told something, or for this one; several for an
+// observer, which is told nothing again (P6.14).
+void Activation::SendTold(const ActorId* to) {
   const auto list = outbox_.snapshot();  // One to this actor may begin at once, and tell more.
   if (list == nullptr) return;
   for (const auto& told : list->entries) {
     if (stopped_ || told->number > told_safe_) return;
-    const bool done = std::ranges::find(told_done_, told->number) != told_done_.end();
-    if (done) continue;
+    if (to != nullptr && told->target != *to) continue;
+    if (told_done_.contains(told->number)) continue;
     auto& telling = telling_[told->target];
     if (IsObserverKey(told->target.key)) {
       if (telling.pushed.size() >= kPushedMax) continue;
@@ -128,14 +125,14 @@ void Activation::EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failur
       pause = next;
       tasks_.add(host_.timer().afterDelay(ToKj(pause)).then([this, to = told->target] {
         telling_[to].busy = false;
-        SendTold();
+        SendTold(&to);
       }));
       return;
     }
   }
   if (telling.pushed.empty()) telling_.erase(told->target);
-  told_done_.push_back(told->number);
-  SendTold();
+  told_done_.insert(told->number);
+  SendTold(&told->target);
   if (!stopped_) RunReady();
 }
 

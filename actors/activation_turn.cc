@@ -14,9 +14,8 @@ constexpr absl::Duration kAgingInterval = absl::Seconds(30);  // Ageing looks at
 
 // P6.6: its caller makes it again under the same id, and it is to run then.
 bool IsToldAgain(const CallId& id, const kj::Maybe<kj::Exception>& failure) {
-  const auto* call = std::get_if<ActorCall>(&id);
   KJ_IF_MAYBE (e, failure) {
-    return call != nullptr && call->told && e->getType() != kj::Exception::Type::FAILED;
+    return ToldCall(id) != nullptr && e->getType() != kj::Exception::Type::FAILED;
   }
   return false;
 }
@@ -176,13 +175,8 @@ bool Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
     retire_ = Retirement::kAsked;
     retire_since_ = host_.clock().Now();
   }
-  const bool reminders = reminders_.snapshot() != retired->reminders_before;
-  if (reminders) reminders_moved_ = true;
-  if (reminders && retired->kind != TurnKind::kReminder) AnnounceReminders();
-  const bool told = outbox_.snapshot() != retired->outbox_before;
-  if (told) outbox_moved_ = true;
-  const bool changed = reminders || told || resume_ != retired->resume_before ||
-                       !retired->ordinals.empty() ||
+  const bool moved = NoteMoved(*retired);
+  const bool changed = moved || resume_ != retired->resume_before || !retired->ordinals.empty() ||
                        state_moved_;  // What earlier turns moved was staged before this one.
   const bool of_its_own = retired->kind != TurnKind::kCall && retired->kind != TurnKind::kResume;
   if (of_its_own && !changed) {
@@ -193,6 +187,17 @@ bool Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
   const bool all = undo && !retired->persisted;
   DestroyLater(std::move(retired));
   return all;
+}
+
+// Whether it has changed what stands beside the state. The end of a reminder's turn announces by
+// itself.
+bool Activation::NoteMoved(const Turn& turn) {
+  const bool reminders = reminders_.snapshot() != turn.reminders_before;
+  const bool told = outbox_.snapshot() != turn.outbox_before;
+  reminders_moved_ |= reminders;
+  outbox_moved_ |= told;
+  if (reminders && turn.kind != TurnKind::kReminder) AnnounceReminders();
+  return reminders || told;
 }
 
 void Activation::UndoTurn(const Turn& turn) {
@@ -279,11 +284,13 @@ void Activation::Erase() {
   turn_->erases = true;
 }
 
-// Earlier turns are settled when a call of this one leaves, but for what waits to be resumed, and
-// what was told and is not answered.
-uint64_t Activation::OldestUnsettled(const Turn& turn) const {
-  if (shard_.mutations().caller_mark_ahead) return turn.number + 1;
-  return std::min(turn.resume_before ? resume_since_ : turn.number, outbox_.OldestTurn());
+// Earlier turns are settled when a call of the open one leaves, but for what waits to be resumed,
+// and what was told and is not answered.
+uint64_t Activation::OldestUnsettled() const {
+  if (turn_ != nullptr && shard_.mutations().caller_mark_ahead) return turn_->number + 1;
+  const bool resumes = turn_ != nullptr ? turn_->resume_before : resume_;
+  const uint64_t newest = turn_ != nullptr ? turn_->number : next_turn_;
+  return std::min(resumes ? resume_since_ : newest, outbox_.OldestTurn());
 }
 
 // As if one turn ended here and another one began, of which only the last answers the call (P6.8).
@@ -302,15 +309,9 @@ Task<void> Activation::Persisted() {
     records_.Add(host_.clock().Now(), turn_->call->header().id, turn_->argument_hash,
                  RecordStatus::kBegun, "");
   }
-  if (reminders_.snapshot() != turn_->reminders_before) {
-    turn_->reminders_before = reminders_.snapshot();
-    reminders_moved_ = true;
-    AnnounceReminders();
-  }
-  if (outbox_.snapshot() != turn_->outbox_before) {
-    turn_->outbox_before = outbox_.snapshot();
-    outbox_moved_ = true;
-  }
+  NoteMoved(*turn_);
+  turn_->reminders_before = reminders_.snapshot();
+  turn_->outbox_before = outbox_.snapshot();
   turn_->resume_before = resume_;
   turn_->earlier_safe = nullptr;  // Calls from here on wait for this too.
   turn_->persisted = true;

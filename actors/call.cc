@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <span>
 
+#include "absl/strings/str_cat.h"
 #include "troupe/rpc/frame_stream.h"
 #include "troupe/rpc/status.h"
 
@@ -102,6 +103,11 @@ CallHeader DecodeCall(wire::CallFrame::Reader in) {
   KJ_REQUIRE(in.getChain().size() <= kChainMax, "calls within calls too deep");
   for (auto actor : in.getChain()) out.chain.push_back(DecodeActor(actor));
   return out;
+}
+
+kj::Exception ResultsTooLarge(const std::string& what, size_t bytes) {
+  return Failed(absl::StrCat("the results of ", what, " are ", bytes, " bytes; at most ",
+                             kCallBytesMax, " can be sent"));
 }
 
 Payload EmptyResults() {

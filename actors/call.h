@@ -104,6 +104,9 @@ CallHeader DecodeCall(wire::CallFrame::Reader in);
 // A message with nothing in it: of whom nobody reads the results.
 Payload EmptyResults();
 
+// Of the call that `what` names.
+kj::Exception ResultsTooLarge(const std::string& what, size_t bytes);
+
 // Sends the answer frame. `map_version`: that this side goes by, for Moved.
 void SendAnswer(FrameStream& stream, uint64_t number, CallOutcome&& outcome, uint64_t map_version);
 // What an answer frame says.

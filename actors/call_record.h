@@ -58,6 +58,12 @@ struct ActorCall {
 };
 using CallId = std::variant<ClientCall, ActorCall>;
 
+// Null for one that is not told.
+inline const ActorCall* ToldCall(const CallId& id) {
+  const auto* call = std::get_if<ActorCall>(&id);
+  return call != nullptr && call->told ? call : nullptr;
+}
+
 enum class RecordStatus : uint8_t {
   kOk,
   kError,

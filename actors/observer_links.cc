@@ -99,8 +99,7 @@ std::optional<uint64_t> ObserverLinks::Call(kj::Own<InboundCall> call, const Obs
   link.calls.insert(number);
   link.bytes += bytes;
   bytes_ += bytes;
-  const auto* actor = std::get_if<ActorCall>(&call->header().id);
-  const bool told = actor != nullptr && actor->told;
+  const bool told = ToldCall(call->header().id) != nullptr;
   const absl::Time patience = host_.clock().Now() + kToldPatience;
   auto& sent = calls_[number];
   sent = Sent{kj::mv(call), session, bytes, /*due=*/{}, told};
@@ -135,8 +134,7 @@ void ObserverLinks::OnAnswer(uint64_t session, kj::Own<Frame> frame) {
     CheckMessage(results->words());
     if (results->size_bytes() > kCallBytesMax) {
       outcome.emplace<kj::Exception>(
-          Failed(absl::StrCat("the results of observer ", name, " are ", results->size_bytes(),
-                              " bytes; at most ", kCallBytesMax, " can be sent")));
+          ResultsTooLarge(absl::StrCat("observer ", name), results->size_bytes()));
     }
   } else if (std::holds_alternative<Moved>(outcome)) {  // Which would have it sent again.
     outcome.emplace<kj::Exception>(

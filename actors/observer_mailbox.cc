@@ -10,11 +10,6 @@
 namespace troupe {
 namespace {
 
-const ActorCall* Told(const InboundCall& call) {
-  const auto* actor = std::get_if<ActorCall>(&call.header().id);
-  return actor != nullptr && actor->told ? actor : nullptr;
-}
-
 kj::Exception NoSuchObserver(const ActorId& name) {
   return Disconnected(
       absl::StrCat("observer ", name.ToString(), " has been dropped by its client"));
@@ -39,7 +34,7 @@ void ObserverMailbox::Deliver(kj::Own<InboundCall> call) {
                      kObserverMailboxMax, ", or ", kObserverMailboxBytesMax, " bytes, can wait")));
   }
   // A told one is answered once it is here: who told it need not wait for what comes of it.
-  if (const auto* told = Told(*call); told != nullptr) {
+  if (const auto* told = ToldCall(call->header().id); told != nullptr) {
     call->Finish(EmptyResults());
     if (!told_seen_.Take(*told)) return;
   }
@@ -91,7 +86,7 @@ void ObserverMailbox::Finish(CallOutcome&& outcome) {
   if (open_.get() == nullptr) return;  // Answered: the object was dropped meanwhile.
   auto call = kj::mv(open_);
   const auto* failure = std::get_if<kj::Exception>(&outcome);
-  if (failure != nullptr && Told(*call) != nullptr && !ended_) {
+  if (failure != nullptr && ToldCall(call->header().id) != nullptr && !ended_) {
     host_.log().Warning("an observer failed at what it was told",
                         {{"observer", name_.ToString()}, {"error", Words(*failure)}});
   }

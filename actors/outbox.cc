@@ -68,11 +68,11 @@ absl::Status Outbox::Add(Told told) {
   return absl::OkStatus();
 }
 
-void Outbox::Remove(const std::vector<ToldNumber>& done) {
+void Outbox::Remove(const std::set<ToldNumber>& done) {
   if (done.empty()) return;
   OutboxList& list = Own();
   std::erase_if(list.entries, [&](const SharedTold& told) {
-    const bool gone = std::find(done.begin(), done.end(), told->number) != done.end();
+    const bool gone = done.contains(told->number);
     if (gone) list.bytes -= told->bytes();
     return gone;
   });

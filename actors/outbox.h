@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -62,7 +63,7 @@ class Outbox {
 
   // ResourceExhausted, naming the bound. `told` has a higher number than all before it.
   absl::Status Add(Told told);
-  void Remove(const std::vector<ToldNumber>& done);  // Those that are not there are passed over.
+  void Remove(const std::set<ToldNumber>& done);  // Those that are not there are passed over.
 
   bool empty() const { return list_ == nullptr || list_->entries.empty(); }
   const std::vector<SharedTold>& entries() const;
