@@ -52,7 +52,7 @@ void Activation::Stop() {
   timers_.CancelAll();
   mailbox_.clear();  // Dropping them says Moved.
   open_.clear();
-  if (turn_) turn_->call = {};
+  if (turn_) turn_->Abandon();
   for (auto& [number, turn] : reads_) turn->call = {};
 }
 
@@ -96,22 +96,20 @@ std::string Activation::Running() const {
 
 bool Activation::Deliver(kj::Own<InboundCall>& call) {
   if (stopped_) return false;
-  const auto& chain = call->header().chain;
-  if (std::find(chain.begin(), chain.end(), id_) != chain.end()) {
-    std::string path;
-    for (const auto& actor : chain) absl::StrAppend(&path, shard_.NameOf(actor), " -> ");
-    call->Finish(
-        Failed(absl::StrCat("call cycle: ", path, id_.ToString(type_.name),
-                            "; the first of them waits for the last. Tell() does not wait")));
+  const ChainLink* link = OwnLink(*call);
+  const bool leaves = turn_ != nullptr && turn_->kind == TurnKind::kDeactivate;
+  if (link != nullptr && (!InfoOf(*call).reentrant || link->turn == 0 || leaves)) {
+    call->Finish(CallCycle(*call));
     return true;
   }
+  const bool nested = link != nullptr && IsNested(*link);
   const bool read_only = InfoOf(*call).read_only;
   uint64_t hash = 0;
   if (!read_only) {
     hash = ArgumentHash(call->header().interface_id, call->header().method_id, call->params());
     if (AnswerFromRecords(call, hash)) return true;
   }
-  if (supervisor_ && Suspended(host_.clock().Now())) {
+  if (!nested && supervisor_ && Suspended(host_.clock().Now())) {
     call->Finish(SuspendedError());
     return true;
   }
@@ -122,7 +120,12 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
       MarkDirty();
       if (!records_.CheckRoom(open_.size()).ok()) return false;
     }
-    if (mailbox_.size() < kMailboxMax) open_[KeyOf(call->header().id)] = Open{hash, {}};
+    if (nested || mailbox_.size() < kMailboxMax) open_[KeyOf(call->header().id)] = Open{hash, {}};
+  }
+  if (nested) {
+    turn_->nested_waiting.push_back(kj::mv(call));
+    RunNested();
+    return true;
   }
   if (mailbox_.size() >= kMailboxMax) {
     call->Finish(
@@ -230,7 +233,6 @@ void Activation::StartRead(kj::Own<InboundCall> call) {
   auto& turn = *(reads_[number] = std::make_unique<Turn>());
   ++readers_;
   turn.ticket = shard_.StartRead();
-  turn.deadline = call->deadline();
   turn.context = kj::refcounted<MethodContext>(call->params(), Origin());
   turn.call = kj::mv(call);
   auto ended = [this, number](kj::Maybe<kj::Exception> failure) {

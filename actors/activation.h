@@ -140,6 +140,8 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   class BackgroundOrigin;
   class OutboxOrigin;
   struct Turn;
+  struct Frame;
+  struct Nested;
   enum class TurnKind : uint8_t { kCall, kResume, kActivate, kDeactivate, kTimer, kReminder };
   // Who called, under which id: an actor may choose ids that others choose too.
   using CallKey = std::tuple<ActorId, Id128, uint64_t>;
@@ -172,7 +174,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void FinishWaiters(const CallKey& key, const CallOutcome& outcome);
 
   // ---- activation_turn.cc: mutating turns, and what they leave
-  void BeginTurn(TurnKind kind, Id128 inbound, std::vector<ActorId> chain, absl::Time deadline);
+  void BeginTurn(TurnKind kind, Id128 inbound, std::vector<ChainLink> chain, absl::Time deadline);
   void StartMutating(kj::Own<InboundCall> call);
   void EndMutating(kj::Maybe<kj::Exception> failure);
   void StartOwn(TurnKind kind, Id128 inbound, kj::Function<kj::Promise<void>()> work);
@@ -189,8 +191,23 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   bool NoteMoved(const Turn& turn);
   void RequireTurn(std::string_view asked) const;
   void RequireTurnThatGoesOn(std::string_view asked) const;
+  kj::Maybe<kj::Exception> Persist();
   Task<void> Persisted() override;
   bool Interrupted() const override;
+
+  // ---- activation_nested.cc: calls that run within the turn that waits for them
+  kj::Exception CallCycle(const InboundCall& call) const;
+  const ChainLink* OwnLink(const InboundCall& call) const;
+  bool IsNested(const ChainLink& link) const;
+  void RunNested();
+  void StartNested(kj::Own<InboundCall> call);
+  void CloseNested();
+  void EndNested(Nested& nested);
+  void KeepNested(Nested& nested, kj::Maybe<kj::Exception>& failure, CallOutcome& outcome,
+                  const CallId& id);
+  bool NestedChanged(const Nested& nested) const;
+  void StageOpenTurn();
+  void CheckNestedDeadlines(absl::Time now);
 
   // ---- activation_life.cc: the object, its failures, its end
   bool Ready();  // The object is there; else it is on its way, or not to be tried yet.
@@ -251,6 +268,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void ForgetTold();
 
   // ActorContext
+  std::string KeyBeside(std::string_view name) const override;
   void RequestResume() override;
   void CancelResume() override;
   ActorTimer AddTimer(TimerOptions options, ActorTimer::Entry::Work work) override;

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/activation_turn.h"
 #include "troupe/actors/observer_key.h"
+#include "troupe/actors/shard_of.h"
 
 namespace troupe {
 namespace {
@@ -37,10 +38,11 @@ class Activation::TurnOrigin final : public CallOrigin {
       return self.caller_.Call(std::move(header), std::move(params), deadline, self.reading_.get());
     }
     Turn& turn = *self.turn_;
-    deadline = std::min(deadline, turn.deadline);
-    header.chain = turn.chain;
-    const uint64_t ordinal = turn.ordinals[{target, interface_id, method_id}]++;
-    if (self.shard_.mutations().ordinal_forgotten) turn.inbound.lo += self.shard_.epoch();
+    Frame& frame = turn.frame;
+    deadline = std::min(deadline, frame.deadline);
+    header.chain = frame.chain;
+    const uint64_t ordinal = frame.ordinals[{target, interface_id, method_id}]++;
+    if (self.shard_.mutations().ordinal_forgotten) frame.inbound.lo += self.shard_.epoch();
     header.id =
         ActorCall{self.id_,
                   self.shard_.lineage(),
@@ -48,7 +50,7 @@ class Activation::TurnOrigin final : public CallOrigin {
                   turn.number,
                   self.OldestUnsettled(),
                   options.id ? *options.id
-                             : DerivedId(turn.inbound, target, interface_id, method_id, ordinal)};
+                             : DerivedId(frame.inbound, target, interface_id, method_id, ordinal)};
     self.NoteCall(target, turn.number);
     if (turn.earlier_safe.get() == nullptr) {
       turn.earlier_safe = kj::heap(self.EarlierSafe().fork());
@@ -115,6 +117,10 @@ kj::Promise<void> Activation::EarlierSafe() {
     fulfiller->reject(Disconnected("the shard has moved"));
   });
   return kj::mv(paf.promise);
+}
+
+std::string Activation::KeyBeside(std::string_view name) const {
+  return ::troupe::KeyBeside(id_, *shard_.router().map(), name);
 }
 
 // ---- Records at those that were called (P6.5)

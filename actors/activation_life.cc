@@ -225,6 +225,7 @@ void Activation::CheckDeadlines(absl::Time now) {
                                 " is still running at its deadline; it goes on, and a retry under "
                                 "the same id would get its answer")));
   }
+  if (turn_) CheckNestedDeadlines(now);
 }
 
 // P6.9: a place in the mailbox is of an id. When the time of the arrival that has it is up, it goes

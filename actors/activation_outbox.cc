@@ -41,8 +41,10 @@ kj::Own<CallOrigin> Activation::ToldOrigin() { return kj::addRef(*outbox_origin_
 
 void Activation::Tell(Told told) {
   RequireTurnThatGoesOn("Tell()");
-  const uint64_t ordinal = turn_->ordinals[{told.target, told.interface_id, told.method_id}]++;
-  told.id = DerivedId(turn_->inbound, told.target, told.interface_id, told.method_id, ordinal);
+  const uint64_t ordinal =
+      turn_->frame.ordinals[{told.target, told.interface_id, told.method_id}]++;
+  told.id =
+      DerivedId(turn_->frame.inbound, told.target, told.interface_id, told.method_id, ordinal);
   told.number = {turn_->number, turn_->told++};
   const auto added = outbox_.Add(std::move(told));
   if (!added.ok()) {

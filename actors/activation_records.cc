@@ -109,10 +109,11 @@ void Activation::AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& rec
       break;
   }
   if (shard_.mutations().repeat_answered_early) return call->Finish(std::move(outcome));
-  shard_.Hold(id_, HoldKind::kAnswer, {},
-              [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
-                if (ok) call->Finish(std::move(outcome));
-              });
+  // An open turn may wait for the answer (P6.17); what earlier ones changed was staged before it.
+  const auto kind = turn_ != nullptr ? HoldKind::kOutgoing : HoldKind::kAnswer;
+  shard_.Hold(id_, kind, {}, [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
+    if (ok) call->Finish(std::move(outcome));
+  });
 }
 
 // Its call has ended. Without a record when the caller settled it meanwhile; a caller that has gone

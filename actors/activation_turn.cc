@@ -22,7 +22,7 @@ bool IsToldAgain(const CallId& id, const kj::Maybe<kj::Exception>& failure) {
 
 }  // namespace
 
-void Activation::BeginTurn(TurnKind kind, Id128 inbound, std::vector<ActorId> chain,
+void Activation::BeginTurn(TurnKind kind, Id128 inbound, std::vector<ChainLink> chain,
                            absl::Time deadline) {
   ForgetTold();
   if (dirty_) {
@@ -35,10 +35,8 @@ void Activation::BeginTurn(TurnKind kind, Id128 inbound, std::vector<ActorId> ch
   turn_->reminders_before = reminders_.snapshot();
   turn_->outbox_before = outbox_.snapshot();
   turn_->number = next_turn_++;
-  turn_->inbound = inbound;
-  turn_->chain = std::move(chain);
-  turn_->chain.push_back(id_);
-  turn_->deadline = deadline;
+  turn_->frame = {inbound, std::move(chain), deadline};
+  turn_->frame.chain.push_back({id_, LinkOf(inbound)});
 }
 
 // ---- Calls
@@ -47,7 +45,7 @@ void Activation::StartMutating(kj::Own<InboundCall> call) {
   BeginTurn(TurnKind::kCall, InboundId(call->header().id), call->header().chain, call->deadline());
   records_.AdvanceFloor(host_.clock().Now(), call->header().id, shard_.mutations());
   turn_->argument_hash = open_.at(KeyOf(call->header().id)).argument_hash;
-  turn_->interrupted =
+  turn_->frame.interrupted =
       InfoOf(*call).resumable &&
       records_.Lookup(call->header().id, turn_->argument_hash, shard_.mutations()).record !=
           nullptr;
@@ -67,6 +65,11 @@ void Activation::StartMutating(kj::Own<InboundCall> call) {
 }
 
 void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
+  if (!turn_->nested.empty()) {
+    turn_->end = kj::Function<void()>(
+        [this, failure = kj::mv(failure)]() mutable { EndMutating(kj::mv(failure)); });
+    return;
+  }
   auto call = kj::mv(turn_->call);
   if (stopped_) return;
   const uint64_t hash = turn_->argument_hash;
@@ -104,7 +107,7 @@ Id128 Activation::OwnTurnId() const {
 
 void Activation::StartOwn(TurnKind kind, Id128 inbound, kj::Function<kj::Promise<void>()> work) {
   // Whoever waits for the call that needs the object waits for its OnActivate() too.
-  std::vector<ActorId> chain;
+  std::vector<ChainLink> chain;
   if (kind == TurnKind::kActivate && !mailbox_.empty() && mailbox_.front().call.get() != nullptr) {
     chain = mailbox_.front().call->header().chain;
   }
@@ -124,6 +127,11 @@ void Activation::StartOwn(TurnKind kind, Id128 inbound, kj::Function<kj::Promise
 
 void Activation::EndOwn(kj::Maybe<kj::Exception> failure) {
   if (stopped_) return;
+  if (!turn_->nested.empty()) {
+    turn_->end = kj::Function<void()>(
+        [this, failure = kj::mv(failure)]() mutable { EndOwn(kj::mv(failure)); });
+    return;
+  }
   const TurnKind kind = turn_->kind;
   auto timer = kj::mv(turn_->timer);
   CloseTurn(failure);
@@ -148,6 +156,7 @@ bool Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
   using Directive = Supervision::Directive;
   const bool keeps = type_.options.supervision.directive == Directive::kResume &&
                      turn_->kind != TurnKind::kActivate;
+  if (failure == nullptr && !keeps) failure = kj::mv(turn_->spoiled);
   bool undo = failure != nullptr && !keeps;
   if (!undo) {
     kj::Maybe<kj::Exception> unsaved;
@@ -159,6 +168,7 @@ bool Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
     undo = unsaved != nullptr;  // What cannot be saved is as if the turn had failed.
     if (failure == nullptr) failure = kj::mv(unsaved);
   }
+  for (auto& waiting : turn_->nested_waiting) mailbox_.push_back({kj::mv(waiting), {}});
   auto retired = std::move(turn_);  // Its promise is what runs now.
   KJ_IF_MAYBE (e, failure) {
     host_.log().Debug("turn failed", {{"actor", id_.ToString(type_.name)}, {"error", Words(*e)}});
@@ -176,7 +186,8 @@ bool Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
     retire_since_ = host_.clock().Now();
   }
   const bool moved = NoteMoved(*retired);
-  const bool changed = moved || resume_ != retired->resume_before || !retired->ordinals.empty() ||
+  const bool changed = moved || resume_ != retired->resume_before ||
+                       !retired->frame.ordinals.empty() || retired->nested_called ||
                        state_moved_;  // What earlier turns moved was staged before this one.
   const bool of_its_own = retired->kind != TurnKind::kCall && retired->kind != TurnKind::kResume;
   if (of_its_own && !changed) {
@@ -301,27 +312,41 @@ Task<void> Activation::Persisted() {
                                                  " called Persisted() after Erase(): nothing is "
                                                  "left that it could keep")));
   }
+  KJ_IF_MAYBE (e, Persist()) return kj::Promise<void>(kj::mv(*e));
+  StageOpenTurn();
+  return EarlierSafe();
+}
+
+kj::Maybe<kj::Exception> Activation::Persist() {
   KJ_IF_MAYBE (e, SaveState(turn_->state_before ? *turn_->state_before : *last_saved_)) {
-    return kj::Promise<void>(kj::mv(*e));
+    return kj::mv(*e);
   }
   turn_->state_before = std::nullopt;
-  if (turn_->call.get() != nullptr) {
-    records_.Add(host_.clock().Now(), turn_->call->header().id, turn_->argument_hash,
-                 RecordStatus::kBegun, "");
+  const absl::Time now = host_.clock().Now();
+  auto begun = [&](const InboundCall& call, uint64_t hash) {
+    records_.Add(now, call.header().id, hash, RecordStatus::kBegun, "");
+  };
+  if (turn_->call.get() != nullptr) begun(*turn_->call, turn_->argument_hash);
+  for (const auto& nested : turn_->nested) {
+    if (!nested->read_only) begun(*nested->call, nested->argument_hash);
   }
   NoteMoved(*turn_);
   turn_->reminders_before = reminders_.snapshot();
   turn_->outbox_before = outbox_.snapshot();
   turn_->resume_before = resume_;
-  turn_->earlier_safe = nullptr;  // Calls from here on wait for this too.
   turn_->persisted = true;
+  return nullptr;
+}
+
+// What it has kept so far goes to the copies.
+void Activation::StageOpenTurn() {
+  turn_->earlier_safe = nullptr;  // Calls from here on wait for this too.
   ++marks_;
   shard_.Stage(id_, TakeChange());
   ProceedWithTold();
-  return EarlierSafe();
 }
 
-bool Activation::Interrupted() const { return turn_ != nullptr && turn_->interrupted; }
+bool Activation::Interrupted() const { return turn_ != nullptr && turn_->frame.interrupted; }
 
 std::optional<ActorChange> Activation::Encode() {
   if (turn_ != nullptr && shard_.mutations().open_turn_saved && actor_.get() != nullptr) {

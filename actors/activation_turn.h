@@ -22,6 +22,15 @@ inline kj::Array<capnp::word> ToWords(const std::string& bytes) {
   return words;
 }
 
+// What the calls of one method, or of the rest of the turn, are made with.
+struct Activation::Frame {
+  Id128 inbound;
+  std::vector<ChainLink> chain;  // With this actor at its end.
+  absl::Time deadline;
+  bool interrupted = false;  // A run before it left something.
+  std::map<std::tuple<ActorId, uint64_t, uint16_t>, uint64_t> ordinals = {};
+};
+
 // One run of a method, or a turn of the actor's own.
 struct Activation::Turn {
   TurnKind kind = TurnKind::kCall;
@@ -29,14 +38,11 @@ struct Activation::Turn {
   uint64_t argument_hash = 0;
   ReadTicket ticket;
   kj::Own<MethodContext> context;
-  absl::Time deadline;
-  // Of the calls that the turn makes.
   bool resume_before = false;  // What a failure goes back to.
   ReminderTable::Snapshot reminders_before;
   OutboxSnapshot outbox_before;
   uint32_t told = 0;                        // Calls, so far.
   bool persisted = false;                   // Something of it stays, whatever becomes of it.
-  bool interrupted = false;                 // A run before it left something.
   bool erases = false;                      // Erase() was called.
   bool deactivates = false;                 // Deactivate() was called.
   std::optional<std::string> state_before;  // Of a new object; else it is the last that was saved.
@@ -45,10 +51,32 @@ struct Activation::Turn {
   kj::Own<ActorTimer::Entry> timer;
   std::optional<ReminderTable::Firing> reminder;
   uint64_t number = 0;
-  Id128 inbound;
-  std::vector<ActorId> chain;
-  std::map<std::tuple<ActorId, uint64_t, uint16_t>, uint64_t> ordinals;
+  Frame frame;
   kj::Own<kj::ForkedPromise<void>> earlier_safe;  // P6.6; made with the first call out.
+  // P6.17: what runs within it, the innermost last, and what waits for that to end.
+  std::vector<std::unique_ptr<Nested>> nested;
+  std::vector<kj::Own<InboundCall>> nested_waiting;
+  bool nested_called = false;           // Others.
+  kj::Maybe<kj::Function<void()>> end;  // It is over itself, but not what runs within it.
+  kj::Maybe<kj::Exception> spoiled;     // Why it cannot end well.
+  kj::Promise<void> running = nullptr;
+
+  void Abandon();  // Its calls are not answered here.
+};
+
+// A call of a $reentrant method within the open turn. While it runs, its frame is the turn's.
+struct Activation::Nested {
+  kj::Own<InboundCall> call;
+  uint64_t argument_hash = 0;
+  bool read_only = false;
+  kj::Own<MethodContext> context;
+  Frame outer;                              // Of what it runs within.
+  std::optional<std::string> state_before;  // Nothing: it could not be saved.
+  ReminderTable::Snapshot reminders_before;
+  OutboxSnapshot outbox_before;
+  bool resume_before = false;
+  bool over = false;
+  kj::Maybe<kj::Exception> failure;  // With which it is over.
   kj::Promise<void> running = nullptr;
 };
 

@@ -71,6 +71,10 @@ class ActorContext {
     return Refer<Interface>(Origin(), ref, options);
   }
 
+  // A key by which any type of this actor's role gives an actor that lives where this one does, on
+  // the same loop, through all failovers and moves: KeyBeside() in actor_id.h.
+  virtual std::string KeyBeside(std::string_view name) const = 0;
+
   // Calls that are part of what the turn changes: they are made once it is safe, each once, however
   // many nodes die meanwhile, and never if the turn fails. Nobody waits for their answers; an error
   // of the callee's is logged. Those to one actor are made in order, one after the other. Throws

@@ -68,18 +68,46 @@ uint64_t SipHash24(uint64_t k0, uint64_t k1, std::span<const unsigned char> byte
   return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
-uint64_t ActorKeyHash(const ActorId& actor) {
+std::string_view AffinityOf(std::string_view key) {
+  const size_t open = key.find('{');
+  if (open == std::string_view::npos) return {};
+  const size_t close = key.find('}', open);
+  return close == std::string_view::npos ? std::string_view()
+                                         : key.substr(open + 1, close - open - 1);
+}
+
+namespace {
+
+uint64_t KeyHash(uint64_t type, std::string_view key) {
   constexpr uint64_t kKey0 = 0x61206570756f7274;  // "troupe a"
   constexpr uint64_t kKey1 = 0x79656b20726f7463;  // "ctor key"
   std::string bytes(8, '\0');
-  for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(actor.type >> (8 * i));
-  bytes += actor.key;
+  for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(type >> (8 * i));
+  bytes += key;
   return SipHash24(kKey0, kKey1,
                    {reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});
 }
 
+}  // namespace
+
+uint64_t ActorKeyHash(const ActorId& actor) { return KeyHash(actor.type, actor.key); }
+
 ShardId ShardOf(const ActorId& actor, uint32_t shards) {
-  return static_cast<ShardId>(ActorKeyHash(actor) % shards);
+  const auto affinity = AffinityOf(actor.key);
+  const uint64_t hash = affinity.empty() ? ActorKeyHash(actor) : KeyHash(0, affinity);
+  return static_cast<ShardId>(hash % shards);
+}
+
+std::string KeyBeside(const ActorId& actor, uint32_t shards, std::string_view name) {
+  const auto affinity = AffinityOf(actor.key);
+  auto key = [&](std::string_view braced, std::string_view owner) {
+    return "{" + std::string(braced) + "}/" + std::string(owner) + std::string(name);
+  };
+  if (!affinity.empty()) return key(affinity, "");
+  const ShardId shard = ShardOf(actor, shards);
+  uint64_t number = 0;  // About as many tries as there are shards.
+  while (KeyHash(0, std::to_string(number)) % shards != shard) ++number;
+  return key(std::to_string(number), actor.key + "/");
 }
 
 }  // namespace troupe

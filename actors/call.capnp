@@ -71,6 +71,9 @@ struct CallFrame {
 
   chain @14 :List(ActorName);  # The actors whose open turns wait for this call, outermost first.
                                # At most 64.
+  chainTurns @17 :List(UInt64);
+  # Which turn of each of them (LinkOf in actors/call.h); 0: not known. A call of a `$reentrant` method
+  # runs within that turn while it is open (P6.17). Without it, as of an older node, it is a call cycle.
 
   # Interface 0, method 0, from an actor: nothing is run. The caller says with `mark`, in its lane,
   # that it will not repeat what turns below it have called, so that their records go (P6.5). An

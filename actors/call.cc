@@ -82,7 +82,11 @@ void EncodeCall(uint64_t number, const CallHeader& header, absl::Duration time_l
   lane.setAttempt(header.lane.attempt);
   if (header.chain.empty()) return;
   auto chain = out.initChain(static_cast<unsigned>(header.chain.size()));
-  for (unsigned i = 0; i < chain.size(); ++i) EncodeActor(header.chain[i], chain[i]);
+  auto turns = out.initChainTurns(chain.size());
+  for (unsigned i = 0; i < chain.size(); ++i) {
+    EncodeActor(header.chain[i].actor, chain[i]);
+    turns.set(i, header.chain[i].turn);
+  }
 }
 
 CallHeader DecodeCall(wire::CallFrame::Reader in) {
@@ -101,7 +105,11 @@ CallHeader DecodeCall(wire::CallFrame::Reader in) {
   }
   out.lane = {in.getLane().getOrigin(), in.getLane().getNumber(), in.getLane().getAttempt()};
   KJ_REQUIRE(in.getChain().size() <= kChainMax, "calls within calls too deep");
-  for (auto actor : in.getChain()) out.chain.push_back(DecodeActor(actor));
+  for (auto actor : in.getChain()) out.chain.push_back({DecodeActor(actor), 0});
+  const auto turns = in.getChainTurns();
+  for (unsigned i = 0; i < std::min<size_t>(turns.size(), out.chain.size()); ++i) {
+    out.chain[i].turn = turns[i];
+  }
   return out;
 }
 

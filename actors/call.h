@@ -30,12 +30,18 @@ struct CallLane {
   uint32_t attempt = 0;
 };
 
+// An actor whose open turn waits for the call, and which turn that is; 0: not known.
+struct ChainLink {
+  ActorId actor;
+  uint64_t turn = 0;
+};
+
 struct CallHeader {
   ActorId actor;
   uint64_t interface_id = 0;
   uint16_t method_id = 0;
   CallId id;
-  std::vector<ActorId> chain;  // Whose open turns wait for this call, outermost first.
+  std::vector<ChainLink> chain;  // Whose open turns wait for this call, outermost first.
   CallLane lane = {};
 };
 
@@ -121,5 +127,7 @@ Id128 DerivedId(const Id128& inbound, const ActorId& callee, uint64_t interface_
                 uint16_t method_id, uint64_t ordinal);
 // One id for an inbound call of either kind.
 Id128 InboundId(const CallId& id);
+// By which a chain names the turn of an inbound id; never 0.
+inline uint64_t LinkOf(const Id128& inbound) { return (inbound.hi ^ inbound.lo) | 1; }
 
 }  // namespace troupe

@@ -32,10 +32,9 @@ void AddMethods(capnp::InterfaceSchema schema, ActorType& type) {
   for (auto method : schema.getMethods()) {
     const auto name = method.getProto().getName();
     const auto annotations = method.getProto().getAnnotations();
-    type.methods[{schema.getProto().getId(), method.getOrdinal()}] =
-        MethodInfo{absl::StrCat(ShortName(schema), ".", std::string(name.begin(), name.size())),
-                   Has(annotations, kReadOnly), Has(annotations, kResumable)};
-    KJ_REQUIRE(!Has(annotations, kReentrant), "$Troupe.reentrant is not supported yet", name);
+    type.methods[{schema.getProto().getId(), method.getOrdinal()}] = MethodInfo{
+        absl::StrCat(ShortName(schema), ".", std::string(name.begin(), name.size())),
+        Has(annotations, kReadOnly), Has(annotations, kResumable), Has(annotations, kReentrant)};
   }
   for (auto parent : schema.getSuperclasses()) AddMethods(parent, type);
 }

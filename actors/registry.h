@@ -26,6 +26,7 @@ struct MethodInfo {
   std::string name;  // "Counter.add"
   bool read_only = false;
   bool resumable = false;
+  bool reentrant = false;
 };
 
 struct ActorType {

@@ -51,6 +51,7 @@ struct ReplicaMutations {
   bool told_early = false;              // Against P6.6: what a turn tells leaves with its end.
   bool told_outside_batch = false;      // Against P6.6: copies do not get what was told.
   bool told_record_dropped = false;     // Against P6.5, P6.6: what is told counts as settled.
+  bool nested_not_kept = false;         // Against P6.17: what runs within a turn is its alone.
   bool cancel_ends_turn = false;        // Against P6.7: a turn past its deadline is undone.
   bool failure_keeps_state = false;     // Against P6.7: what a failed turn changed stays.
   bool open_turn_saved = false;         // Against P6.8: a snapshot of an open turn.

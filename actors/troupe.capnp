@@ -52,8 +52,11 @@ annotation value @0xb5c91e70d84f2a36 (struct) :Void;
 # file uses it; and lets the actors of other files use it as that.
 
 annotation reentrant @0xa41f86d3c7095be2 (method) :Void;
+# A call of the method that comes back to an actor whose own turn waits for it, by whatever way, runs
+# within that turn. Without this it is a call cycle, and fails. See docs/guide/calls.md.
+
 annotation durable @0xf30a7bd1524e9c68 (interface) :Void;
-# Reserved. Both are refused: no node heeds them yet.
+# Reserved. It is refused: no node heeds it yet.
 
 struct ActorRef {
   # A ref, where a message must say whom it means without being one: AnyRef::Write() and

@@ -24,6 +24,7 @@ class WatchedActor::Context final : public ActorContext {
   Context(WatchedActor& owner, ActorContext& real) : owner_(owner), real_(real) {}
 
   const ActorId& id() const override { return real_.id(); }
+  std::string KeyBeside(std::string_view name) const override { return real_.KeyBeside(name); }
   Task<void> Persisted() override { return real_.Persisted(); }
   bool Interrupted() const override { return real_.Interrupted(); }
   void RequestResume() override { real_.RequestResume(); }

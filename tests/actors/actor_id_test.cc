@@ -33,6 +33,36 @@ TEST(ShardOf, NeverChanges) {
   EXPECT_EQ(ShardOf(ActorId{0xd51c1c5f, "alice"}, 256), 35u);
 }
 
+TEST(ShardOf, IsThatOfTheAffinityForAllTypes) {
+  EXPECT_EQ(AffinityOf("{cart7}/items"), "cart7");
+  EXPECT_EQ(AffinityOf("eu/{cart7}{x}"), "cart7");
+  EXPECT_EQ(AffinityOf("a}{b}"), "b");
+  EXPECT_EQ(AffinityOf("{}x"), "");
+  EXPECT_EQ(AffinityOf("{cart7"), "");
+  const ShardId shard = ShardOf(ActorId{1, "{cart7}/items"}, 65536);
+  EXPECT_EQ(ShardOf(ActorId{2, "{cart7}/payment"}, 65536), shard);
+  EXPECT_EQ(ShardOf(ActorId{3, "eu/{cart7}"}, 65536), shard);
+  EXPECT_EQ(shard, ActorKeyHash(ActorId{0, "cart7"}) % 65536);
+  EXPECT_NE(ShardOf(ActorId{1, "cart7"}, 65536), ShardOf(ActorId{2, "cart7"}, 65536));
+  // No braces that close, or nothing in them: as any other key.
+  for (const char* key : {"{cart7", "{}items", "}cart7{"}) {
+    EXPECT_EQ(ShardOf(ActorId{1, key}, 65536), ActorKeyHash(ActorId{1, key}) % 65536) << key;
+  }
+}
+
+TEST(KeyBeside, IsInTheShardOfTheActorThatItIsMadeFor) {
+  for (const char* key : {"alice", "bob", "", "a}b", "{alice", "{x}/y"}) {
+    const ActorId actor{7, key};
+    const std::string beside = KeyBeside(actor, 256, "items");
+    EXPECT_EQ(ShardOf(ActorId{8, beside}, 256), ShardOf(ActorId{9, beside}, 256)) << beside;
+    EXPECT_EQ(ShardOf(ActorId{8, beside}, 256), ShardOf(actor, 256)) << beside;
+    EXPECT_EQ(KeyBeside(actor, 256, "items"), beside);
+    EXPECT_NE(KeyBeside(actor, 256, "payments"), beside);
+  }
+  EXPECT_EQ(KeyBeside({7, "{x}/y"}, 256, "items"), "{x}/items");
+  EXPECT_NE(KeyBeside({7, "alice"}, 1, "items"), KeyBeside({7, "bob"}, 1, "items"));
+}
+
 TEST(ShardOf, SpreadsKeysEvenly) {
   std::vector<int> count(64);
   for (int i = 0; i < 64000; ++i) ++count[ShardOf(ActorId{7, "user-" + std::to_string(i)}, 64)];

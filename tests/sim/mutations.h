@@ -130,6 +130,8 @@ inline std::vector<Mutation> AllMutations() {
                 "TellTest.ThatIsNotPartOfTheBatchIsFoundOut"),
       COPY_RULE(told_record_dropped, "P6.6", FoundBy::kModel,
                 "TellTest.ThatCountsAsSettledBeforeItIsAnsweredIsFoundOut"),
+      COPY_RULE(nested_not_kept, "P6.17", FoundBy::kModel,
+                "ReentrantTest.OneThatIsNotKeptWithItsRecordIsFoundOut"),
       COPY_RULE(cancel_ends_turn, "P6.7"),
       COPY_RULE(failure_keeps_state, "P6.7"),
       COPY_RULE(open_turn_saved, "P6.8"),

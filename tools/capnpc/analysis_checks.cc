@@ -104,12 +104,6 @@ void Analysis::CheckNode(Node node) {
     const auto of_method = method.getAnnotations();
     Once(node, member, of_method);
     CheckDuration(node, member, of_method, annotation::kDeadline, "deadline");
-    if (Find(of_method, annotation::kReentrant).times > 0) {
-      schema_.Complain(node, member,
-                       "$Troupe.reentrant of `" + member +
-                           "` is not supported yet: methods run one at a time, but for those that "
-                           "are $Troupe.readOnly. Remove it");
-    }
     if (Find(of_method, annotation::kResumable).times > 0 &&
         Find(of_method, annotation::kReadOnly).times > 0) {
       schema_.Complain(node, member,
@@ -118,7 +112,7 @@ void Analysis::CheckNode(Node node) {
     }
     for (const auto& ours : kOurs) {
       const bool counts = ours.id == annotation::kReadOnly || ours.id == annotation::kDeadline ||
-                          ours.id == annotation::kResumable;
+                          ours.id == annotation::kResumable || ours.id == annotation::kReentrant;
       if (!counts || Find(of_method, ours.id).times == 0 || OfAnActor(node)) continue;
       schema_.Complain(node, member,
                        "$Troupe." + std::string(ours.name) + " of `" + member + "`: interface " +

@@ -10,6 +10,7 @@ struct B {}
 
 interface Plain {
   get @0 () -> () $Troupe.readOnly;  # error: is no actor, nor does one extend it. Add $Troupe.actor
+  back @2 () -> () $Troupe.reentrant;  # error: $Troupe.reentrant of `back`: interface Plain is no actor
   slow @1 () -> () $Troupe.deadline(milliseconds = 5);  # error: $Troupe.deadline of `slow`: interface Plain
 }
 interface Idle $Troupe.idleTimeout(milliseconds = 5) {}  # error: , which is no actor: add $Troupe.actor
@@ -22,7 +23,7 @@ interface Times $Troupe.actor() $Troupe.idleTimeout(milliseconds = 0) {  # error
 }
 
 interface Later $Troupe.actor() $Troupe.durable {  # error: is not supported yet: state is in the memory of its copies. Remove it
-  again @0 () -> () $Troupe.reentrant;  # error: is not supported yet: methods run one at a time
+  again @0 () -> () $Troupe.reentrant;
 }
 
 struct Many $Troupe.value { all @0 :List(Text); }  # error: a value has no lists, unions, groups, type parameters

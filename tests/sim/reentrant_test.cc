@@ -1,0 +1,230 @@
+// A call of a $reentrant method that comes back to a turn runs within it, takes effect once, and
+// nobody else gets in.
+#include "../seeds.h"
+#include "cluster_fixture.h"
+#include "desk.h"
+#include "troupe/actors/shard_of.h"
+
+namespace troupe {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class ReentrantTest : public ClusterFixture {
+ protected:
+  ReentrantTest() {
+    registry_.Host<DeskActor>([this] { return kj::heap<DeskActor>(office_); });
+  }
+
+  Desk::Ref At(const std::string& key) { return client_->Get<Desk>(key); }
+  Task<Desk::TourReply> Tour(const std::string& key, const std::vector<std::string>& way,
+                             const std::string& how = "") {
+    return At(key).TourWith([&](Desk::TourParams::Builder params) {
+      auto list = params.initWay(static_cast<unsigned>(way.size()));
+      for (unsigned i = 0; i < list.size(); ++i) list.set(i, way[i].c_str());
+      params.setHow(how.c_str());
+    });
+  }
+  kj::Promise<void> Quietly(const std::string& key, const std::vector<std::string>& way,
+                            const std::string& how = "") {
+    return Tour(key, way, how).AsPromise().ignoreResult();
+  }
+  Desk::LookReply Look(const std::string& key) { return cluster_->Await(At(key).Look()); }
+
+  // Marks that wait go on once it is open.
+  std::function<kj::Promise<void>()> Gate(const bool& open) {
+    return [this, &open] { return Opened(open); };
+  }
+  kj::Promise<void> Opened(const bool& open) {
+    if (open) return kj::READY_NOW;
+    auto& timer = cluster_->world().machine("client").control().timer();
+    return timer.afterDelay(1 * kj::MILLISECONDS).then([this, &open] { return Opened(open); });
+  }
+
+  // Tours all along, while nodes die. What is wrong in their answers.
+  uint64_t WrongThroughKills(const ReplicaMutations& mutations, int kills = 6) {
+    auto options = Options();
+    options.node.replica.mutations = &mutations;
+    Start({"a", "b", "c"}, options);
+    Random random(GetParam());
+    bool stop = false;
+    uint64_t running = 0, wrong = 0;
+    std::function<kj::Promise<void>(std::string, uint64_t)> next =
+        [&](std::string key, uint64_t done) -> kj::Promise<void> {
+      if (stop) {
+        --running;
+        return kj::READY_NOW;
+      }
+      std::vector<std::string> way;
+      for (uint64_t n = 1 + random.Below(2); n > 0; --n) {
+        way.push_back("p" + std::to_string(way.size() + random.Below(4) * 10) + key);
+      }
+      auto pause = cluster_->world().machine("client").control().timer().afterDelay(
+          static_cast<int64_t>(random.Below(20)) * kj::MILLISECONDS);
+      return Tour(key, way)
+          .AsPromise()
+          .then(
+              [&, done](Desk::TourReply&& reply) {
+                if (reply.tours != done + 1 || reply.marks != done + 1) ++wrong;
+              },
+              [&](kj::Exception&&) { ++wrong; })
+          .then([pause = kj::mv(pause)]() mutable { return kj::mv(pause); })
+          .then([&, key, done] { return next(key, done + 1); });
+    };
+    std::vector<kj::Promise<void>> callers;
+    for (int i = 0; i < 9; ++i) {
+      ++running;
+      callers.push_back(next("d" + std::to_string(i), 0).eagerlyEvaluate(nullptr));
+    }
+    for (int i = 0; i < kills; ++i) {
+      cluster_->Run(absl::Milliseconds(static_cast<int64_t>(random.Below(800))));
+      const std::string victim = cluster_->names()[random.Below(3)];
+      cluster_->Kill(victim);
+      cluster_->Run(absl::Milliseconds(static_cast<int64_t>(random.Below(1500))));
+      cluster_->Restart(victim);
+      EXPECT_TRUE(cluster_->Settle()) << cluster_->Describe();
+    }
+    stop = true;
+    EXPECT_TRUE(cluster_->RunUntil([&] { return running == 0; }));
+    return wrong;
+  }
+
+  DeskOffice office_;
+};
+
+TEST_P(ReentrantTest, ACallThatComesBackRunsWithinTheTurnThatWaits) {
+  Start({"a", "b", "c"});
+  auto reply = cluster_->Await(Tour("x", {"y", "z"}));
+  EXPECT_EQ(reply.tours, 1u);
+  EXPECT_EQ(reply.marks, 1u);
+  // By one that was told nothing of it, too.
+  EXPECT_EQ(cluster_->Await(At("x").Mark("")), 1);
+  EXPECT_EQ(Look("x").marks, 2u);
+}
+
+TEST_P(ReentrantTest, ReadsSeeWhatTheTurnHasChangedSoFar) {
+  Start({"a", "b", "c"});
+  cluster_->Await(Quietly("x", {"y"}, "seen"));
+  cluster_->Await(Quietly("x", {"y"}, "look"));
+  const auto look = Look("x");
+  EXPECT_EQ(look.halves, 2u);
+  EXPECT_EQ(look.tours, 2u);
+  EXPECT_EQ(look.marks, 0u);
+}
+
+TEST_P(ReentrantTest, NobodyElseGetsIn) {
+  Start({"a", "b", "c"});
+  bool open = false;
+  office_.gate = Gate(open);
+  auto tour = Quietly("x", {"y"}, "wait").eagerlyEvaluate(nullptr);
+  cluster_->Run(absl::Seconds(1));
+  bool marked = false, looked = false;
+  auto mark =
+      At("x").Mark("").AsPromise().then([&](int64_t) { marked = true; }).eagerlyEvaluate(nullptr);
+  auto look =
+      At("x").Look().AsPromise().then([&](auto&&) { looked = true; }).eagerlyEvaluate(nullptr);
+  // Another turn that waits for itself.
+  auto other = Quietly("x", {"y"}).eagerlyEvaluate(nullptr);
+  cluster_->Run(absl::Seconds(1));
+  EXPECT_FALSE(marked || looked);
+  open = true;
+  cluster_->Await(kj::mv(tour));
+  cluster_->Await(kj::mv(mark));
+  cluster_->Await(kj::mv(look));
+  cluster_->Await(kj::mv(other));
+  EXPECT_EQ(Look("x").marks, 3u);
+}
+
+TEST_P(ReentrantTest, OneWithinAnotherRunsFirst) {
+  Start({"a", "b", "c"});
+  cluster_->Await(Quietly("x", {"y"}, "again"));
+  const auto look = Look("x");
+  EXPECT_EQ(look.marks, 2u);
+  EXPECT_EQ(look.tours, 1u);
+}
+
+TEST_P(ReentrantTest, OneThatFailsBeforeItChangesAnythingHarmsNothing) {
+  Start({"a", "b", "c"});
+  const auto reply = cluster_->Await(Tour("x", {"y"}, "fail"));
+  EXPECT_EQ(reply.tours, 1u);
+  EXPECT_EQ(Look("x").marks, 0u);
+}
+
+TEST_P(ReentrantTest, OneThatFailsAfterItHasChangedSomethingUndoesTheTurn) {
+  Start({"a", "b", "c"});
+  EXPECT_THAT(ErrorOf(Quietly("x", {"y"}, "mark and fail")), HasSubstr("marked, alas"));
+  const auto look = Look("x");
+  EXPECT_EQ(look.halves, 0u);
+  EXPECT_EQ(look.marks, 0u);
+}
+
+TEST_P(ReentrantTest, WhoWaitsForATurnThatWasUndoneSoIsToldWhy) {
+  Start({"a", "b", "c"});
+  EXPECT_THAT(ErrorOf(Quietly("x", {"y"}, "mark and fail, softly")),
+              AllOf(HasSubstr("the turn is undone, for a method that ran within it had changed"),
+                    HasSubstr("Desk/x"), HasSubstr("marked, alas")));
+  EXPECT_EQ(Look("x").tours, 0u);
+}
+
+TEST_P(ReentrantTest, ATurnThatIsOverWaitsForWhatRunsWithinIt) {
+  Start({"a", "b", "c"});
+  bool open = false;
+  office_.gate = Gate(open);
+  office_.leaves_early = true;
+  bool over = false;
+  auto tour = Quietly("x", {"x2"}, "wait").then([&] { over = true; }).eagerlyEvaluate(nullptr);
+  cluster_->Run(absl::Seconds(1));
+  office_.leaves_early = false;
+  open = true;
+  cluster_->Await(kj::mv(tour));
+  // Within the turn, or, where that was over before the call had come, after it.
+  EXPECT_TRUE(cluster_->RunUntil([&] { return Look("x").marks == 1; }));
+  EXPECT_EQ(Look("x").tours, 1u);
+}
+
+TEST_P(ReentrantTest, WhatItTellsLeavesThoughTheTurnFails) {
+  Start({"a", "b", "c"});
+  cluster_->Await(Quietly("x", {"y"}, "tell"));
+  EXPECT_TRUE(cluster_->RunUntil([&] { return Look("ledger").told == 1; }));
+}
+
+TEST_P(ReentrantTest, IsCutShortWithItsNodeAndTakesEffectOnce) {
+  Start({"a", "b", "c"});
+  bool open = false;
+  office_.gate = Gate(open);
+  auto tour = Tour("x", {"y"}, "wait").AsPromise().eagerlyEvaluate(nullptr);
+  cluster_->Run(absl::Seconds(1));
+  cluster_->Kill(cluster_->PrimaryOf({capnp::typeId<Desk>(), "x"}));
+  cluster_->Run(absl::Seconds(1));
+  open = true;
+  const auto reply = cluster_->Await(kj::mv(tour));
+  EXPECT_EQ(reply.tours, 1u);
+  EXPECT_EQ(reply.marks, 1u);
+}
+
+TEST_P(ReentrantTest, EachIsDoneOnceThroughKills) {
+  EXPECT_EQ(WrongThroughKills(kNoMutations), 0u);
+}
+
+TEST_P(ReentrantTest, OneThatIsNotKeptWithItsRecordIsFoundOut) {
+  ReplicaMutations mutations;
+  mutations.nested_not_kept = true;
+  EXPECT_GT(WrongThroughKills(mutations, 10), 0u);
+}
+
+// Beside the matter, but a desk is at hand.
+TEST_P(ReentrantTest, AnActorGivesKeysThatAreInItsOwnShard) {
+  Start({"a", "b", "c"});
+  const auto map = cluster_->NewestMap();
+  auto shard = [&](uint64_t type, const std::string& key) { return ShardOf({type, key}, *map); };
+  for (const char* key : {"x", "y", "{cart7}/items"}) {
+    const auto beside = cluster_->Await(At(key).Beside("part"));
+    EXPECT_EQ(shard(capnp::typeId<Counter>(), beside), shard(capnp::typeId<Desk>(), key));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, ReentrantTest, ::testing::ValuesIn(SeedsOr(1, 3)));
+
+}  // namespace
+}  // namespace troupe
