@@ -126,7 +126,7 @@ std::string Activation::KeyBeside(std::string_view name) const {
 // ---- Records at those that were called (P6.5)
 
 void Activation::NoteCall(const ActorId& callee, uint64_t turn) {
-  if (IsObserverKey(callee.key)) return;  // It keeps no records.
+  if (IsObserverKey(callee.key) || IsPoolKey(callee.key)) return;  // They keep no records.
   has_called_ = true;
   auto it = called_.find(callee);
   if (it == called_.end()) {

@@ -35,6 +35,7 @@
 #include "troupe/actors/actor_id.h"
 #include "troupe/actors/actor_timer.h"
 #include "troupe/actors/any_ref.h"
+#include "troupe/actors/pool_key.h"
 #include "troupe/actors/ref.h"
 #include "troupe/actors/reminder.h"
 #include "troupe/runtime/task.h"
@@ -69,6 +70,14 @@ class ActorContext {
   template <HasRef Interface>
   RefOf<Interface> Get(schema::ActorRef::Reader ref, CallOptions options = {}) {
     return Refer<Interface>(Origin(), ref, options);
+  }
+
+  // A ref to the pool of a type that keeps no state: each call is run by any object of it, on this
+  // node if it hosts the type, else on any that does. Where a node dies it is run again on another
+  // one, so that it may run more than once; calls have no order. See docs/guide/calls.md.
+  template <typename Interface>
+  RefOf<Interface> Pool(CallOptions options = {}) {
+    return ReferTo<Interface>(Origin(), {capnp::typeId<Interface>(), PoolKey()}, options);
   }
 
   // A key by which any type of this actor's role gives an actor that lives where this one does, on

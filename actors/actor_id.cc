@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "troupe/actors/observer_key.h"
+#include "troupe/actors/pool_key.h"
 
 namespace troupe {
 namespace {
@@ -44,6 +45,7 @@ std::string ActorId::ToString(std::string_view type_name) const {
   std::string text(type_name);
   text += '/';
   if (auto observer = ObserverKey::Decode(key)) return text + observer->ToString();
+  if (NumberOfPoolKey(key)) return text + "pool";
   for (unsigned char c : key) {
     if (c > 0x20 && c < 0x7f && c != '\\') {
       text += static_cast<char>(c);

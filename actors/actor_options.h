@@ -48,6 +48,9 @@ struct ActorTypeOptions {
   // kIdleTimeoutDefault.
   std::optional<absl::Duration> idle_timeout = std::nullopt;
   Supervision supervision = {};
+  // Of a pool of actors without state: how many of them run at a time on each loop of a node. More
+  // calls wait.
+  size_t pool_size = 64;
   // Of what Save() writes: one more with each change of the state struct of which a program that
   // does not know it must not lose anything. Kept with each snapshot; a node that hosts a lower
   // version loads none of a higher one, and refuses the calls: to load it and save it again would

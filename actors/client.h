@@ -20,6 +20,7 @@
 #include "kj/async.h"
 #include "troupe/actors/call.capnp.h"
 #include "troupe/actors/observer.h"
+#include "troupe/actors/pool_key.h"
 #include "troupe/actors/ref.h"
 #include "troupe/actors/router.h"
 #include "troupe/rpc/link_pool.h"
@@ -48,6 +49,12 @@ class Client final : private LinkPool::Watcher, private Router::Surroundings {
     return Refer<Interface>(Origin(), key, options);
   }
   kj::Own<CallOrigin> Origin();
+
+  // A ref to the pool of a type that keeps no state: ActorContext::Pool().
+  template <typename Interface>
+  RefOf<Interface> Pool(CallOptions options = {}) {
+    return ReferTo<Interface>(Origin(), {capnp::typeId<Interface>(), PoolKey()}, options);
+  }
 
   // An object that actors call, made of `args`, until the handle goes; sends no call. Nodes that
   // the client has no link to yet tell their actors DISCONNECTED: see Connected(). Neither the

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kj/exception.h"
+#include "troupe/actors/pool_key.h"
 #include "troupe/rpc/status.h"
 
 namespace troupe {
@@ -61,6 +62,11 @@ std::string UserKey(std::string_view key) {
     kj::throwFatalException(
         Failed("a key cannot begin with the bytes \"\\x00troupe observer\\x00\", by which refs of "
                "observers are told; use the ref that Client::Observe() gave, or another key"));
+  }
+  if (IsPoolKey(key)) {
+    kj::throwFatalException(
+        Failed("a key cannot begin with the bytes \"\\x00troupe pool\\x00\", by which refs of "
+               "pools are told; use Pool<...>(), or another key"));
   }
   return std::string(key);
 }

@@ -30,8 +30,8 @@ struct ObserverKey {
 // Whether it begins with the reserved bytes.
 bool IsObserverKey(std::string_view key);
 
-// The key as it is. Throws FAILED when it begins with the reserved bytes: refs of observers come
-// from Client::Observe() and from others, not from Get().
+// The key as it is. Throws FAILED when it begins with the reserved bytes, or those of pools: refs
+// of observers come from Client::Observe() and from others, of pools from Pool(), not from Get().
 std::string UserKey(std::string_view key);
 
 // The id under which a client's observers are known. Refs spread it; only who has the secret can

@@ -36,6 +36,7 @@ struct ActorType {
   std::function<kj::Own<ActorBase>()> make;
   ActorTypeOptions options;
   absl::Duration idle_timeout = kIdleTimeoutDefault;  // Of the options, the schema, or neither.
+  bool has_state = true;                              // Its class has a Save().
   // Whether the class overrides OnActivate() and OnDeactivate(): no turn is made of what is empty.
   bool activates = true;
   bool deactivates = true;
@@ -65,6 +66,8 @@ class Registry {
     ActorType type;
     type.make = std::move(make);
     type.options = options;
+    using Interface = typename ActorClass::ActorInterface;
+    type.has_state = !std::is_base_of_v<Actor<Interface, void>, ActorClass>;
     type.activates = HasOwnOnActivate<ActorClass>;
     type.deactivates = HasOwnOnDeactivate<ActorClass>;
     Add(capnp::Schema::from<typename ActorClass::ActorInterface>(), std::move(type));

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/actor_name.h"
 #include "troupe/actors/observer_key.h"
+#include "troupe/actors/pool_key.h"
 #include "troupe/actors/router_lane.h"
 #include "troupe/actors/shard_of.h"
 #include "troupe/rpc/status.h"
@@ -39,6 +40,7 @@ Router::Router(Host& host, LinkPool& links, Surroundings& surroundings, Boot sel
       links_(links),
       surroundings_(surroundings),
       self_(self),
+      next_pooled_(host.RandomId().lo),
       origin_(host.RandomId().lo),
       task_errors_(host.log()),
       tasks_(task_errors_) {}
@@ -80,6 +82,7 @@ kj::Promise<Payload> Router::Caller::Call(CallHeader header, Payload params, abs
     return kj::mv(KJ_ASSERT_NONNULL(refusal));
   }
   SweepIdleLanes();
+  if (IsPoolKey(header.actor.key)) header.actor.key = PoolKey(router_.next_pooled_++);
   auto& lane = lanes_[header.actor];
   if (!lane) lane = std::make_unique<Lane>(router_.next_lane_++, IsObserverKey(header.actor.key));
   if (lane->to_observer && lane->in_flight + lane->waiting.size() >= kLaneWindow) {
@@ -111,6 +114,10 @@ kj::Maybe<kj::Exception> Router::Refuse(const CallHeader& header, const Payload&
   if (IsObserverKey(header.actor.key) && !ObserverKey::Decode(header.actor.key)) {
     return Failed(absl::StrCat("the key of ", NameOf(header.actor, map_.get()),
                                " begins as those of observers do, but is none of them"));
+  }
+  if (IsPoolKey(header.actor.key) && !NumberOfPoolKey(header.actor.key)) {
+    return Failed(absl::StrCat("the key of ", NameOf(header.actor, map_.get()),
+                               " begins as those of pools do, but is none of them"));
   }
   if (params.size_bytes() > kCallBytesMax) {
     return Failed(absl::StrCat("the parameters of the call to ", NameOf(header.actor, map_.get()),
@@ -165,6 +172,7 @@ Router::Place Router::LocateObserver(const Outgoing& call, std::string& node,
 
 Router::Place Router::Locate(const Outgoing& call, std::string& node, std::string& why) const {
   if (call.lane->to_observer) return LocateObserver(call, node, why);
+  if (IsPoolKey(call.header.actor.key)) return LocatePool(call, node, why);
   if (!map_) {
     why = absl::StrCat("no node of the cluster has answered yet", surroundings_.Troubles());
     return Place::kNowhere;
@@ -204,7 +212,7 @@ void Router::Pump(Lane& lane) {
     if (place == Place::kLost) {
       auto lost = kj::mv(first->second);
       lane.waiting.erase(first);
-      Complete(kj::mv(lost), Failed(why));
+      Complete(kj::mv(lost), IsPoolKey(lost->header.actor.key) ? Unimplemented(why) : Failed(why));
       continue;
     }
     if (place == Place::kNowhere) {
@@ -321,11 +329,12 @@ void Router::OnMap(SharedMap map) {
       [this](const Outgoing& call) {
         if (call.node.empty()) return false;
         const auto* node = map_->FindNode(call.node);
-        const ShardId shard = ShardOf(call.header.actor, *map_);
+        const auto& actor = call.header.actor;
         // A newer run voids the link to the older one, which may end without a word (P1.6).
         if (node == nullptr || node->boot != call.boot) return true;
         const bool gone = node->state == NodeState::kFenced || node->state == NodeState::kLeft;
-        return gone && (call.lane->to_observer || map_->shards[shard].primary != node->boot);
+        return gone && (call.lane->to_observer || IsPoolKey(actor.key) ||
+                        map_->shards[ShardOf(actor, *map_)].primary != node->boot);
       },
       "the node was given up by the cluster");
   PumpStalled();

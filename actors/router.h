@@ -3,13 +3,15 @@
 // One per worker and one per client; single loop. The order of one caller's calls to one actor is
 // kept (docs/protocol.md P6.9): they form a Lane with one path; when the path fails or the actor
 // has moved, all that are unanswered are sent again in order on the new path, newer ones behind.
-// Calls to an observer (P6.14) have no record, and are not sent again once they may have run.
+// Calls to an observer (P6.14) have no record, and are not sent again once they may have run; those
+// to a pool (P6.18) have neither record nor order, and are sent again to another node.
 #pragma once
 
 #include <deque>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "kj/async.h"
@@ -92,6 +94,8 @@ class Router {
 
   Place Locate(const Outgoing& call, std::string& node, std::string& why) const;
   Place LocateObserver(const Outgoing& call, std::string& node, std::string& why) const;
+  Place LocatePool(const Outgoing& call, std::string& node, std::string& why) const;
+  const std::vector<const NodeEntry*>& HostsOf(uint64_t type) const;
   kj::Maybe<kj::Exception> Refuse(const CallHeader& header, const Payload& params) const;
   void Submit(kj::Own<Outgoing> call);
   void Pump(Lane& lane);
@@ -116,6 +120,10 @@ class Router {
   uint64_t next_serial_ = 1;
   uint64_t next_number_ = 1;
   uint64_t next_lane_ = 1;
+  uint64_t next_pooled_;  // Begins at random: clients do not all begin with the same node.
+  // Of hosts_map_, by type.
+  mutable std::map<uint64_t, std::vector<const NodeEntry*>> hosts_;
+  mutable SharedMap hosts_map_;
   const uint64_t origin_;  // Random: tells our lanes from those of others.
   absl::flat_hash_map<uint64_t, kj::Own<Outgoing>> in_flight_;      // By number, on whatever path.
   std::map<std::pair<absl::Time, uint64_t>, Outgoing*> deadlines_;  // By serial at equal times.

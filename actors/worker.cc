@@ -64,6 +64,7 @@ Worker::Worker(Host& host, const Registry& registry, WorkerControl& control, Wor
       own_calls_(host.RandomId()),
       own_caller_(router_),
       observer_links_(host, introduction_.node, options_.limits.observers),
+      pool_(host, registry, router_),
       last_tick_(host.clock().Now()),
       errors_(host.log()),
       tasks_(errors_) {
@@ -72,6 +73,7 @@ Worker::Worker(Host& host, const Registry& registry, WorkerControl& control, Wor
 
 Worker::~Worker() noexcept(false) {
   hosts_.clear();  // Calls in them are answered through us, and so are those to observers.
+  pool_.Stop();
   observer_links_.CloseAll();
 }
 
@@ -241,6 +243,7 @@ void Worker::Deliver(kj::Own<InboundCall> call) {
   }
   if (refused_lanes_.Refuses(call->header().lane)) return SendBack(*call, kBehindARefusedOne);
   if (IsObserverKey(call->header().actor.key)) return CallObserver(kj::mv(call));
+  if (IsPoolKey(call->header().actor.key)) return CallPool(kj::mv(call));
   const ShardId shard = ShardOf(call->header().actor, *map_);
   auto* host = HostOf(shard);
   if (host == nullptr || admission_ == Admission::kTakesNone) {
@@ -303,6 +306,7 @@ void Worker::Tick() {
   const bool check = ++ticks_ % kTicksPerDeadlineCheck == 0;
   if (!unneeded_.empty()) DropUnneeded(now);
   observer_links_.EndLate(now);
+  if (check) pool_.Tick(now);
   for (ShardId shard = 0; shard < hosts_.size(); ++shard) {
     auto* host = HostOf(shard);
     if (host == nullptr) continue;
@@ -333,6 +337,7 @@ void Worker::DropUnneeded(absl::Time now) {
 WorkerStatus Worker::status() const {
   WorkerStatus out;
   out.answered = answered_;
+  out.activations = pool_.objects();
   for (const auto& host : hosts_) {
     if (!host) continue;
     out.activations += host->activation_count();

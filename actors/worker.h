@@ -15,6 +15,7 @@
 
 #include "kj/async.h"
 #include "troupe/actors/actor_name.h"
+#include "troupe/actors/actor_pool.h"
 #include "troupe/actors/observer_links.h"
 #include "troupe/actors/refused_lanes.h"
 #include "troupe/actors/router.h"
@@ -159,6 +160,7 @@ class Worker final : public WorkerBody,
   void OnCallFrame(uint64_t id, Session& session, kj::Own<Frame> frame);
   size_t OwnerOf(const ActorId& actor) const;
   void CallObserver(kj::Own<InboundCall> call);
+  void CallPool(kj::Own<InboundCall> call);
   void OnStatusPull(uint64_t id, Session& session, uint64_t number);
   void Open(kj::Own<Link> link);
   void Close(std::map<uint64_t, Session>::iterator session);
@@ -209,6 +211,7 @@ class Worker final : public WorkerBody,
   std::map<ShardId, absl::Time> unneeded_;  // Since when the map has no copy of the shard here.
 
   ObserverLinks observer_links_;  // Of sessions_.
+  ActorPool pool_;
 
   RefusedLanes refused_lanes_;  // Of calls that found no copy here, or no room at their worker.
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/gateway.h"
+#include "troupe/actors/pool_key.h"
 #include "troupe/actors/replica_codec.h"
 #include "troupe/actors/shard_of.h"
 #include "troupe/actors/worker.h"
@@ -186,7 +187,23 @@ void Worker::OnStatusPull(uint64_t id, Session& session, uint64_t number) {
 // Of an actor, the worker that has its shard; of an observer, the one that its client's link is at.
 size_t Worker::OwnerOf(const ActorId& actor) const {
   if (auto observer = ObserverKey::Decode(actor.key)) return observer->worker % options_.count;
+  if (auto pooled = NumberOfPoolKey(actor.key)) return *pooled % options_.count;
   return ShardOf(actor, *map_) % options_.count;
+}
+
+void Worker::CallPool(kj::Own<InboundCall> call) {
+  const auto& actor = call->header().actor;
+  if (!NumberOfPoolKey(actor.key)) {
+    return call->Finish(Failed(
+        absl::StrCat("the key of ", NameOf(actor), " begins as those of pools do, but is none")));
+  }
+  if (admission_ == Admission::kTakesNone) {
+    return SendBack(*call, absl::StrCat("node ", introduction_.node, " takes no more calls"));
+  }
+  if (registry_.Find(actor.type) == nullptr) {
+    return call->Finish(Unimplemented(WhyNotHosted(actor)));
+  }
+  pool_.Deliver(kj::mv(call));
 }
 
 void Worker::CallObserver(kj::Own<InboundCall> call) {
