@@ -94,6 +94,15 @@ std::string Activation::Running() const {
   return turn_->call.get() != nullptr ? Describe(*turn_->call) : "nothing";
 }
 
+std::string Activation::OpenTurn() const {
+  if (turn_ != nullptr) {
+    const bool of_a_call = turn_->call.get() != nullptr;
+    return of_a_call ? Describe(*turn_->call) : absl::StrCat(Running(), " of ", Name());
+  }
+  if (reads_.empty() || reads_.begin()->second->call.get() == nullptr) return "";
+  return Describe(*reads_.begin()->second->call);
+}
+
 bool Activation::Deliver(kj::Own<InboundCall>& call) {
   if (stopped_) return false;
   const ChainLink* link = OwnLink(*call);
@@ -228,6 +237,18 @@ bool Activation::OutdatedWhileWaiting(const InboundCall& call) const {
   return found.kind != RecordLookup::Kind::kUnknown && !ResumesFrom(call, found);
 }
 
+kj::Promise<void> Activation::Dispatch(const InboundCall& call, MethodContext& context) {
+  return shard_.loop_watch().Run(
+      &InfoOf(call),
+      [&] {
+        const auto& header = call.header();
+        return actor_->server()
+            .dispatchCall(header.interface_id, header.method_id, AnyCall(context))
+            .promise;
+      },
+      [&] { return Describe(call); });
+}
+
 void Activation::StartRead(kj::Own<InboundCall> call) {
   const uint64_t number = next_read_++;
   auto& turn = *(reads_[number] = std::make_unique<Turn>());
@@ -243,17 +264,10 @@ void Activation::StartRead(kj::Own<InboundCall> call) {
     DestroyLater(std::move(retired));
     RunReady();
   };
-  turn.running =
-      kj::evalNow([&] {
-        const auto& header = turn.call->header();
-        return actor_->server()
-            .dispatchCall(header.interface_id, header.method_id,
-                          capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer>(*turn.context))
-            .promise;
-      })
-          .then([ended]() mutable { ended(nullptr); },
-                [ended](kj::Exception&& e) mutable { ended(kj::mv(e)); })
-          .eagerlyEvaluate([this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
+  turn.running = Dispatch(*turn.call, *turn.context)
+                     .then([ended]() mutable { ended(nullptr); },
+                           [ended](kj::Exception&& e) mutable { ended(kj::mv(e)); })
+                     .eagerlyEvaluate([this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
 }
 
 // What no frame could carry is an error instead.
@@ -265,6 +279,7 @@ kj::Maybe<kj::Exception> Activation::TakeResults(MethodContext& context, const I
 void Activation::EndRead(Turn& turn, kj::Maybe<kj::Exception> failure) {
   --readers_;
   if (turn.call.get() == nullptr) return;  // Stopped meanwhile.
+  shard_.loop_watch().Ended([&] { return Describe(*turn.call); });
   CallOutcome outcome;
   if (failure == nullptr) failure = TakeResults(*turn.context, *turn.call, outcome);
   KJ_IF_MAYBE (e, failure) outcome.emplace<kj::Exception>(kj::mv(*e));

@@ -26,6 +26,7 @@
 #include "troupe/actors/actor_store.h"
 #include "troupe/actors/actor_timer.h"
 #include "troupe/actors/call.h"
+#include "troupe/actors/loop_watch.h"
 #include "troupe/actors/outbox.h"
 #include "troupe/actors/registry.h"
 #include "troupe/actors/reminder_table.h"
@@ -34,6 +35,7 @@
 #include "troupe/actors/supervisor.h"
 #include "troupe/actors/turn_slice.h"
 #include "troupe/runtime/host.h"
+#include "troupe/runtime/kj_time.h"
 
 namespace troupe {
 
@@ -73,6 +75,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
     virtual std::string NameOf(const ActorId& actor) const = 0;  // For errors.
     virtual const std::string& node() const = 0;                 // The same.
     virtual TurnSlice& slice() = 0;
+    virtual LoopWatch& loop_watch() = 0;
 
     // To be looked after (Look) until it says that there is no need.
     virtual void Watch(Activation& activation) = 0;
@@ -127,6 +130,9 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   // No more turns; waiting calls go back to their callers to be sent elsewhere.
   void Stop();
 
+  // What it is at, for whoever asks why the loop stands still; empty: nothing.
+  std::string OpenTurn() const;
+
   bool idle() const { return mailbox_.empty() && !turn_ && readers_ == 0; }
   // A move is to wait for it.
   bool busy() const { return !idle() || retire_ == Retirement::kForMove; }
@@ -159,6 +165,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   bool PauseAtEndOfSlice();
   bool OutdatedWhileWaiting(const InboundCall& call) const;
   bool ResumesFrom(const InboundCall& call, const RecordLookup& found) const;
+  kj::Promise<void> Dispatch(const InboundCall& call, MethodContext& context);
   void StartRead(kj::Own<InboundCall> call);
   void EndRead(Turn& turn, kj::Maybe<kj::Exception> failure);
   kj::Maybe<kj::Exception> TakeResults(MethodContext& context, const InboundCall& call,
@@ -269,6 +276,12 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
 
   // ActorContext
   std::string KeyBeside(std::string_view name) const override;
+  Task<void> Sleep(absl::Duration duration) override {
+    return host_.timer().afterDelay(ToKj(duration));
+  }
+  kj::Promise<void> RunElsewhere(kj::Function<void()> work) override {
+    return host_.Offload(kj::mv(work));
+  }
   void RequestResume() override;
   void CancelResume() override;
   ActorTimer AddTimer(TimerOptions options, ActorTimer::Entry::Work work) override;

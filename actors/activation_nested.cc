@@ -90,11 +90,7 @@ void Activation::StartNested(kj::Own<InboundCall> call) {
   nested.running =
       kj::evalNow([&] {
         if (!nested.read_only) nested.state_before = EncodeState();
-        const auto& header = nested.call->header();
-        return actor_->server()
-            .dispatchCall(header.interface_id, header.method_id,
-                          capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer>(*nested.context))
-            .promise;
+        return Dispatch(*nested.call, *nested.context);
       })
           .then([over]() mutable { over(nullptr); },
                 [over](kj::Exception&& e) mutable { over(kj::mv(e)); })

@@ -52,13 +52,7 @@ void Activation::StartMutating(kj::Own<InboundCall> call) {
   turn_->context = kj::refcounted<MethodContext>(call->params(), Origin());
   turn_->call = kj::mv(call);
   turn_->running =
-      kj::evalNow([&] {
-        const auto& header = turn_->call->header();
-        return actor_->server()
-            .dispatchCall(header.interface_id, header.method_id,
-                          capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer>(*turn_->context))
-            .promise;
-      })
+      Dispatch(*turn_->call, *turn_->context)
           .then([this] { EndMutating(nullptr); },
                 [this](kj::Exception&& e) { EndMutating(kj::mv(e)); })
           .eagerlyEvaluate([this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
@@ -70,6 +64,7 @@ void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
         [this, failure = kj::mv(failure)]() mutable { EndMutating(kj::mv(failure)); });
     return;
   }
+  if (!stopped_) shard_.loop_watch().Ended([this] { return OpenTurn(); });
   auto call = kj::mv(turn_->call);
   if (stopped_) return;
   const uint64_t hash = turn_->argument_hash;
@@ -114,13 +109,18 @@ void Activation::StartOwn(TurnKind kind, Id128 inbound, kj::Function<kj::Promise
   BeginTurn(kind, inbound, std::move(chain), absl::InfiniteFuture());
   turn_->work = kj::mv(work);
   turn_->running =
-      kj::evalNow([this] {
-        // What changes nothing leaves nothing, whatever an object that was just made encodes to.
-        if (turn_->kind == TurnKind::kActivate || last_saved_->empty()) {
-          turn_->state_before = EncodeState();
-        }
-        return turn_->work();
-      })
+      shard_.loop_watch()
+          .Run(
+              nullptr,
+              [this] {
+                // What changes nothing leaves nothing, whatever an object that was just made
+                // encodes to.
+                if (turn_->kind == TurnKind::kActivate || last_saved_->empty()) {
+                  turn_->state_before = EncodeState();
+                }
+                return turn_->work();
+              },
+              [this] { return OpenTurn(); })
           .then([this] { EndOwn(nullptr); }, [this](kj::Exception&& e) { EndOwn(kj::mv(e)); })
           .eagerlyEvaluate([this](kj::Exception&& e) { errors_.taskFailed(kj::mv(e)); });
 }
@@ -132,6 +132,7 @@ void Activation::EndOwn(kj::Maybe<kj::Exception> failure) {
         [this, failure = kj::mv(failure)]() mutable { EndOwn(kj::mv(failure)); });
     return;
   }
+  shard_.loop_watch().Ended([this] { return OpenTurn(); });
   const TurnKind kind = turn_->kind;
   auto timer = kj::mv(turn_->timer);
   CloseTurn(failure);

@@ -21,6 +21,7 @@
 #pragma once
 
 #include <concepts>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -133,6 +134,27 @@ class ActorContext {
     });
   }
 
+  // Runs `work` on another thread, and gives what it returns: for calls that block and computations
+  // that take long, which would hold up all actors of the loop. The turn waits for it as for any
+  // call. `work` takes what it needs by value: it may outlive the object, and must not touch it, or
+  // refs. Rejects with what it throws; OVERLOADED when too much waits on this node
+  // (runtime/work_pool.h). Run again with the method, should that run again.
+  template <typename Work>
+  Task<std::invoke_result_t<Work&>> Offload(Work work) {
+    using Result = std::invoke_result_t<Work&>;
+    if constexpr (std::is_void_v<Result>) {
+      return RunElsewhere(kj::mv(work));
+    } else {
+      auto result = std::make_shared<std::optional<Result>>();
+      return RunElsewhere([result, work = kj::mv(work)]() mutable { result->emplace(work()); })
+          .then([result]() -> Result { return kj::mv(**result); });
+    }
+  }
+
+  // Waits in the method. Nothing else of the actor runs meanwhile: where others may, a timer is
+  // better.
+  virtual Task<void> Sleep(absl::Duration duration) = 0;
+
   // Has OnReminder() called when it is due, whichever node the actor is on by then, and whether it
   // is active or not. Part of the actor's state: set, moved and taken back together with what the
   // turn changes; to be called within a turn. Replaces the reminder of that name. Throws FAILED,
@@ -157,6 +179,7 @@ class ActorContext {
   virtual kj::Own<CallOrigin> Origin() = 0;
   virtual kj::Own<CallOrigin> ToldOrigin() = 0;
   virtual ActorTimer AddTimer(TimerOptions options, ActorTimer::Entry::Work work) = 0;
+  virtual kj::Promise<void> RunElsewhere(kj::Function<void()> work) = 0;
 };
 
 // What Resume() works with. It runs beside the actor's turns, so that two actors that finish work

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/method_context.h"
 #include "troupe/rpc/status.h"
+#include "troupe/runtime/kj_time.h"
 
 namespace troupe {
 
@@ -115,6 +116,12 @@ class ActorPool::Object final : private ActorContext {
   // ActorContext
   const ActorId& id() const override { return id_; }
   std::string KeyBeside(std::string_view) const override { Refuse("KeyBeside()"); }
+  Task<void> Sleep(absl::Duration duration) override {
+    return pool_.host_.timer().afterDelay(ToKj(duration));
+  }
+  kj::Promise<void> RunElsewhere(kj::Function<void()> work) override {
+    return pool_.host_.Offload(kj::mv(work));
+  }
   Task<void> Persisted() override { Refuse("Persisted()"); }
   bool Interrupted() const override { return false; }
   void RequestResume() override { Refuse("RequestResume()"); }

@@ -179,6 +179,8 @@ void Node::OnRegistered(Boot boot) {
   tasks_->add(machine_.StartWorkers(options_.workers, kj::mv(make)).then([this] {
     workers_running_ = true;
     PublishMap();
+    told_held_.assign(workers_.size(), absl::ZeroDuration());
+    tasks_->add(WatchWorkers(machine_.control().clock().Now()));
   }));
 }
 

@@ -90,6 +90,7 @@ class Node final : private Membership::Watcher, private WorkerControl {
   kj::Promise<void> AcceptLoop();
   kj::Promise<void> Greet(Accepted accepted);
   void ToControl(kj::Function<void(Node&)> work);
+  kj::Promise<void> WatchWorkers(absl::Time last);
   void ToWorker(size_t index, kj::Function<void(Worker&)> work);
   void PublishMap();
   void MoveWhatShouldMove();
@@ -116,7 +117,8 @@ class Node final : private Membership::Watcher, private WorkerControl {
   std::shared_ptr<Anchor> anchor_;
   std::vector<Worker*> workers_;  // Set on their loops before they are announced here.
   bool workers_running_ = false;
-  bool saw_whole_voters_ = false;  // Since it is a member.
+  std::vector<absl::Duration> told_held_;  // By worker: how long it had stood still when told.
+  bool saw_whole_voters_ = false;          // Since it is a member.
   Boot boot_ = 0;
   bool draining_ = false;
   std::set<std::string> proposing_;  // By description: commands of our shards under way.

@@ -1,12 +1,20 @@
 // Node, part two: what it tells of itself, for `troupe status`.
 #include "troupe/actors/node.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "troupe/actors/call.capnp.h"
+#include "troupe/runtime/kj_time.h"
 
 namespace troupe {
+namespace {
+
+constexpr absl::Duration kWatchInterval = absl::Milliseconds(250);
+constexpr absl::Duration kStandsStill = absl::Seconds(1);
+
+}  // namespace
 
 void Node::Status(size_t worker, uint64_t number, kj::Function<void(Payload)> done) {
   ToControl([worker, number, done = kj::mv(done)](Node& node) mutable {
@@ -16,6 +24,28 @@ void Node::Status(size_t worker, uint64_t number, kj::Function<void(Payload)> do
             done(std::move(status));
           });
         }));
+  });
+}
+
+// Says while it lasts that a worker's loop stands still: at first, and each time it is twice as
+// long. Not when this loop was late itself: then it is the computer.
+kj::Promise<void> Node::WatchWorkers(absl::Time last) {
+  auto& host = machine_.control();
+  return host.timer().afterDelay(ToKj(kWatchInterval)).then([this, &host, last] {
+    const absl::Time now = host.clock().Now();
+    const bool late = now - last > 2 * kWatchInterval;
+    for (size_t i = 0; i < workers_.size() && workers_running_ && !late; ++i) {
+      const auto hold = workers_[i]->Holding(now);
+      if (hold.held < kStandsStill) told_held_[i] = absl::ZeroDuration();
+      if (hold.held < std::max(kStandsStill, 2 * told_held_[i])) continue;
+      told_held_[i] = hold.held;
+      host.log().Warning("a worker stands still: its actors, and the leases of its shards, wait",
+                         {{"worker", i},
+                          {"ms", absl::ToInt64Milliseconds(hold.held)},
+                          {"in", hold.method.empty() ? "what went on after a wait" : hold.method},
+                          {"advice", "blocking and long work belongs into Offload()"}});
+    }
+    return WatchWorkers(now);
   });
 }
 

@@ -286,6 +286,13 @@ void ShardHost::Stage(const ActorId& actor, ActorChange change) {
   worker_.Touch(shard_);
 }
 
+void ShardHost::AddOpenTurns(std::vector<std::string>& out, size_t most) const {
+  for (const auto& [id, activation] : activations_) {
+    if (out.size() >= most) return;
+    if (auto turn = activation->OpenTurn(); !turn.empty()) out.push_back(std::move(turn));
+  }
+}
+
 void ShardHost::Hold(const ActorId& actor, HoldKind kind, ReadTicket ticket, Done done) {
   const HoldToken token = next_token_++;
   holds_[token] = kj::mv(done);

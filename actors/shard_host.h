@@ -35,6 +35,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
     virtual void Touch(ShardId shard) = 0;
     virtual Router& router() = 0;
     virtual TurnSlice& slice() = 0;
+    virtual LoopWatch& loop_watch() = 0;
     virtual uint64_t map_version() const = 0;
     // For errors: what the actor is called, and which nodes host its type as this one does not.
     virtual std::string NameOf(const ActorId& actor) const = 0;
@@ -70,6 +71,8 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   // "Counter/alice: a timer failed: ..."; empty when it is not active here.
   std::string WhySuspended(const ActorId& actor) const;
   uint64_t answered() const { return answered_; }
+  // Adds what activations are at, until there are `most`.
+  void AddOpenTurns(std::vector<std::string>& out, size_t most) const;
 
  private:
   // ActorSource
@@ -87,6 +90,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   std::string NameOf(const ActorId& actor) const override { return worker_.NameOf(actor); }
   const std::string& node() const override { return worker_.node(); }
   TurnSlice& slice() override { return worker_.slice(); }
+  LoopWatch& loop_watch() override { return worker_.loop_watch(); }
   void Watch(Activation& activation) override;
   void Retire(Activation& activation) override;
   void RemindAt(const ActorId& actor, absl::Time due) override { reminders_.Set(actor, due); }

@@ -23,6 +23,7 @@ constexpr uint64_t kTicksPerDeadlineCheck = 3;             // Within the margin 
 // That a copy stays after the map has taken it away: much longer than a lease that it granted, and
 // than any message or confirmation for it is under way.
 constexpr absl::Duration kUnneededCopyStays = absl::Seconds(10);
+constexpr size_t kOpenTurnsTold = 8;  // Of a loop that was held up.
 constexpr char kBehindARefusedOne[] = "a call before it in its lane was refused";
 
 // A call's own deadline is a little before its caller's, so that the better error gets there first.
@@ -57,6 +58,7 @@ Worker::Worker(Host& host, const Registry& registry, WorkerControl& control, Wor
       options_(options),
       introduction_(std::move(introduction)),
       slice_(host),
+      loop_watch_(host),
       links_(
           host, Lane::kData, static_cast<uint16_t>(options.index), [this] { return introduction_; },
           *this),
@@ -302,6 +304,7 @@ void Worker::Tick() {
   const absl::Time now = host_.clock().Now();
   const absl::Duration gap = now - last_tick_ - kTick;
   if (gap > kStall) stalled_ += gap;
+  loop_watch_.Beat(now, gap, [this] { return OpenTurns(); });
   last_tick_ = now;
   const bool check = ++ticks_ % kTicksPerDeadlineCheck == 0;
   if (!unneeded_.empty()) DropUnneeded(now);
@@ -318,6 +321,14 @@ void Worker::Tick() {
       host_.log().Error("tick failed", {{"shard", shard}, {"error", Words(*e)}});
     }
   }
+}
+
+std::vector<std::string> Worker::OpenTurns() const {
+  std::vector<std::string> out;
+  for (const auto& host : hosts_) {
+    if (host) host->AddOpenTurns(out, kOpenTurnsTold);
+  }
+  return out;
 }
 
 void Worker::DropUnneeded(absl::Time now) {

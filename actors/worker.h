@@ -16,6 +16,7 @@
 #include "kj/async.h"
 #include "troupe/actors/actor_name.h"
 #include "troupe/actors/actor_pool.h"
+#include "troupe/actors/loop_watch.h"
 #include "troupe/actors/observer_links.h"
 #include "troupe/actors/refused_lanes.h"
 #include "troupe/actors/router.h"
@@ -108,6 +109,8 @@ class Worker final : public WorkerBody,
   // For checks: every copy that this worker has.
   void ForEachReplica(const std::function<void(const ShardReplica&)>& look) const;
   Host& host() { return host_; }
+  // Thread-safe.
+  LoopWatch::Hold Holding(absl::Time now) const { return loop_watch_.Holding(now); }
   // For calls of the program itself, on this loop.
   kj::Own<CallOrigin> origin();
 
@@ -143,6 +146,7 @@ class Worker final : public WorkerBody,
   void Touch(ShardId shard) override;
   Router& router() override { return router_; }
   TurnSlice& slice() override { return slice_; }
+  LoopWatch& loop_watch() override { return loop_watch_; }
   uint64_t map_version() const override { return map_ ? map_->version : 0; }
   std::string NameOf(const ActorId& actor) const override {
     return troupe::NameOf(actor, map_.get());
@@ -181,6 +185,7 @@ class Worker final : public WorkerBody,
   kj::Promise<void> TickLoop();
   void Tick();
   void DropUnneeded(absl::Time now);
+  std::vector<std::string> OpenTurns() const;
   void Retire(kj::Own<Link> link);
 
   Host& host_;
@@ -192,6 +197,7 @@ class Worker final : public WorkerBody,
   Payload encoded_map_;  // Of map_, once a client has asked.
   uint64_t encoded_version_ = 0;
   TurnSlice slice_;
+  LoopWatch loop_watch_;
 
   LinkPool links_;
   Router router_;

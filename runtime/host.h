@@ -50,6 +50,15 @@ class Host {
   // The same for what must not be dropped and is bounded by its sender: map updates, replies to
   // work that was itself admitted. False only when the loop has stopped.
   virtual bool PostControl(kj::Function<void()> work) = 0;
+
+  // How long ago the loop has last looked at its sockets and timers, give or take 10 ms, for a few
+  // nanoseconds. Zero in simulation, where no time passes while code runs.
+  virtual absl::Duration SinceLook() const = 0;
+
+  // Runs blocking or long work of the program on a thread of its own (work_pool.h), apart from
+  // those that files use; its end comes back on this loop. Rejects with what `work` threw, or
+  // OVERLOADED when too much waits. Dropping the promise is always allowed.
+  virtual kj::Promise<void> Offload(kj::Function<void()> work) = 0;
 };
 
 inline constexpr size_t kInboxBound = 65536;  // Entries; about 10 MB of waiting calls.
@@ -92,8 +101,8 @@ class Machine {
   // computer and pid namespace that can be watched, or is already gone.
   virtual std::optional<kj::Promise<void>> WatchExit(const ProcessIdentity& process) = 0;
 
-  // Runs blocking or long work off the loop, its result back on the control loop or the calling
-  // worker's loop. Rejects with what `work` threw.
+  // Runs work on files off the loop, its result back on the control loop or the calling worker's
+  // loop. Rejects with what `work` threw.
   virtual kj::Promise<void> Offload(kj::Function<void()> work) = 0;
 };
 

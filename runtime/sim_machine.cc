@@ -150,6 +150,11 @@ std::optional<kj::Promise<void>> SimMachine::WatchExit(const ProcessIdentity& pr
   return kj::newAdaptedPromise<void, SimExitWait>(process_, run->second);
 }
 
+kj::Promise<void> SimHost::Offload(kj::Function<void()> work) {
+  if (process_.dead()) return kj::NEVER_DONE;
+  return kj::newAdaptedPromise<void, SimOffload>(process_, kj::mv(work));
+}
+
 kj::Promise<void> SimMachine::Offload(kj::Function<void()> work) {
   if (process_.dead()) return kj::NEVER_DONE;
   return kj::newAdaptedPromise<void, SimOffload>(process_, kj::mv(work));

@@ -32,14 +32,22 @@ absl::Time BootClock::WallNow() const {
   return absl::TimeFromTimespec(now);
 }
 
-UvHost::UvHost(LogSink& sink, std::string node)
-    : log_(sink, std::move(node)), random_(SystemRandomId().lo), inbox_(kInboxBound) {}
+UvHost::UvHost(LogSink& sink, std::string node, WorkPool& pool)
+    : log_(sink, std::move(node)), pool_(pool), random_(SystemRandomId().lo), inbox_(kInboxBound) {}
 
 void UvHost::Enter() { loop_ = std::make_unique<Loop>(inbox_); }
 
 void UvHost::Leave() {
   inbox_.Close();
   loop_ = nullptr;
+}
+
+// The loop's timer goes by the same clock.
+absl::Duration UvHost::SinceLook() const {
+  timespec now;
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  const auto look = loop_->port.timer().now() - kj::origin<kj::TimePoint>();
+  return absl::DurationFromTimespec(now) - absl::Nanoseconds(look / kj::NANOSECONDS);
 }
 
 Id128 UvHost::RandomId() { return SystemRandomId(); }

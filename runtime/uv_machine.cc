@@ -27,7 +27,7 @@ struct UvMachine::Starting {
 };
 
 struct UvMachine::Worker {
-  Worker(LogSink& sink, const std::string& node) : host(sink, node) {}
+  Worker(LogSink& sink, const std::string& node, WorkPool& pool) : host(sink, node, pool) {}
   UvHost host;
   kj::Own<kj::PromiseFulfiller<void>> stop;  // The worker thread's own.
   std::thread thread;
@@ -46,7 +46,7 @@ absl::StatusOr<kj::Own<UvMachine>> UvMachine::Create(UvMachineOptions options) {
 
 UvMachine::UvMachine(kj::Badge<UvMachine>, UvMachineOptions options)
     : options_(std::move(options)),
-      control_(std::make_unique<UvHost>(*options_.log, options_.node)) {
+      control_(std::make_unique<UvHost>(*options_.log, options_.node, pool_)) {
   control_->Enter();
 }
 
@@ -76,7 +76,7 @@ kj::Promise<void> UvMachine::StartWorkers(
   if (count == 0) starting_->result->fulfill();
   // All hosts exist before the first body does, because bodies post to each other.
   for (size_t i = 0; i < count; ++i) {
-    workers_.push_back(std::make_unique<Worker>(*options_.log, options_.node));
+    workers_.push_back(std::make_unique<Worker>(*options_.log, options_.node, pool_));
   }
   for (size_t i = 0; i < count; ++i) {
     workers_[i]->thread = std::thread([this, i] { RunWorker(i); });

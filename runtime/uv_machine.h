@@ -15,6 +15,7 @@
 #include "kj/async.h"
 #include "kj/memory.h"
 #include "troupe/runtime/host.h"
+#include "troupe/runtime/work_pool.h"
 
 namespace troupe {
 
@@ -59,6 +60,7 @@ class UvMachine final : public Machine {
   void WorkerStarted(uint64_t start, const kj::Maybe<kj::Exception>& failure);
 
   const UvMachineOptions options_;
+  WorkPool pool_;
   std::unique_ptr<UvHost> control_;
   kj::Own<DataDirectory> data_directory_;
   std::unique_ptr<Starting> starting_;

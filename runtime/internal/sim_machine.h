@@ -27,6 +27,8 @@ class SimHost final : public Host {
   Id128 RandomId() override { return random_.NextId(); }
   bool Post(kj::Function<void()> work) override;
   bool PostControl(kj::Function<void()> work) override;
+  absl::Duration SinceLook() const override { return absl::ZeroDuration(); }
+  kj::Promise<void> Offload(kj::Function<void()> work) override;
 
   void Stop() { stopped_ = true; }
 

@@ -12,6 +12,7 @@
 #include "troupe/runtime/inbox.h"
 #include "troupe/runtime/uv_event_port.h"
 #include "troupe/runtime/uv_network.h"
+#include "troupe/runtime/work_pool.h"
 
 namespace troupe {
 
@@ -24,7 +25,8 @@ class BootClock final : public Clock {
 
 class UvHost final : public Host {
  public:
-  UvHost(LogSink& sink, std::string node);
+  // `pool` outlives what is made on the host.
+  UvHost(LogSink& sink, std::string node, WorkPool& pool);
 
   void Enter();
   // From here on posts are refused; those that wait are destroyed on this thread.
@@ -40,6 +42,10 @@ class UvHost final : public Host {
   Id128 RandomId() override;
   bool Post(kj::Function<void()> work) override { return inbox_.Post(kj::mv(work)); }
   bool PostControl(kj::Function<void()> work) override { return inbox_.PostControl(kj::mv(work)); }
+  absl::Duration SinceLook() const override;
+  kj::Promise<void> Offload(kj::Function<void()> work) override {
+    return pool_.Run(*this, kj::mv(work));
+  }
 
  private:
   struct Loop {
@@ -54,6 +60,7 @@ class UvHost final : public Host {
 
   Log log_;
   BootClock clock_;
+  WorkPool& pool_;
   Random random_;
   Inbox inbox_;
   std::unique_ptr<Loop> loop_;

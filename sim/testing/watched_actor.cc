@@ -15,6 +15,7 @@ namespace troupe::testing {
 struct Protected : ActorContext {
   using ActorContext::AddTimer;
   using ActorContext::Origin;
+  using ActorContext::RunElsewhere;
   using ActorContext::ToldOrigin;
 };
 
@@ -25,6 +26,7 @@ class WatchedActor::Context final : public ActorContext {
 
   const ActorId& id() const override { return real_.id(); }
   std::string KeyBeside(std::string_view name) const override { return real_.KeyBeside(name); }
+  Task<void> Sleep(absl::Duration duration) override { return real_.Sleep(duration); }
   Task<void> Persisted() override { return real_.Persisted(); }
   bool Interrupted() const override { return real_.Interrupted(); }
   void RequestResume() override { real_.RequestResume(); }
@@ -39,6 +41,9 @@ class WatchedActor::Context final : public ActorContext {
   const Log& log() const override { return real_.log(); }
 
  private:
+  kj::Promise<void> RunElsewhere(kj::Function<void()> work) override {
+    return (real_.*&Protected::RunElsewhere)(kj::mv(work));
+  }
   kj::Own<CallOrigin> Origin() override { return (real_.*&Protected::Origin)(); }
   kj::Own<CallOrigin> ToldOrigin() override { return (real_.*&Protected::ToldOrigin)(); }
   ActorTimer AddTimer(TimerOptions options, ActorTimer::Entry::Work work) override {
