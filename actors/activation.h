@@ -215,6 +215,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   bool NestedChanged(const Nested& nested) const;
   void StageOpenTurn();
   void CheckNestedDeadlines(absl::Time now);
+  void CutNestedShort(const kj::Exception& why);
 
   // ---- activation_life.cc: the object, its failures, its end
   bool Ready();  // The object is there; else it is on its way, or not to be tried yet.
@@ -232,6 +233,8 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   kj::Exception SuspendedError() const;
   std::string Name() const;
   void CheckDeadlines(absl::Time now);
+  void EndWhatNeverEnds(absl::Time now);
+  void EndOpenTurn(const kj::Exception& why);
   void PassOn(kj::Own<InboundCall>& place, absl::Time now);
   void EndLate(kj::Own<InboundCall> call, const std::string& why);
   bool Leaving() const;  // No letter is begun any more.

@@ -189,7 +189,10 @@ std::string Activation::WhySuspended() const {
 }
 
 bool Activation::Look(absl::Time now) {
-  if (!idle()) CheckDeadlines(now);
+  if (!idle()) {
+    CheckDeadlines(now);
+    EndWhatNeverEnds(now);
+  }
   SettleCalls(now);
   if (stopped_) return false;
   if (supervisor_ && supervisor_->Forgettable(now)) supervisor_ = nullptr;
@@ -226,6 +229,49 @@ void Activation::CheckDeadlines(absl::Time now) {
                                 "the same id would get its answer")));
   }
   if (turn_) CheckNestedDeadlines(now);
+}
+
+// A turn that waits for what does not come would block its actor for ever.
+void Activation::EndWhatNeverEnds(absl::Time now) {
+  const absl::Duration limit = type_.options.turn_limit;
+  auto over = [&](Turn& turn) {
+    turn.seen = std::min(turn.seen, now);
+    return now >= turn.seen + limit;
+  };
+  auto why = [&](const std::string& what) {
+    host_.log().Warning("a turn has not ended, and is undone", {{"actor", Name()}, {"turn", what}});
+    return Failed(absl::StrCat(what, " has not ended within ", absl::FormatDuration(limit),
+                               ", the turn_limit of its type, and has been undone: does it wait "
+                               "for what never comes?"));
+  };
+  std::vector<uint64_t> reads;
+  for (auto& [number, turn] : reads_) {
+    if (over(*turn)) reads.push_back(number);
+  }
+  for (uint64_t number : reads) {
+    auto it = reads_.find(number);
+    if (stopped_ || it == reads_.end()) continue;
+    auto read = std::move(it->second);
+    reads_.erase(it);
+    read->running = nullptr;
+    kj::Maybe<kj::Exception> failure;
+    if (read->call.get() != nullptr) failure = why(Describe(*read->call));
+    EndRead(*read, kj::mv(failure));
+  }
+  if (!reads.empty() && !stopped_) RunReady();
+  if (stopped_ || turn_ == nullptr || !over(*turn_)) return;
+  EndOpenTurn(why(OpenTurn()));
+}
+
+void Activation::EndOpenTurn(const kj::Exception& why) {
+  const uint64_t number = turn_->number;
+  const bool of_a_call = turn_->call.get() != nullptr;
+  // While the object is still there.
+  turn_->running = nullptr;
+  CutNestedShort(why);
+  if (stopped_ || turn_ == nullptr || turn_->number != number) return;
+  if (of_a_call) return EndMutating(kj::cp(why));
+  EndOwn(kj::cp(why));
 }
 
 // P6.9: a place in the mailbox is of an id. When the time of the arrival that has it is up, it goes

@@ -170,6 +170,15 @@ bool Activation::NestedChanged(const Nested& nested) const {
          !nested.state_before || EncodeState() != *nested.state_before;
 }
 
+void Activation::CutNestedShort(const kj::Exception& why) {
+  for (auto& nested : turn_->nested) {
+    nested->running = nullptr;
+    if (std::exchange(nested->over, true)) continue;
+    nested->failure = kj::cp(why);
+  }
+  CloseNested();
+}
+
 void Activation::CheckNestedDeadlines(absl::Time now) {
   auto& waiting = turn_->nested_waiting;
   for (auto& call : waiting) PassOn(call, now);

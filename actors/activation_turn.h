@@ -51,6 +51,7 @@ struct Activation::Turn {
   kj::Own<ActorTimer::Entry> timer;
   std::optional<ReminderTable::Firing> reminder;
   uint64_t number = 0;
+  absl::Time seen = absl::InfiniteFuture();  // When it was first seen to go on.
   Frame frame;
   kj::Own<kj::ForkedPromise<void>> earlier_safe;  // P6.6; made with the first call out.
   // P6.17: what runs within it, the innermost last, and what waits for that to end.

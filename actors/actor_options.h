@@ -39,6 +39,9 @@ struct Supervision {
 // then.
 inline constexpr absl::Duration kIdleTimeoutDefault = absl::Minutes(5);
 
+// Longer than any call that a turn may wait for, twice over.
+inline constexpr absl::Duration kTurnLimitDefault = absl::Minutes(10);
+
 struct ActorTypeOptions {
   // Only nodes with this role (setting `roles`) host the type; its actors are in the role's own
   // shards. The same for as long as a cluster lives.
@@ -48,6 +51,9 @@ struct ActorTypeOptions {
   // kIdleTimeoutDefault.
   std::optional<absl::Duration> idle_timeout = std::nullopt;
   Supervision supervision = {};
+  // A turn that has not ended after so long, give or take a second, fails: it is undone, and its
+  // actor goes on with what waits. InfiniteDuration(): never. Not of Resume().
+  absl::Duration turn_limit = kTurnLimitDefault;
   // Of a pool of actors without state: how many of them run at a time on each loop of a node. More
   // calls wait.
   size_t pool_size = 64;

@@ -18,6 +18,10 @@ interface Clerk $Troupe.actor(state = "ClerkState") {
   fail @8 (by :UInt64) -> ();
   # Adds, then throws.
   addLater @9 (by :UInt64, afterMs :UInt64) -> (value :UInt64);
+  dream @10 () -> () $Troupe.readOnly;
+  # For ever.
+  doze @11 (by :UInt64) -> ();
+  # Adds, then sleeps for a year.
 }
 
 struct ClerkState {

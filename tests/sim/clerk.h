@@ -71,6 +71,12 @@ class ClerkActor final : public Clerk::Actor {
     auto answer = co_await added;
   }
 
+  Task<void> Dream() override { return kj::Promise<void>(kj::NEVER_DONE); }
+  Task<void> Doze(uint64_t by) override {
+    value_ += by;
+    auto year = context().Sleep(absl::Hours(24 * 365));
+    co_await year;
+  }
   Task<uint64_t> Add(uint64_t by) override { co_return value_ += by; }
   Task<void> Look(Clerk::LookResults::Builder results) override {
     Save(results.initState());

@@ -29,6 +29,31 @@ TEST_P(FailureTest, AnActorThatCannotBeActivatedTellsItsCallersAndRecovers) {
   EXPECT_EQ(Add("x"), 1u);
 }
 
+TEST_P(FailureTest, ATurnThatNeverEndsIsUndoneAtItsLimit) {
+  HostClerks({.turn_limit = absl::Minutes(1)});
+  Start({"a", "b", "c"});
+  EXPECT_EQ(Add("x"), 1u);
+  const std::string error =
+      ErrorOf(At("x").WithDeadline(absl::Minutes(5)).Doze(100).AsPromise(), absl::Minutes(2));
+  EXPECT_THAT(error, HasSubstr("Clerk.doze on Clerk/x has not ended within 1m, the turn_limit"));
+  EXPECT_EQ(Add("x"), 2u);
+  // It ends though nobody waits for it any more, and so does one of the actor's own.
+  EXPECT_THAT(ErrorOf(At("x").Doze(100).AsPromise(), absl::Minutes(2)), HasSubstr("still running"));
+  EXPECT_EQ(cluster_->Await(At("x").WithDeadline(absl::Minutes(2)).Add(1), absl::Minutes(2)), 3u);
+  Tick("x", absl::Milliseconds(100), false, 10'000'000);
+  cluster_->Run(absl::Milliseconds(200));
+  EXPECT_EQ(cluster_->Await(At("x").WithDeadline(absl::Minutes(2)).Add(1), absl::Minutes(2)), 4u);
+}
+
+TEST_P(FailureTest, AReadThatNeverEndsIsCutShortAtItsLimit) {
+  HostClerks({.turn_limit = absl::Minutes(1)});
+  Start({"a", "b", "c"});
+  auto read = At("x").WithDeadline(absl::Minutes(5)).Dream();
+  auto error = ErrorOf(kj::mv(read).AsPromise(), absl::Minutes(2));
+  EXPECT_THAT(error, HasSubstr("Clerk.dream on Clerk/x has not ended within 1m"));
+  EXPECT_EQ(Add("x"), 1u);
+}
+
 TEST_P(FailureTest, TooManyFailuresSuspendAndSaySo) {
   HostClerks();
   Start({"a", "b", "c"});

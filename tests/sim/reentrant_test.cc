@@ -14,7 +14,8 @@ using ::testing::HasSubstr;
 class ReentrantTest : public ClusterFixture {
  protected:
   ReentrantTest() {
-    registry_.Host<DeskActor>([this] { return kj::heap<DeskActor>(office_); });
+    registry_.Host<DeskActor>([this] { return kj::heap<DeskActor>(office_); },
+                              {.turn_limit = absl::Minutes(1)});
   }
 
   Desk::Ref At(const std::string& key) { return client_->Get<Desk>(key); }
@@ -181,6 +182,21 @@ TEST_P(ReentrantTest, ATurnThatIsOverWaitsForWhatRunsWithinIt) {
   // Within the turn, or, where that was over before the call had come, after it.
   EXPECT_TRUE(cluster_->RunUntil([&] { return Look("x").marks == 1; }));
   EXPECT_EQ(Look("x").tours, 1u);
+}
+
+TEST_P(ReentrantTest, ATurnThatNeverEndsIsUndoneWithWhatRunsWithinIt) {
+  Start({"a", "b", "c"});
+  office_.gate = [] { return kj::Promise<void>(kj::NEVER_DONE); };
+  auto tour = Quietly("x", {"y"}, "wait").eagerlyEvaluate(nullptr);
+  EXPECT_THAT(ErrorOf(kj::mv(tour), absl::Minutes(2)), HasSubstr("still running"));
+  EXPECT_TRUE(cluster_->RunUntil(
+      [&] {
+        return cluster_->Await(At("x").WithDeadline(absl::Minutes(2)).Look(), absl::Minutes(3))
+                   .marks == 0;
+      },
+      absl::Minutes(3)));
+  EXPECT_EQ(Look("x").halves, 0u);
+  EXPECT_EQ(cluster_->Await(Tour("x", {"z"})).tours, 1u);
 }
 
 TEST_P(ReentrantTest, WhatItTellsLeavesThoughTheTurnFails) {
