@@ -133,6 +133,10 @@ void Harness::RequireHosted(capnp::InterfaceSchema schema) const {
       ">(key), first. Hosted are: ", hosted.empty() ? "none" : absl::StrJoin(hosted, ", ")));
 }
 
+absl::Time Harness::WallNow() {
+  return cluster().world().machine(cluster().names().front()).control().clock().WallNow();
+}
+
 // ---- Calls
 
 void Harness::ThrowStillWaiting(absl::Duration limit) {

@@ -105,6 +105,16 @@ class Harness : public Awaiting<Harness> {
     RequireHosted(capnp::Schema::from<Interface>());
     return client().Get<Interface>(key, options);
   }
+  template <typename Interface>
+  RefOf<Interface> Pool(CallOptions options = {}) {
+    RequireHosted(capnp::Schema::from<Interface>());
+    return client().Pool<Interface>(options);
+  }
+  // An object that actors call: Client::Observe().
+  template <typename T, typename... Args>
+  Observer<T> Observe(Args&&... args) {
+    return client().Observe<T>(kj::fwd<Args>(args)...);
+  }
 
   // Await(call), Fails(call) and Error(call): Awaiting.
   static constexpr absl::Duration kAwaitLimit = absl::Minutes(6);  // No call has longer.
@@ -115,6 +125,8 @@ class Harness : public Awaiting<Harness> {
   void Advance(absl::Duration duration);
   // Only the wall clocks go on, at once: reminders become due, however far away they are.
   void AdvanceWallClocks(absl::Duration duration);
+  // What actors are told by ActorContext::WallNow().
+  absl::Time WallNow();
 
   // ---- Objects and nodes
   // The object goes, with OnDeactivate, once its turn is over; the next call makes a new one from

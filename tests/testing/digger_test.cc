@@ -36,6 +36,35 @@ TEST(Offload, KeepsNoOtherActorWaiting) {
   node.Await(kj::joinPromises(dug.releaseAsArray()));
 }
 
+// Not of digging, but of what a harness passes on.
+class Foreman final : public Digger::Actor {
+ public:
+  explicit Foreman(uint64_t& heard) : heard_(heard) {}
+
+ private:
+  Task<uint64_t> Dig(uint32_t depth) override { co_return heard_ += depth; }
+  Task<void> DigHere(uint32_t) override { co_return; }
+  Task<void> DigLater(uint32_t, uint32_t) override { co_return; }
+  Task<void> BreakSpade() override { co_return; }
+  Task<void> Rest(uint32_t) override { co_return; }
+  void Save(DiggerState::Builder) const override {}
+  void Load(DiggerState::Reader) override {}
+  uint64_t& heard_;
+};
+
+TEST(Harness, HasObserversAndAWallClock) {
+  Harness harness;
+  harness.Host<DiggerActor>();
+  uint64_t heard = 0;
+  auto foreman = harness.Observe<Foreman>(heard);
+  EXPECT_EQ(harness.Await(foreman.ref().Dig(5)), 5u);
+  EXPECT_EQ(heard, 5u);
+  const absl::Time before = harness.WallNow();
+  harness.AdvanceWallClocks(absl::Hours(24));
+  EXPECT_GT(harness.WallNow(), before + absl::Hours(24));
+  EXPECT_LT(harness.WallNow(), before + absl::Hours(24) + absl::Seconds(1));
+}
+
 TEST(Sleep, LastsAsLongAsItIsToldTo) {
   Harness harness;
   harness.Host<DiggerActor>();
