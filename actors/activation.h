@@ -10,6 +10,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -44,8 +45,8 @@ inline constexpr size_t kMailboxMax = 1024;  // Waiting calls; then OVERLOADED, 
 // the last calls stay until they are called again.
 inline constexpr size_t kCalledMax = 1 << 16;
 
-inline constexpr size_t kReadersMax =
-    1024;  // Turns of `$readOnly` methods at once; the rest waits.
+// Turns of `$readOnly` methods at once; the rest waits.
+inline constexpr size_t kReadersMax = 1024;
 
 // Of OnDeactivate(): a move waits no longer for it than for other turns.
 inline constexpr absl::Duration kDeactivateLimit = absl::Seconds(4);
@@ -73,6 +74,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
     virtual std::string NameOf(const ActorId& actor) const = 0;  // For errors.
     virtual const std::string& node() const = 0;                 // The same.
     virtual TurnSlice& slice() = 0;
+    virtual const ClusterState& map() const = 0;
 
     // To be looked after (Look) until it says that there is no need.
     virtual void Watch(Activation& activation) = 0;
@@ -81,6 +83,8 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
     // When to call Remind(), by the wall clock; InfiniteFuture: never.
     virtual void RemindAt(const ActorId& actor, absl::Time due) = 0;
     virtual void OnSuspended(const ActorId& actor, bool suspended) = 0;
+    // Whom it watches by now: OnWatchedEnd() is to be called when a map shows an end of them.
+    virtual void SetWatches(const ActorId& actor, const WatchSnapshot& watches) = 0;
 
    protected:
     ~Shard() = default;
@@ -107,6 +111,9 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   // A reminder may be due: its turn takes its place in the mailbox.
   void Remind();
 
+  // The newest map shows that something that it watches has ended (P6.16).
+  void OnWatchedEnd();
+
   // What time brings: answers calls whose deadline has passed, tells actors that this one has
   // called its mark (P6.5). False when there is nothing more to look after: see IdleSince().
   bool Look(absl::Time now);
@@ -127,7 +134,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   // No more turns; waiting calls go back to their callers to be sent elsewhere.
   void Stop();
 
-  bool idle() const { return mailbox_.empty() && !turn_ && readers_ == 0; }
+  bool idle() const { return mailbox_.empty() && watch_calls_.empty() && !turn_ && readers_ == 0; }
   // A move is to wait for it.
   bool busy() const { return !idle() || retire_ == Retirement::kForMove; }
   bool leaving() const { return retire_ != Retirement::kNone; }
@@ -142,7 +149,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   struct Turn;
   struct Frame;
   struct Nested;
-  enum class TurnKind : uint8_t { kCall, kResume, kActivate, kDeactivate, kTimer, kReminder };
+  enum class TurnKind { kCall, kResume, kActivate, kDeactivate, kTimer, kReminder, kNotice };
   // Who called, under which id: an actor may choose ids that others choose too.
   using CallKey = std::tuple<ActorId, Id128, uint64_t>;
 
@@ -176,6 +183,8 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   // ---- activation_turn.cc: mutating turns, and what they leave
   void BeginTurn(TurnKind kind, Id128 inbound, std::vector<ChainLink> chain, absl::Time deadline);
   void StartMutating(kj::Own<InboundCall> call);
+  enum class Recorded : uint8_t { kYes, kNo };
+  void Answer(kj::Own<InboundCall> call, uint64_t hash, CallOutcome outcome, Recorded recorded);
   void EndMutating(kj::Maybe<kj::Exception> failure);
   void StartOwn(TurnKind kind, Id128 inbound, kj::Function<kj::Promise<void>()> work);
   void EndOwn(kj::Maybe<kj::Exception> failure);
@@ -267,6 +276,22 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failure);
   void ForgetTold();
 
+  // ---- activation_watch.cc: whom it watches, who watches it (P6.16)
+  void RunWatchCalls();
+  void RunWatchCall(kj::Own<InboundCall> call);
+  Payload TakeWatchCall(const InboundCall& call);
+  void AddWatcher(const ActorCall& caller, Id128 watch);
+  void ProceedWithWatches();
+  void StartNoticeTurn();
+  void TellWatchers(Notice::Why why, const std::string& text);
+  void TellOfErasure();  // Of this turn.
+  void NoteTold(const Told& told, const CallOutcome& outcome);
+  void TellWatched(const ActorId& target, uint16_t method, Id128 watch);
+  void Watch(const AnyRef& who) override;
+  bool Unwatch(const AnyRef& who) override;
+  void WatchNode(std::string_view node) override;
+  bool UnwatchNode(std::string_view node) override;
+
   // ActorContext
   std::string KeyBeside(std::string_view name) const override;
   void RequestResume() override;
@@ -311,14 +336,20 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   bool reminders_moved_ = false;  // As of last_saved_.
   Outbox outbox_;
   bool outbox_moved_ = false;
+  WatchTable watches_;
+  WatchSnapshot watches_seen_;  // As compared with the map, and told to the shard.
+  bool watches_moved_ = false;
+  bool map_moved_ = false;  // It shows an end.
 
-  // What waits for its turn: a call, a timer that is due, or else reminders.
+  // What waits for its turn: a call, a timer that is due, a notice, or else reminders.
   struct Letter {
     kj::Own<InboundCall> call;
     kj::Own<ActorTimer::Entry> timer;
+    bool notice = false;
   };
   std::deque<Letter> mailbox_;
-  bool reminder_waits_ = false;  // There is a letter for it.
+  bool reminder_waits_ = false, notice_waits_ = false;  // There is a letter for it.
+  std::deque<kj::Own<InboundCall>> watch_calls_;  // Run between turns, with or without an object.
   // Calls waiting or running, with those that came again under the same id.
   struct Open {
     uint64_t argument_hash;
@@ -361,6 +392,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   ToldNumber told_safe_;            // ... is on all in-sync copies.
   uint64_t told_floor_ = 0;         // They know too that what earlier turns told is answered.
   std::set<ToldNumber> told_done_;  // Answered, while a turn was open.
+  std::vector<std::function<void()>> told_notes_;  // What those answers say of watches.
   struct Telling {
     absl::Duration pause = absl::ZeroDuration();
     bool busy = false;            // A call is under way, or the pause.
