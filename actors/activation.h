@@ -276,7 +276,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failure);
   void ForgetTold();
 
-  // ---- activation_watch.cc: whom it watches, who watches it (P6.16)
+  // ---- activation_watch.cc
   void RunWatchCalls();
   void RunWatchCall(kj::Own<InboundCall> call);
   Payload TakeWatchCall(const InboundCall& call);

@@ -77,6 +77,7 @@ struct Activation::Nested {
   std::optional<std::string> state_before;  // Nothing: it could not be saved.
   ReminderTable::Snapshot reminders_before;
   OutboxSnapshot outbox_before;
+  WatchSnapshot watches_before;
   bool resume_before = false;
   bool over = false;
   kj::Maybe<kj::Exception> failure;  // With which it is over.

@@ -1,9 +1,10 @@
-// Activation, part nine: whom it watches, by whom it is watched, and notices of an end (P6.16).
+// Activation, part ten: whom it watches, by whom it is watched, and notices of an end (P6.16).
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/activation_turn.h"
 #include "troupe/actors/observer_key.h"
+#include "troupe/actors/pool_key.h"
 #include "troupe/actors/shard_of.h"
 #include "troupe/rpc/status.h"
 
@@ -39,20 +40,19 @@ Id128 IdIn(wire::Id128::Reader in) { return {in.getHi(), in.getLo()}; }
 void Activation::Watch(const AnyRef& who) {
   RequireTurnThatGoesOn("Watch()");
   const ActorId& target = who.id();
-  if (target.type == 0 || IsObserverKey(target.key)) {
+  if (target.type == 0 || IsObserverKey(target.key) || IsPoolKey(target.key)) {
     kj::throwFatalException(Failed(absl::StrCat(
         "actor ", Name(), " cannot watch ",
-        target.type == 0 ? "a ref that refers to nobody"
-                         : absl::StrCat("observer ", shard_.NameOf(target)),
+        target.type == 0 ? "a ref that refers to nobody" : shard_.NameOf(target),
         ": actors are watched; a call to an observer that is gone says DISCONNECTED")));
   }
   const auto* present = watches_.Find(target);
   const bool served = present != nullptr && turn_->notice && present->id == turn_->watch;
   if (present != nullptr && !served) return;
-  const uint64_t ordinal = turn_->ordinals[{target, kActivationInterface, kWatchMethod}];
+  const uint64_t ordinal = turn_->frame.ordinals[{target, kActivationInterface, kWatchMethod}];
   Watched watch;
   watch.target = target;
-  watch.id = DerivedId(turn_->inbound, target, kActivationInterface, kWatchMethod, ordinal);
+  watch.id = DerivedId(turn_->frame.inbound, target, kActivationInterface, kWatchMethod, ordinal);
   const Id128 id = watch.id;
   const auto before = watches_.snapshot();
   if (auto set = watches_.Watch(std::move(watch)); !set.ok()) {
@@ -86,8 +86,8 @@ void Activation::WatchNode(std::string_view node) {
   const auto* present = watches_.Find(watch.target);
   const bool served = present != nullptr && turn_->notice && present->id == turn_->watch;
   if (present != nullptr && !served) return;
-  const uint64_t ordinal = turn_->ordinals[{watch.target, kActivationInterface, kWatchMethod}]++;
-  watch.id = DerivedId(turn_->inbound, watch.target, kActivationInterface, kWatchMethod, ordinal);
+  const uint64_t ordinal = turn_->frame.ordinals[{watch.target, kActivationInterface, kWatchMethod}]++;
+  watch.id = DerivedId(turn_->frame.inbound, watch.target, kActivationInterface, kWatchMethod, ordinal);
   const auto* entry = shard_.map().FindNode(node);
   if (entry != nullptr) watch.since = entry->boot;
   if (auto set = watches_.Watch(std::move(watch)); !set.ok()) {
@@ -167,7 +167,7 @@ void Activation::AddWatcher(const ActorCall& caller, Id128 watch) {
   if (!outbox_.HasRoom(watches_.reserve())) {
     watches_ = WatchTable(before);
     kj::throwFatalException(Overloaded(absl::StrCat(
-        "actor ", Name(), " cannot be watched now: what it has told fills ", "its outbox")));
+        "actor ", Name(), " cannot be watched now: what it has told fills its outbox")));
   }
   watches_moved_ = true;
   if (Suspended(host_.clock().Now())) {

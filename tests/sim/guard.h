@@ -19,6 +19,7 @@ struct GuardOffice {
   std::map<std::string, int> fails_notices;  // By key: so many turns of OnNotice.
   std::set<std::string> fails_to_activate;
   std::set<std::string> watches_again;
+  bool holds = false;
   bool counts_elsewhere = false;  // A notice adds one to the counter of the same key.
 };
 
@@ -92,6 +93,15 @@ class GuardActor final : public Guard::Actor {
     context().Watch(who);
     context().Deactivate();
     co_return;
+  }
+
+  Task<void> Tell(Guard::Ref who, uint32_t times) override {
+    for (uint32_t i = 0; i < times; ++i) context().Tell(who).Hold();
+    co_return;
+  }
+  Task<void> Hold() override {
+    if (!office_.holds) co_return;
+    co_await ::troupe::Fail(KJ_EXCEPTION(OVERLOADED, "not now"));
   }
 
   void Save(GuardState::Builder out) const override {

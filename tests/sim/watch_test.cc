@@ -222,7 +222,8 @@ TEST_P(WatchTest, AFailedTurnWatchesNobodyAndEndsNothing) {
   Watch("v", {"x"});
   EXPECT_EQ(WatchersOf("x"), 1u);
   EXPECT_THAT(ErrorOf(At("x").EraseAndFail().AsPromise()), HasSubstr("told to fail"));
-  EXPECT_THAT(ErrorOf(At("x").Fail().AsPromise()), HasSubstr("told to fail"));  // An answer: no end.
+  EXPECT_THAT(ErrorOf(At("x").Fail().AsPromise()),
+              HasSubstr("told to fail"));  // An answer: no end.
   cluster_->Run(absl::Seconds(2));
   EXPECT_THAT(Notices("v"), IsEmpty());
   EXPECT_THAT(Notices("w"), IsEmpty());
@@ -297,8 +298,8 @@ TEST_P(WatchTest, OfAnErasedWatcherNothingIsKept) {
   Watch("w", {"x", "y"});
   Watch("v", {"w"});
   cluster_->Await(At("w").Erase());
-  EXPECT_TRUE(cluster_->RunUntil([&] { return WatchersOf("x") + WatchersOf("y") == 0; },
-                                 absl::Seconds(5)));
+  EXPECT_TRUE(
+      cluster_->RunUntil([&] { return WatchersOf("x") + WatchersOf("y") == 0; }, absl::Seconds(5)));
   cluster_->Await(At("x").Erase());
   ASSERT_TRUE(Hears("v", 1));
   cluster_->Run(absl::Seconds(1));
@@ -324,7 +325,8 @@ TEST_P(WatchTest, HasAsManyWatchersAsItMayAndSaysSoToTheNext) {
         StartWatch("w" + std::to_string(i), {"x"}).AsPromise().eagerlyEvaluate(nullptr));
   }
   for (auto& watch : begun) cluster_->Await(watch.then([] { return 0; }));
-  ASSERT_TRUE(cluster_->RunUntil([&] { return WatchersOf("x") == kWatchersMax; }, absl::Seconds(60)));
+  ASSERT_TRUE(
+      cluster_->RunUntil([&] { return WatchersOf("x") == kWatchersMax; }, absl::Seconds(60)));
   cluster_->Run(absl::Seconds(2));
   cluster_->Await(At("x").Erase());
   cluster_->Run(absl::Seconds(20));
@@ -339,6 +341,24 @@ TEST_P(WatchTest, HasAsManyWatchersAsItMayAndSaysSoToTheNext) {
   }
   EXPECT_EQ(erased, kWatchersMax);
   EXPECT_EQ(refused, 1u);
+}
+
+TEST_P(WatchTest, KeepsRoomInTheOutboxForEachWatcher) {
+  Host();
+  Start({"a", "b", "c"});
+  office_.holds = true;
+  Watch("w", {"x"});
+  EXPECT_THAT(ErrorOf(At("x").Tell(At("y"), kOutboxMax).AsPromise()),
+              HasSubstr("room for 1 more is kept for those who watch it"));
+  cluster_->Await(At("x").Tell(At("y"), kOutboxMax - 1));
+  cluster_->Await(StartWatch("v", {"x"}));
+  const std::string refusal = "cannot be watched now: what it has told fills its outbox";
+  EXPECT_TRUE(cluster_->RunUntil([&] { return cluster_->world().log().Contains(refusal); }));
+  EXPECT_EQ(WatchersOf("x"), 1u);
+  cluster_->Await(At("x").Erase());  // There is room for the notice.
+  ASSERT_TRUE(Hears("w", 1));
+  office_.holds = false;
+  ASSERT_TRUE(Registered("v", "x"));
 }
 
 TEST_P(WatchTest, BeyondItsBoundFailsTheTurn) {
@@ -402,6 +422,31 @@ TEST_P(WatchTest, ANodeThatIsKilledLeavesOrIsStartedAnewIsGoneOnce) {
   cluster_->Run(absl::Seconds(10));
   EXPECT_THAT(Notices("w0"), SizeIs(gone));
   EXPECT_THAT(Notices("w1"), SizeIs(gone + 1));
+}
+
+TEST_P(WatchTest, ANodeThatLeavesInOrderIsGoneThoughItHadTheWatcher) {
+  Host();
+  Start({"a", "b", "c", "d"});
+  const auto node = cluster_->PrimaryOf(IdOf("w"));
+  cluster_->Await(At("w").WatchNode(node));
+  cluster_->Leave(node);
+  ASSERT_TRUE(Hears("w", 1));
+  cluster_->Run(absl::Seconds(3));
+  EXPECT_THAT(Notices("w"), ElementsAre(HasSubstr("node gone node " + node)));
+}
+
+TEST_P(WatchTest, InTheTurnOfItsNoticeBeginsAnew) {
+  Host();
+  Start({"a", "b", "c"});
+  office_.watches_again.insert("w");
+  Watch("w", {"x"});
+  for (size_t i = 1; i < 4; ++i) {
+    ASSERT_TRUE(Registered("w", "x"));
+    cluster_->Await(At("x").Erase());
+    ASSERT_TRUE(Hears("w", i));
+  }
+  cluster_->Run(absl::Seconds(1));
+  EXPECT_THAT(Notices("w"), SizeIs(3));
 }
 
 TEST_P(WatchTest, ANodeThatIsNotThereIsGoneAtOnce) {
