@@ -23,6 +23,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "kj/async.h"
+#include "troupe/actors/activation_shard.h"
 #include "troupe/actors/actor.h"
 #include "troupe/actors/actor_store.h"
 #include "troupe/actors/actor_timer.h"
@@ -33,7 +34,6 @@
 #include "troupe/actors/router.h"
 #include "troupe/actors/shard_replica.h"
 #include "troupe/actors/supervisor.h"
-#include "troupe/actors/turn_slice.h"
 #include "troupe/runtime/host.h"
 
 namespace troupe {
@@ -55,40 +55,7 @@ class MethodContext;
 
 class Activation final : private ActorContext, private ResumeContext, private ActorTimers::Owner {
  public:
-  // What an activation asks of its shard.
-  class Shard {
-   public:
-    // Where the shard stands: part of the ids of the calls that turns make.
-    virtual uint64_t lineage() const = 0;
-    virtual Epoch epoch() const = 0;
-
-    virtual void Dirty(const ActorId& actor) = 0;
-    virtual void Stage(const ActorId& actor, ActorChange change) = 0;
-    // `done` runs when what the token waits for is safe, with ok; or when this copy has stopped
-    // serving, without. Possibly at once.
-    using Done = kj::Function<void(bool ok)>;
-    virtual void Hold(const ActorId& actor, HoldKind kind, ReadTicket ticket, Done done) = 0;
-    virtual ReadTicket StartRead() = 0;
-    virtual Router& router() = 0;
-    virtual const ReplicaMutations& mutations() const = 0;
-    virtual std::string NameOf(const ActorId& actor) const = 0;  // For errors.
-    virtual const std::string& node() const = 0;                 // The same.
-    virtual TurnSlice& slice() = 0;
-    virtual const ClusterState& map() const = 0;
-
-    // To be looked after (Look) until it says that there is no need.
-    virtual void Watch(Activation& activation) = 0;
-    // It is over, in order: to be dropped, and what is left in its mailbox given to a new one.
-    virtual void Retire(Activation& activation) = 0;
-    // When to call Remind(), by the wall clock; InfiniteFuture: never.
-    virtual void RemindAt(const ActorId& actor, absl::Time due) = 0;
-    virtual void OnSuspended(const ActorId& actor, bool suspended) = 0;
-    // Whom it watches by now: OnWatchedEnd() is to be called when a map shows an end of them.
-    virtual void SetWatches(const ActorId& actor, const WatchSnapshot& watches) = 0;
-
-   protected:
-    ~Shard() = default;
-  };
+  using Shard = ActivationShard;
 
   Activation(Host& host, Shard& shard, ActorId id, const ActorType& type);
   ~Activation() noexcept(false);
@@ -179,12 +146,12 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void AnswerRepeat(kj::Own<InboundCall> repeat, uint64_t argument_hash);
   void Record(const CallId& id, uint64_t argument_hash, const CallOutcome& outcome);
   void FinishWaiters(const CallKey& key, const CallOutcome& outcome);
+  enum class Recorded : uint8_t { kYes, kNo };
+  void Answer(kj::Own<InboundCall> call, uint64_t hash, CallOutcome outcome, Recorded recorded);
 
   // ---- activation_turn.cc: mutating turns, and what they leave
   void BeginTurn(TurnKind kind, Id128 inbound, std::vector<ChainLink> chain, absl::Time deadline);
   void StartMutating(kj::Own<InboundCall> call);
-  enum class Recorded : uint8_t { kYes, kNo };
-  void Answer(kj::Own<InboundCall> call, uint64_t hash, CallOutcome outcome, Recorded recorded);
   void EndMutating(kj::Maybe<kj::Exception> failure);
   void StartOwn(TurnKind kind, Id128 inbound, kj::Function<kj::Promise<void>()> work);
   void EndOwn(kj::Maybe<kj::Exception> failure);

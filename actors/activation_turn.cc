@@ -87,25 +87,6 @@ void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
   RunReady();
 }
 
-// Once what has been changed is safe, with a record of it.
-void Activation::Answer(kj::Own<InboundCall> call, uint64_t hash, CallOutcome outcome,
-                        Recorded recorded) {
-  const auto& id = call->header().id;
-  MarkDirty();
-  if (recorded == Recorded::kNo) {
-    FinishWaiters(KeyOf(id), outcome);
-  } else {
-    Record(id, hash, outcome);
-    auto repeats = std::move(open_.at(KeyOf(id)).repeats);
-    open_.erase(KeyOf(id));
-    for (auto& repeat : repeats) AnswerRepeat(kj::mv(repeat), hash);
-  }
-  shard_.Hold(id_, HoldKind::kAnswer, {},
-              [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
-                if (ok) call->Finish(std::move(outcome));
-              });
-}
-
 // ---- Turns of the actor's own
 
 // Another than any call's, and than that of any other turn of the epoch that has called others.

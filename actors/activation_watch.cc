@@ -86,8 +86,10 @@ void Activation::WatchNode(std::string_view node) {
   const auto* present = watches_.Find(watch.target);
   const bool served = present != nullptr && turn_->notice && present->id == turn_->watch;
   if (present != nullptr && !served) return;
-  const uint64_t ordinal = turn_->frame.ordinals[{watch.target, kActivationInterface, kWatchMethod}]++;
-  watch.id = DerivedId(turn_->frame.inbound, watch.target, kActivationInterface, kWatchMethod, ordinal);
+  const uint64_t ordinal =
+      turn_->frame.ordinals[{watch.target, kActivationInterface, kWatchMethod}]++;
+  watch.id =
+      DerivedId(turn_->frame.inbound, watch.target, kActivationInterface, kWatchMethod, ordinal);
   const auto* entry = shard_.map().FindNode(node);
   if (entry != nullptr) watch.since = entry->boot;
   if (auto set = watches_.Watch(std::move(watch)); !set.ok()) {

@@ -18,7 +18,7 @@ interface Guard $Troupe.actor(state = "GuardState") {
   # Tries to watch.
   notices @10 () -> (state :GuardState) $Troupe.readOnly;
   watchAndLeave @11 (who :Guard) -> ();
-  tell @12 (who :Guard, times :UInt32) -> ();
+  say @12 (who :Guard, times :UInt32) -> ();
   hold @13 () -> ();
   # Refused for now, while the test says so.
 }

@@ -95,7 +95,7 @@ class GuardActor final : public Guard::Actor {
     co_return;
   }
 
-  Task<void> Tell(Guard::Ref who, uint32_t times) override {
+  Task<void> Say(Guard::Ref who, uint32_t times) override {
     for (uint32_t i = 0; i < times; ++i) context().Tell(who).Hold();
     co_return;
   }

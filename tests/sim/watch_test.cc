@@ -348,9 +348,9 @@ TEST_P(WatchTest, KeepsRoomInTheOutboxForEachWatcher) {
   Start({"a", "b", "c"});
   office_.holds = true;
   Watch("w", {"x"});
-  EXPECT_THAT(ErrorOf(At("x").Tell(At("y"), kOutboxMax).AsPromise()),
+  EXPECT_THAT(ErrorOf(At("x").Say(At("y"), kOutboxMax).AsPromise()),
               HasSubstr("room for 1 more is kept for those who watch it"));
-  cluster_->Await(At("x").Tell(At("y"), kOutboxMax - 1));
+  cluster_->Await(At("x").Say(At("y"), kOutboxMax - 1));
   cluster_->Await(StartWatch("v", {"x"}));
   const std::string refusal = "cannot be watched now: what it has told fills its outbox";
   EXPECT_TRUE(cluster_->RunUntil([&] { return cluster_->world().log().Contains(refusal); }));
