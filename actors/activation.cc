@@ -42,7 +42,9 @@ void Activation::Load(const StoredActor* stored) {
   last_saved_ = stored->state;
   reminders_ = ReminderTable(stored->reminders);
   outbox_ = Outbox(stored->outbox);
+  watches_ = WatchTable(stored->watches);
   if (resume_) ScheduleResume();
+  if (watches_.HasDue()) OnWatchedEnd();
   if (!outbox_.empty()) ProceedWithTold();
 }
 
@@ -51,6 +53,7 @@ void Activation::Stop() {
   DetachOrigins();
   timers_.CancelAll();
   mailbox_.clear();  // Dropping them says Moved.
+  watch_calls_.clear();
   open_.clear();
   if (turn_) turn_->Abandon();
   for (auto& [number, turn] : reads_) turn->call = {};
@@ -67,6 +70,8 @@ Activation::CallKey Activation::KeyOf(const CallId& id) {
 }
 
 const MethodInfo& Activation::InfoOf(const InboundCall& call) const {
+  static const MethodInfo kWatchCall{"a watch", false, false};
+  if (IsWatchCall(call.header())) return kWatchCall;
   return type_.methods.at({call.header().interface_id, call.header().method_id});
 }
 
@@ -87,6 +92,8 @@ std::string Activation::Running() const {
       return "a timer of its own";
     case TurnKind::kReminder:
       return "a reminder of its own";
+    case TurnKind::kNotice:
+      return "its OnNotice";
     case TurnKind::kResume:
     case TurnKind::kCall:
       break;
@@ -118,10 +125,12 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
     hash = ArgumentHash(call->header().interface_id, call->header().method_id, call->params());
     if (AnswerFromRecords(call, hash)) return true;
   }
-  if (!nested && supervisor_ && Suspended(host_.clock().Now())) {
+  const bool watch_call = IsWatchCall(call->header());
+  if (!nested && !watch_call && supervisor_ && Suspended(host_.clock().Now())) {
     call->Finish(SuspendedError());
     return true;
   }
+  const size_t waiting = watch_call ? watch_calls_.size() : mailbox_.size();
   if (!read_only) {
     if (!records_.CheckRoom(open_.size()).ok()) {
       // What this call says of those before it may make the room.
@@ -129,20 +138,24 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
       MarkDirty();
       if (!records_.CheckRoom(open_.size()).ok()) return false;
     }
-    if (nested || mailbox_.size() < kMailboxMax) open_[KeyOf(call->header().id)] = Open{hash, {}};
+    if (nested || waiting < kMailboxMax) open_[KeyOf(call->header().id)] = Open{hash, {}};
   }
   if (nested) {
     turn_->nested_waiting.push_back(kj::mv(call));
     RunNested();
     return true;
   }
-  if (mailbox_.size() >= kMailboxMax) {
+  if (waiting >= kMailboxMax) {
     call->Finish(
         Overloaded(absl::StrCat("the mailbox of ", Name(), " is full (", kMailboxMax,
                                 " calls wait; running: ", Running(), "); call again later")));
     return true;
   }
-  mailbox_.push_back({kj::mv(call), {}});
+  if (watch_call) {
+    watch_calls_.push_back(kj::mv(call));
+  } else {
+    mailbox_.push_back({kj::mv(call), {}});
+  }
   used_ = true;
   if (retire_ == Retirement::kIdle && !deactivated_) retire_ = Retirement::kNone;
   if (!watched) shard_.Watch(*this);
@@ -160,6 +173,10 @@ bool Activation::HasWork() const {
 void Activation::RunReady() {
   if (shard_.mutations().reads_inside_turns) ReadInsideTurn();
   if (turn_ == nullptr) ForgetTold();
+  if (turn_ == nullptr && !stopped_) {
+    RunWatchCalls();
+    ProceedWithWatches();
+  }
   while (!stopped_ && turn_ == nullptr && HasWork()) {
     if (PauseAtEndOfSlice()) return;
     if (readers_ > 0 && (!ready_ || !internal_turns_.empty())) return;
@@ -187,6 +204,7 @@ void Activation::RunLetter() {
   mailbox_.pop_front();
   if (letter.call.get() != nullptr) return RunCall(kj::mv(letter.call));
   if (letter.timer.get() != nullptr) return StartTimerTurn(kj::mv(letter.timer));
+  if (letter.notice) return StartNoticeTurn();
   StartReminderTurn();
 }
 
@@ -203,6 +221,8 @@ void Activation::RunCall(kj::Own<InboundCall> call) {
         Failed(absl::StrCat("Stale: the caller of ", Describe(*call), " has moved on"));
     FinishWaiters(KeyOf(call->header().id), kj::cp(stale));
     call->Finish(kj::cp(stale));
+  } else if (IsWatchCall(call->header())) {
+    RunWatchCall(kj::mv(call));
   } else {
     StartMutating(kj::mv(call));
   }

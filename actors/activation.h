@@ -10,6 +10,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -22,6 +23,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "kj/async.h"
+#include "troupe/actors/activation_shard.h"
 #include "troupe/actors/actor.h"
 #include "troupe/actors/actor_store.h"
 #include "troupe/actors/actor_timer.h"
@@ -33,7 +35,6 @@
 #include "troupe/actors/router.h"
 #include "troupe/actors/shard_replica.h"
 #include "troupe/actors/supervisor.h"
-#include "troupe/actors/turn_slice.h"
 #include "troupe/runtime/host.h"
 #include "troupe/runtime/kj_time.h"
 
@@ -46,8 +47,8 @@ inline constexpr size_t kMailboxMax = 1024;  // Waiting calls; then OVERLOADED, 
 // the last calls stay until they are called again.
 inline constexpr size_t kCalledMax = 1 << 16;
 
-inline constexpr size_t kReadersMax =
-    1024;  // Turns of `$readOnly` methods at once; the rest waits.
+// Turns of `$readOnly` methods at once; the rest waits.
+inline constexpr size_t kReadersMax = 1024;
 
 // Of OnDeactivate(): a move waits no longer for it than for other turns.
 inline constexpr absl::Duration kDeactivateLimit = absl::Seconds(4);
@@ -56,38 +57,7 @@ class MethodContext;
 
 class Activation final : private ActorContext, private ResumeContext, private ActorTimers::Owner {
  public:
-  // What an activation asks of its shard.
-  class Shard {
-   public:
-    // Where the shard stands: part of the ids of the calls that turns make.
-    virtual uint64_t lineage() const = 0;
-    virtual Epoch epoch() const = 0;
-
-    virtual void Dirty(const ActorId& actor) = 0;
-    virtual void Stage(const ActorId& actor, ActorChange change) = 0;
-    // `done` runs when what the token waits for is safe, with ok; or when this copy has stopped
-    // serving, without. Possibly at once.
-    using Done = kj::Function<void(bool ok)>;
-    virtual void Hold(const ActorId& actor, HoldKind kind, ReadTicket ticket, Done done) = 0;
-    virtual ReadTicket StartRead() = 0;
-    virtual Router& router() = 0;
-    virtual const ReplicaMutations& mutations() const = 0;
-    virtual std::string NameOf(const ActorId& actor) const = 0;  // For errors.
-    virtual const std::string& node() const = 0;                 // The same.
-    virtual TurnSlice& slice() = 0;
-    virtual LoopWatch& loop_watch() = 0;
-
-    // To be looked after (Look) until it says that there is no need.
-    virtual void Watch(Activation& activation) = 0;
-    // It is over, in order: to be dropped, and what is left in its mailbox given to a new one.
-    virtual void Retire(Activation& activation) = 0;
-    // When to call Remind(), by the wall clock; InfiniteFuture: never.
-    virtual void RemindAt(const ActorId& actor, absl::Time due) = 0;
-    virtual void OnSuspended(const ActorId& actor, bool suspended) = 0;
-
-   protected:
-    ~Shard() = default;
-  };
+  using Shard = ActivationShard;
 
   Activation(Host& host, Shard& shard, ActorId id, const ActorType& type);
   ~Activation() noexcept(false);
@@ -109,6 +79,9 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
 
   // A reminder may be due: its turn takes its place in the mailbox.
   void Remind();
+
+  // The newest map shows that something that it watches has ended (P6.16).
+  void OnWatchedEnd();
 
   // What time brings: answers calls whose deadline has passed, tells actors that this one has
   // called its mark (P6.5). False when there is nothing more to look after: see IdleSince().
@@ -133,7 +106,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   // What it is at, for whoever asks why the loop stands still; empty: nothing.
   std::string OpenTurn() const;
 
-  bool idle() const { return mailbox_.empty() && !turn_ && readers_ == 0; }
+  bool idle() const { return mailbox_.empty() && watch_calls_.empty() && !turn_ && readers_ == 0; }
   // A move is to wait for it.
   bool busy() const { return !idle() || retire_ == Retirement::kForMove; }
   bool leaving() const { return retire_ != Retirement::kNone; }
@@ -148,7 +121,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   struct Turn;
   struct Frame;
   struct Nested;
-  enum class TurnKind : uint8_t { kCall, kResume, kActivate, kDeactivate, kTimer, kReminder };
+  enum class TurnKind { kCall, kResume, kActivate, kDeactivate, kTimer, kReminder, kNotice };
   // Who called, under which id: an actor may choose ids that others choose too.
   using CallKey = std::tuple<ActorId, Id128, uint64_t>;
 
@@ -179,6 +152,8 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void AnswerRepeat(kj::Own<InboundCall> repeat, uint64_t argument_hash);
   void Record(const CallId& id, uint64_t argument_hash, const CallOutcome& outcome);
   void FinishWaiters(const CallKey& key, const CallOutcome& outcome);
+  enum class Recorded : uint8_t { kYes, kNo };
+  void Answer(kj::Own<InboundCall> call, uint64_t hash, CallOutcome outcome, Recorded recorded);
 
   // ---- activation_turn.cc: mutating turns, and what they leave
   void BeginTurn(TurnKind kind, Id128 inbound, std::vector<ChainLink> chain, absl::Time deadline);
@@ -277,6 +252,22 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failure);
   void ForgetTold();
 
+  // ---- activation_watch.cc
+  void RunWatchCalls();
+  void RunWatchCall(kj::Own<InboundCall> call);
+  Payload TakeWatchCall(const InboundCall& call);
+  void AddWatcher(const ActorCall& caller, Id128 watch);
+  void ProceedWithWatches();
+  void StartNoticeTurn();
+  void TellWatchers(Notice::Why why, const std::string& text);
+  void TellOfErasure();  // Of this turn.
+  void NoteTold(const Told& told, const CallOutcome& outcome);
+  void TellWatched(const ActorId& target, uint16_t method, Id128 watch);
+  void Watch(const AnyRef& who) override;
+  bool Unwatch(const AnyRef& who) override;
+  void WatchNode(std::string_view node) override;
+  bool UnwatchNode(std::string_view node) override;
+
   // ActorContext
   std::string KeyBeside(std::string_view name) const override;
   Task<void> Sleep(absl::Duration duration) override {
@@ -327,14 +318,20 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   bool reminders_moved_ = false;  // As of last_saved_.
   Outbox outbox_;
   bool outbox_moved_ = false;
+  WatchTable watches_;
+  WatchSnapshot watches_seen_;  // As compared with the map, and told to the shard.
+  bool watches_moved_ = false;
+  bool map_moved_ = false;  // It shows an end.
 
-  // What waits for its turn: a call, a timer that is due, or else reminders.
+  // What waits for its turn: a call, a timer that is due, a notice, or else reminders.
   struct Letter {
     kj::Own<InboundCall> call;
     kj::Own<ActorTimer::Entry> timer;
+    bool notice = false;
   };
   std::deque<Letter> mailbox_;
-  bool reminder_waits_ = false;  // There is a letter for it.
+  bool reminder_waits_ = false, notice_waits_ = false;  // There is a letter for it.
+  std::deque<kj::Own<InboundCall>> watch_calls_;  // Run between turns, with or without an object.
   // Calls waiting or running, with those that came again under the same id.
   struct Open {
     uint64_t argument_hash;
@@ -377,6 +374,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   ToldNumber told_safe_;            // ... is on all in-sync copies.
   uint64_t told_floor_ = 0;         // They know too that what earlier turns told is answered.
   std::set<ToldNumber> told_done_;  // Answered, while a turn was open.
+  std::vector<std::function<void()>> told_notes_;  // What those answers say of watches.
   struct Telling {
     absl::Duration pause = absl::ZeroDuration();
     bool busy = false;            // A call is under way, or the pause.

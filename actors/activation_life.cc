@@ -95,6 +95,7 @@ void Activation::OnFailedCall(const kj::Exception& failure) {
     restart_due_ = false;
     RefuseWaiting(Failed(
         absl::StrCat("actor ", Name(), " was stopped by the failure of a call: ", Words(failure))));
+    TellWatchers(Notice::Why::kStopped, Words(failure));
   }
   AnnounceReminders();
 }
@@ -103,6 +104,7 @@ void Activation::OnFailedOwnTurn(const kj::Exception& failure, TurnKind kind) {
   const char* const what = kind == TurnKind::kActivate     ? "its activation"
                            : kind == TurnKind::kDeactivate ? "its OnDeactivate"
                            : kind == TurnKind::kTimer      ? "a timer"
+                           : kind == TurnKind::kNotice     ? "a notice"
                                                            : "a reminder";
   host_.log().Warning("a turn of an actor's own failed",
                       {{"actor", Name()}, {"turn", what}, {"error", Words(failure)}});
@@ -115,6 +117,9 @@ void Activation::OnFailedOwnTurn(const kj::Exception& failure, TurnKind kind) {
       Suspended(host_.clock().Now())) {
     restart_due_ &= directive != Supervision::Directive::kStop;
     RefuseWaiting(refusal);
+    if (directive == Supervision::Directive::kStop) {
+      TellWatchers(Notice::Why::kStopped, Words(failure));
+    }
   }
   AnnounceReminders();
 }
@@ -136,6 +141,7 @@ kj::Exception Activation::Suspend(const std::string& error) {
   host_.log().Error("actor suspended", {{"actor", Name()}, {"error", error}});
   shard_.OnSuspended(id_, true);
   WakeAt(supervisor_->not_before());
+  TellWatchers(Notice::Why::kSuspended, error);
   return SuspendedError();
 }
 
@@ -150,6 +156,7 @@ void Activation::RefuseWaiting(const kj::Exception& why) {
   auto refused = std::move(mailbox_);
   mailbox_.clear();
   reminder_waits_ = false;
+  notice_waits_ = false;
   // Only now: an answer to a caller of this worker may bring its next call at once.
   for (auto& letter : refused) {
     if (letter.call.get() == nullptr) continue;
@@ -215,7 +222,7 @@ void Activation::CheckDeadlines(absl::Time now) {
                               std::make_move_iterator(mailbox_.end()));
   mailbox_.erase(late, mailbox_.end());
   // Only now: an answer to a caller of this worker may bring its next call at once.
-  for (auto& [call, timer] : expired) {
+  for (auto& [call, timer, notice] : expired) {
     const auto why =
         absl::StrCat(Describe(*call), " did not get its turn before its deadline: ", waiting,
                      " calls wait", turn_ ? absl::StrCat(", running: ", Running()) : "");
@@ -297,8 +304,8 @@ void Activation::EndLate(kj::Own<InboundCall> call, const std::string& why) {
 // ---- Its end (P6.10)
 
 void Activation::RetireIfIdle(absl::Time now) {
-  const bool held = resume_ || !outbox_.empty() || timers_.KeepActive() || restart_due_ ||
-                    (supervisor_ && !supervisor_->Forgettable(now));
+  const bool held = resume_ || !outbox_.empty() || watches_.HasDue() || timers_.KeepActive() ||
+                    restart_due_ || (supervisor_ && !supervisor_->Forgettable(now));
   if (held || !idle() || retire_ != Retirement::kNone) return;
   retire_ = Retirement::kIdle;
   retire_since_ = now;
@@ -317,12 +324,13 @@ void Activation::StayAfterAll() {
 }
 
 bool Activation::Leaving() const {
-  return deactivated_ || (retire_ == Retirement::kAsked && !resume_ && outbox_.empty());
+  return deactivated_ ||
+         (retire_ == Retirement::kAsked && !resume_ && outbox_.empty() && !watches_.HasDue());
 }
 
 void Activation::ProceedToRetire() {
   if (retire_ == Retirement::kNone || stopped_ || turn_ != nullptr || readers_ > 0) return;
-  if (!deactivated_ && (resume_ || !outbox_.empty())) {
+  if (!deactivated_ && (resume_ || !outbox_.empty() || watches_.HasDue())) {
     // What is to be finished is finished first; a move does not wait for that.
     if (retire_ != Retirement::kAsked) retire_ = Retirement::kNone;
     return;
@@ -374,6 +382,8 @@ void Activation::LimitDeactivation() {
 
 std::vector<kj::Own<InboundCall>> Activation::TakeWaiting() {
   std::vector<kj::Own<InboundCall>> out;
+  for (auto& call : watch_calls_) mailbox_.push_back({kj::mv(call), {}});
+  watch_calls_.clear();
   for (auto& letter : std::exchange(mailbox_, {})) {
     if (letter.call.get() == nullptr) continue;
     auto open = open_.find(KeyOf(letter.call->header().id));

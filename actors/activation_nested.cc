@@ -78,6 +78,7 @@ void Activation::StartNested(kj::Own<InboundCall> call) {
   }
   nested.reminders_before = reminders_.snapshot();
   nested.outbox_before = outbox_.snapshot();
+  nested.watches_before = watches_.snapshot();
   nested.resume_before = resume_;
   nested.outer = std::exchange(turn_->frame, std::move(frame));
   nested.context = kj::refcounted<MethodContext>(call->params(), Origin());
@@ -166,6 +167,7 @@ void Activation::KeepNested(Nested& nested, kj::Maybe<kj::Exception>& failure, C
 
 bool Activation::NestedChanged(const Nested& nested) const {
   return outbox_.snapshot() != nested.outbox_before ||
+         watches_.snapshot() != nested.watches_before ||
          reminders_.snapshot() != nested.reminders_before || resume_ != nested.resume_before ||
          !nested.state_before || EncodeState() != *nested.state_before;
 }

@@ -46,7 +46,7 @@ void Activation::Tell(Told told) {
   told.id =
       DerivedId(turn_->frame.inbound, told.target, told.interface_id, told.method_id, ordinal);
   told.number = {turn_->number, turn_->told++};
-  const auto added = outbox_.Add(std::move(told));
+  const auto added = outbox_.Add(std::move(told), watches_.reserve());
   if (!added.ok()) {
     kj::throwFatalException(
         Overloaded(absl::StrCat("actor ", Name(), " cannot tell more: ", added.message())));
@@ -99,8 +99,12 @@ void Activation::MakeCall(const SharedTold& told) {
   NoteCall(told->target, turn);
   tasks_.add(
       caller_.Call(std::move(header), told->params, host_.clock().Now() + kDeadlineDefault, nullptr)
-          .then([this, told](Payload&&) { EndTold(told, nullptr); },
-                [this, told](kj::Exception&& e) { EndTold(told, kj::mv(e)); }));
+          .then(
+              [this, told](Payload&& results) {
+                NoteTold(*told, results);
+                EndTold(told, nullptr);
+              },
+              [this, told](kj::Exception&& e) { EndTold(told, kj::mv(e)); }));
 }
 
 void Activation::EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failure) {
@@ -132,6 +136,7 @@ void Activation::EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failur
       return;
     }
   }
+  KJ_IF_MAYBE (e, failure) NoteTold(*told, kj::cp(*e));
   if (telling.pushed.empty()) telling_.erase(told->target);
   told_done_.insert(told->number);
   SendTold(&told->target);
@@ -143,6 +148,7 @@ void Activation::ForgetTold() {
   if (told_done_.empty()) return;
   outbox_.Remove(told_done_);
   told_done_.clear();
+  for (auto& note : std::exchange(told_notes_, {})) note();
   outbox_moved_ = true;
   MarkDirty();
   AwaitTold();

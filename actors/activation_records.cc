@@ -148,6 +148,25 @@ void Activation::Record(const CallId& id, uint64_t argument_hash, const CallOutc
   }
 }
 
+// Once what has been changed is safe, with a record of it.
+void Activation::Answer(kj::Own<InboundCall> call, uint64_t hash, CallOutcome outcome,
+                        Recorded recorded) {
+  const auto& id = call->header().id;
+  MarkDirty();
+  if (recorded == Recorded::kNo) {
+    FinishWaiters(KeyOf(id), outcome);
+  } else {
+    Record(id, hash, outcome);
+    auto repeats = std::move(open_.at(KeyOf(id)).repeats);
+    open_.erase(KeyOf(id));
+    for (auto& repeat : repeats) AnswerRepeat(kj::mv(repeat), hash);
+  }
+  shard_.Hold(id_, HoldKind::kAnswer, {},
+              [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
+                if (ok) call->Finish(std::move(outcome));
+              });
+}
+
 void Activation::DeliverSettle(kj::Own<InboundCall> call) {
   const auto* last = std::get_if<ActorCall>(&call->header().id);
   if (last == nullptr) return call->Finish(Failed("only an actor has calls to settle"));

@@ -34,6 +34,7 @@ void Activation::BeginTurn(TurnKind kind, Id128 inbound, std::vector<ChainLink> 
   turn_->resume_before = resume_;
   turn_->reminders_before = reminders_.snapshot();
   turn_->outbox_before = outbox_.snapshot();
+  turn_->watches_before = watches_.snapshot();
   turn_->number = next_turn_++;
   turn_->frame = {inbound, std::move(chain), deadline};
   turn_->frame.chain.push_back({id_, LinkOf(inbound)});
@@ -73,20 +74,8 @@ void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
   if (failure == nullptr) failure = TakeResults(*context, *call, outcome);
   const bool undone = CloseTurn(failure);
   KJ_IF_MAYBE (e, failure) outcome.emplace<kj::Exception>(kj::cp(*e));
-  const auto& id = call->header().id;
-  MarkDirty();
-  if (undone && IsToldAgain(id, failure)) {
-    FinishWaiters(KeyOf(id), outcome);
-  } else {
-    Record(id, hash, outcome);
-    auto repeats = std::move(open_.at(KeyOf(id)).repeats);
-    open_.erase(KeyOf(id));
-    for (auto& repeat : repeats) AnswerRepeat(kj::mv(repeat), hash);
-  }
-  shard_.Hold(id_, HoldKind::kAnswer, {},
-              [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
-                if (ok) call->Finish(std::move(outcome));
-              });
+  const bool again = undone && IsToldAgain(call->header().id, failure);
+  Answer(kj::mv(call), hash, std::move(outcome), again ? Recorded::kNo : Recorded::kYes);
   KJ_IF_MAYBE (e, failure) OnFailedCall(*e);
   ProceedWithTold();
   if (resume_) ScheduleResume();
@@ -162,6 +151,7 @@ bool Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
   if (!undo) {
     kj::Maybe<kj::Exception> unsaved;
     if (turn_->erases) {
+      TellOfErasure();
       DropState();
     } else {
       unsaved = SaveState(turn_->state_before ? *turn_->state_before : *last_saved_);
@@ -180,6 +170,8 @@ bool Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
     UndoTurn(*retired);
   } else if (retired->reminder && !shard_.mutations().reminder_outside_batch) {
     reminders_.Advance(*retired->reminder);
+  } else if (retired->notice && !shard_.mutations().notice_outside_batch) {
+    watches_.Remove(retired->watch);
   }
   if (undo) AbandonResume();
   if (!undo && (retired->deactivates || retired->erases) && retire_ != Retirement::kForMove) {
@@ -206,10 +198,12 @@ bool Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
 bool Activation::NoteMoved(const Turn& turn) {
   const bool reminders = reminders_.snapshot() != turn.reminders_before;
   const bool told = outbox_.snapshot() != turn.outbox_before;
+  const bool watches = watches_.snapshot() != turn.watches_before;
   reminders_moved_ |= reminders;
   outbox_moved_ |= told;
+  watches_moved_ |= watches;
   if (reminders && turn.kind != TurnKind::kReminder) AnnounceReminders();
-  return reminders || told;
+  return reminders || told || watches;
 }
 
 void Activation::UndoTurn(const Turn& turn) {
@@ -217,6 +211,7 @@ void Activation::UndoTurn(const Turn& turn) {
   resume_ = turn.resume_before;
   reminders_ = ReminderTable(turn.reminders_before);
   outbox_ = Outbox(turn.outbox_before);
+  watches_ = WatchTable(turn.watches_before);
 }
 
 std::string Activation::EncodeState() const {
@@ -334,6 +329,7 @@ kj::Maybe<kj::Exception> Activation::Persist() {
   NoteMoved(*turn_);
   turn_->reminders_before = reminders_.snapshot();
   turn_->outbox_before = outbox_.snapshot();
+  turn_->watches_before = watches_.snapshot();
   turn_->resume_before = resume_;
   turn_->persisted = true;
   return nullptr;
@@ -381,6 +377,10 @@ ActorChange Activation::TakeChange() {
   if (std::exchange(outbox_moved_, false) && !shard_.mutations().told_outside_batch) {
     static const auto kNothing = std::make_shared<const OutboxList>();
     change.outbox = outbox_.snapshot() != nullptr ? outbox_.snapshot() : kNothing;
+  }
+  if (std::exchange(watches_moved_, false) && !shard_.mutations().watches_outside_batch) {
+    static const auto kUnwatched = std::make_shared<const WatchLists>();
+    change.watches = watches_.snapshot() != nullptr ? watches_.snapshot() : kUnwatched;
   }
   return change;
 }

@@ -41,6 +41,7 @@ struct Activation::Turn {
   bool resume_before = false;  // What a failure goes back to.
   ReminderTable::Snapshot reminders_before;
   OutboxSnapshot outbox_before;
+  WatchSnapshot watches_before;
   uint32_t told = 0;                        // Calls, so far.
   bool persisted = false;                   // Something of it stays, whatever becomes of it.
   bool erases = false;                      // Erase() was called.
@@ -50,6 +51,8 @@ struct Activation::Turn {
   kj::Function<kj::Promise<void>()> work;
   kj::Own<ActorTimer::Entry> timer;
   std::optional<ReminderTable::Firing> reminder;
+  std::optional<Notice> notice;
+  Id128 watch;  // Of the notice.
   uint64_t number = 0;
   absl::Time seen = absl::InfiniteFuture();  // When it was first seen to go on.
   Frame frame;
@@ -75,6 +78,7 @@ struct Activation::Nested {
   std::optional<std::string> state_before;  // Nothing: it could not be saved.
   ReminderTable::Snapshot reminders_before;
   OutboxSnapshot outbox_before;
+  WatchSnapshot watches_before;
   bool resume_before = false;
   bool over = false;
   kj::Maybe<kj::Exception> failure;  // With which it is over.

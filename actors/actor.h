@@ -36,6 +36,7 @@
 #include "troupe/actors/actor_id.h"
 #include "troupe/actors/actor_timer.h"
 #include "troupe/actors/any_ref.h"
+#include "troupe/actors/notice.h"
 #include "troupe/actors/pool_key.h"
 #include "troupe/actors/ref.h"
 #include "troupe/actors/reminder.h"
@@ -162,6 +163,18 @@ class ActorContext {
   virtual void SetReminder(std::string_view name, const ReminderOptions& options) = 0;
   virtual bool CancelReminder(std::string_view name) = 0;  // False: there was none.
 
+  // Has OnNotice() called once when that actor next ends: is erased, stopped by a failure,
+  // suspended, or loses its state (notice.h); whichever nodes die meanwhile, and whether this one
+  // is active or not. A failover or a move is no end. Part of the actor's state, as reminders are.
+  // Once more is the same; after the notice it watches anew. Throws FAILED, naming the bound, for
+  // what cannot be.
+  virtual void Watch(const AnyRef& who) = 0;
+  virtual bool Unwatch(const AnyRef& who) = 0;  // No notice comes any more. False: was not watched.
+  // The same when the run of that node that is in the cluster now is given up, or leaves; at once
+  // if there is none.
+  virtual void WatchNode(std::string_view node) = 0;
+  virtual bool UnwatchNode(std::string_view node) = 0;
+
   // Lets the object go once the effects of the current turn are safe. The state stays; the calls
   // that wait and the next ones meet a new object. To be called within a turn.
   virtual void Deactivate() = 0;
@@ -234,6 +247,15 @@ class ActorBase {
     return kj::Promise<void>(
         KJ_EXCEPTION(FAILED, "the actor's class has no OnReminder() for its reminder: override it",
                      reminder.name));
+  }
+
+  // The turn of a notice (ActorContext::Watch). `notice` is valid until the turn ends. Once it
+  // succeeds the watch is over, in one change with what the turn changed; until then it comes
+  // again.
+  virtual Task<void> OnNotice(const Notice& notice) {
+    return kj::Promise<void>(
+        KJ_EXCEPTION(FAILED, "the actor's class has no OnNotice() for what it watches: override it",
+                     Name(notice.why)));
   }
 
   // Finishes work that must be finished though whoever began it may be gone: called when a turn

@@ -128,6 +128,10 @@ class ActorPool::Object final : private ActorContext {
   void CancelResume() override { Refuse("CancelResume()"); }
   void SetReminder(std::string_view, const ReminderOptions&) override { Refuse("SetReminder()"); }
   bool CancelReminder(std::string_view) override { Refuse("CancelReminder()"); }
+  void Watch(const AnyRef&) override { Refuse("Watch()"); }
+  bool Unwatch(const AnyRef&) override { Refuse("Unwatch()"); }
+  void WatchNode(std::string_view) override { Refuse("WatchNode()"); }
+  bool UnwatchNode(std::string_view) override { Refuse("UnwatchNode()"); }
   void Deactivate() override { spent_ = true; }
   void Erase() override { Refuse("Erase()"); }
   absl::Time WallNow() const override { return pool_.host_.clock().WallNow(); }

@@ -46,10 +46,14 @@ ActorStore::Outcome ActorStore::Apply(const ActorUpdate& update) {
     held.records = RecordTable();
     held.reminders = nullptr;
     held.outbox = nullptr;
+    held.watches = nullptr;
   }
   if (update.state != nullptr) held.state = update.state;
   if (update.reminders != nullptr) {
     held.reminders = update.reminders->empty() ? nullptr : update.reminders;
+  }
+  if (update.watches != nullptr) {
+    held.watches = update.watches->empty() ? nullptr : update.watches;
   }
   if (update.outbox != nullptr) held.outbox = troupe::Apply(held.outbox, *update.outbox);
   held.records.Replay(update.records);
@@ -77,6 +81,7 @@ SharedUpdate ActorStore::Image(const ActorId& actor, Version stamp) const {
   update->resume = held->resume;
   update->called = held->called;
   update->reminders = held->reminders;
+  update->watches = held->watches;
   if (held->outbox != nullptr) {
     update->outbox = std::make_shared<const OutboxChanges>(Difference(nullptr, held->outbox));
   }
@@ -132,12 +137,21 @@ std::vector<std::pair<ActorId, absl::Time>> ActorStore::ListReminders() const {
   return out;
 }
 
+std::vector<std::pair<ActorId, WatchSnapshot>> ActorStore::ListWatches() const {
+  std::vector<std::pair<ActorId, WatchSnapshot>> out;
+  for (const auto& [actor, held] : actors_) {
+    if (held->watches == nullptr || held->tombstone) continue;
+    if (!held->watches->watched.empty()) out.emplace_back(actor, held->watches);
+  }
+  return out;
+}
+
 std::vector<ActorId> ActorStore::ListEmpty() const {
   std::vector<ActorId> out;
   for (const auto& [actor, held] : actors_) {
     const bool empty = held->state->empty() && held->records.empty() &&
-                       held->reminders == nullptr && held->outbox == nullptr && !held->resume &&
-                       !held->called;
+                       held->reminders == nullptr && held->outbox == nullptr && held->watches == nullptr &&
+                       !held->resume && !held->called;
     if (empty && !held->tombstone) out.push_back(actor);
   }
   std::sort(out.begin(), out.end());
@@ -147,7 +161,9 @@ std::vector<ActorId> ActorStore::ListEmpty() const {
 std::vector<ActorId> ActorStore::ListToResume() const {
   std::vector<ActorId> out;
   for (const auto& [actor, held] : actors_) {
-    if ((held->resume || held->outbox != nullptr) && !held->tombstone) out.push_back(actor);
+    const bool notices = held->watches != nullptr && held->watches->HasDue();
+    const bool due = held->resume || held->outbox != nullptr || notices;
+    if (due && !held->tombstone) out.push_back(actor);
   }
   std::sort(out.begin(), out.end());
   return out;

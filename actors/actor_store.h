@@ -30,6 +30,7 @@ struct StoredActor {
   bool called = false;
   ReminderTable::Snapshot reminders;  // Null: none.
   OutboxSnapshot outbox;              // Null: nothing.
+  WatchSnapshot watches;              // Null: none.
 };
 
 class ActorStore {
@@ -68,6 +69,8 @@ class ActorStore {
   std::vector<ActorId> ListToResume() const;
   // Actors that have reminders, with the time at which the first is due; in no order.
   std::vector<std::pair<ActorId, absl::Time>> ListReminders() const;
+  // Actors that watch others, in no order.
+  std::vector<std::pair<ActorId, WatchSnapshot>> ListWatches() const;
   // Actors of which nothing is left that anybody could ask for; in order of their ids. Not those
   // that have called others: a later actor of that name must go on counting where they ended.
   std::vector<ActorId> ListEmpty() const;

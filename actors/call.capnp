@@ -81,6 +81,11 @@ struct CallFrame {
   #
   # Interface 0, method 1, from a client: nothing is run. An actor that is suspended is tried again
   # at once; FAILED when it is not suspended.
+  #
+  # Interface 0, methods 8 to 10, told by an actor (P6.16): "I watch you" with WatchParams, answered
+  # with WatchResults; "no longer", with WatchParams; "I have ended", with NoticeParams, which a client
+  # may send too if it knows the watch's id. No method of the actor is run for them; they are recorded
+  # as its calls are. An older node answers that they are not implemented, and is told again.
 
   lane @15 :Lane;
   struct Lane {
@@ -91,6 +96,21 @@ struct CallFrame {
     number @1 :UInt64;
     attempt @2 :UInt32;
   }
+}
+
+struct WatchParams {
+  id @0 :Wire.Id128;   # Of this watch.
+}
+
+struct WatchResults {  # Where the watched actor is, so that the loss of its shard is seen by the map.
+  shard @0 :UInt32;
+  lineage @1 :UInt64;
+}
+
+struct NoticeParams {
+  id @0 :Wire.Id128;   # Of the watch that is over. One that is not known is passed over.
+  why @1 :UInt8;       # As Notice::Why of actors/notice.h; one that is not known: erased.
+  text @2 :Text;       # At most 160 bytes; more is cut.
 }
 
 struct AnswerFrame {

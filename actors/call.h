@@ -95,6 +95,15 @@ class InboundCall {
 inline constexpr uint64_t kActivationInterface = 0;
 inline constexpr uint16_t kSettleMethod = 0;
 inline constexpr uint16_t kUnsuspendMethod = 1;
+inline constexpr uint16_t kWatchMethod = 8;
+inline constexpr uint16_t kUnwatchMethod = 9;
+inline constexpr uint16_t kNoticeMethod = 10;
+
+// Of P6.16: run between the turns of an actor, and recorded as its calls are.
+inline bool IsWatchCall(const CallHeader& header) {
+  return header.interface_id == kActivationInterface && header.method_id >= kWatchMethod &&
+         header.method_id <= kNoticeMethod;
+}
 
 inline constexpr size_t kChainMax = 64;           // Calls within calls; beyond it is a runaway.
 inline constexpr size_t kCallBytesMax = 8 << 20;  // Parameters or results.

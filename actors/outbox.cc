@@ -23,6 +23,11 @@ OutboxSnapshot Make(std::vector<SharedTold> entries) {
   return list;
 }
 
+std::string Kept(OutboxReserve reserve) {
+  if (reserve.entries == 0) return "";
+  return absl::StrCat("; room for ", reserve.entries, " more is kept for those who watch it");
+}
+
 }  // namespace
 
 bool operator==(const Told& a, const Told& b) {
@@ -52,15 +57,22 @@ uint64_t Outbox::OldestTurn() const {
   return empty() ? std::numeric_limits<uint64_t>::max() : entries().front()->number.turn;
 }
 
-absl::Status Outbox::Add(Told told) {
+bool Outbox::HasRoom(OutboxReserve reserve) const {
+  return entries().size() + reserve.entries <= kOutboxMax &&
+         (list_ == nullptr ? 0 : list_->bytes) + reserve.bytes <= kOutboxBytesMax;
+}
+
+absl::Status Outbox::Add(Told told, OutboxReserve reserve) {
   const size_t bytes = (list_ == nullptr ? 0 : list_->bytes) + told.bytes();
-  if (entries().size() >= kOutboxMax) {
+  if (entries().size() + reserve.entries >= kOutboxMax) {
     return absl::ResourceExhaustedError(
-        absl::StrCat(kOutboxMax, " calls that were told wait to be answered already"));
+        absl::StrCat(kOutboxMax - reserve.entries,
+                     " calls that were told wait to be answered already", Kept(reserve)));
   }
-  if (bytes > kOutboxBytesMax) {
-    return absl::ResourceExhaustedError(absl::StrCat("what was told and is not answered would be ",
-                                                     bytes, " bytes; at most ", kOutboxBytesMax));
+  if (bytes + reserve.bytes > kOutboxBytesMax) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("what was told and is not answered would be ", bytes, " bytes; at most ",
+                     kOutboxBytesMax - reserve.bytes, Kept(reserve)));
   }
   OutboxList& list = Own();
   list.entries.push_back(std::make_shared<const Told>(std::move(told)));

@@ -29,6 +29,12 @@ struct ToldNumber {
   friend auto operator<=>(const ToldNumber&, const ToldNumber&) = default;
 };
 
+// Room that is kept free, so that what must be told can be (P6.16).
+struct OutboxReserve {
+  size_t entries = 0;
+  size_t bytes = 0;
+};
+
 struct Told {
   ToldNumber number;
   ActorId target;
@@ -61,8 +67,10 @@ class Outbox {
   Outbox() = default;
   explicit Outbox(OutboxSnapshot list);
 
-  // ResourceExhausted, naming the bound. `told` has a higher number than all before it.
-  absl::Status Add(Told told);
+  // ResourceExhausted, naming the bound. `told` has a higher number than all before it. `reserve`:
+  // room that is kept for others.
+  absl::Status Add(Told told, OutboxReserve reserve = {});
+  bool HasRoom(OutboxReserve reserve) const;
   void Remove(const std::set<ToldNumber>& done);  // Those that are not there are passed over.
 
   bool empty() const { return list_ == nullptr || list_->entries.empty(); }

@@ -218,11 +218,13 @@ SharedUpdate Primary::ApplyChange(const ActorId& actor, ActorChange change, Vers
   update->state = std::move(change.state);
   update->records = std::move(change.records);
   update->reminders = std::move(change.reminders);
+  update->watches = std::move(change.watches);
   if (change.removed) {
     update->kind = ActorUpdate::Kind::kTombstone;
     update->state = nullptr;
     update->records = RecordChanges();
     update->reminders = nullptr;
+    update->watches = nullptr;
     change.outbox = nullptr;
   } else if (held != nullptr && !update->records.whole) {
     update->kind = ActorUpdate::Kind::kDelta;
@@ -231,6 +233,7 @@ SharedUpdate Primary::ApplyChange(const ActorId& actor, ActorChange change, Vers
     update->kind = ActorUpdate::Kind::kImage;
     if (update->state == nullptr && held != nullptr) update->state = held->state;
     if (update->reminders == nullptr && held != nullptr) update->reminders = held->reminders;
+    if (update->watches == nullptr && held != nullptr) update->watches = held->watches;
     if (change.outbox == nullptr && held != nullptr) change.outbox = held->outbox;
   }
   if (change.outbox != nullptr) {

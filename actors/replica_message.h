@@ -17,6 +17,7 @@
 #include "troupe/actors/call_record.h"
 #include "troupe/actors/outbox.h"
 #include "troupe/actors/reminder_table.h"
+#include "troupe/actors/watch_table.h"
 #include "troupe/membership/cluster_state.h"
 #include "troupe/runtime/ids.h"
 
@@ -53,6 +54,7 @@ struct ActorUpdate {
   ReminderTable::Snapshot reminders = nullptr;  // kDelta: null when unchanged.
   // kImage: all as added, null when there is none; kDelta: null when unchanged.
   std::shared_ptr<const OutboxChanges> outbox = nullptr;
+  WatchSnapshot watches = nullptr;  // kDelta: null when unchanged.
 
   size_t bytes() const;  // About; for chunking.
 };

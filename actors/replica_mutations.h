@@ -61,6 +61,9 @@ struct ReplicaMutations {
   bool reads_inside_turns = false;      // Against P6.9: `$readOnly` in an open mutating turn.
   bool passivated_early = false;        // Against P6.10: with changes that are not acknowledged.
   bool reminder_outside_batch = false;  // Against P6.13: it goes on before its turn has run.
+  bool notice_outside_batch = false;    // Against P6.16: a watch goes before its notice has run.
+  bool watches_outside_batch = false;   // Against P6.16: copies do not get them.
+  bool any_watch_ends = false;          // Against P6.16: by a notice of an earlier watch, too.
 };
 
 inline constexpr ReplicaMutations kNoMutations;

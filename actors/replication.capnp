@@ -101,6 +101,10 @@ struct Update {
   # What the actor has told others and is not answered yet (P6.6): all of it, or in a delta what
   # changed; not there when nothing did. An older node forgets it.
 
+  watches @18 :Watches;
+  # Whom the actor watches, and by whom it is watched (P6.16), all of it. In a delta: not there when it
+  # did not change. Empty lists: none any more. An older node forgets it.
+
   union {
     tombstone @7 :Void;  # The actor is gone; kept as such until a mark covers it.
     image :group {       # Replaces state and records.
@@ -159,6 +163,30 @@ struct Outbox {
     idHi @5 :UInt64;
     idLo @6 :UInt64;
     params @7 :Data;  # A whole message.
+  }
+}
+
+struct Watches {
+  # At most 160 KiB, as watch_table.h counts.
+
+  watched @0 :List(Watched);    # At most 1024, by (type, key).
+  watchers @1 :List(Watcher);   # At most 1024, by (type, key).
+
+  struct Watched {
+    type @0 :UInt64;  # 0: a node, of that name.
+    key @1 :Data;
+    idHi @2 :UInt64;  # Of this watch.
+    idLo @3 :UInt64;
+    shard @4 :UInt32;
+    since @5 :UInt64; # The shard's lineage; 0: not told yet that it is watched. Of a node: its boot.
+    ended @6 :UInt8;  # Its notice is due: 1 and why (actors/notice.h). 0: not.
+    text @7 :Data;    # Of the notice, at most 160 bytes.
+  }
+  struct Watcher {
+    type @0 :UInt64;
+    key @1 :Data;
+    idHi @2 :UInt64;
+    idLo @3 :UInt64;
   }
 }
 

@@ -38,6 +38,7 @@ void ShardHost::OnMap(const ClusterState& map) {
   ReplicaEffects effects;
   replica_.OnMap(host_.clock().Now(), ViewOf(map, shard_, self_), effects);
   Perform(effects);
+  if (!watches_.empty()) CompareWatches();
 }
 
 void ShardHost::OnMessage(CopyId from, const ReplicaMessage& message) {
@@ -157,6 +158,9 @@ void ShardHost::StartServing() {
   ++served_;
   reminders_.Clear();
   for (const auto& [actor, due] : replica_.store().ListReminders()) reminders_.Set(actor, due);
+  watches_.Clear();
+  for (const auto& [actor, watches] : replica_.store().ListWatches()) watches_.Set(actor, watches);
+  CompareWatches();
   for (const auto& actor : replica_.store().ListToResume()) {
     if (const auto* type = registry_.Find(actor.type)) {
       Activate(actor, *type);
@@ -172,6 +176,7 @@ void ShardHost::StopServing() {
   watched_.clear();
   idle_.Clear();
   reminders_.Clear();
+  watches_.Clear();
   suspended_.clear();
   auto stopped = std::move(activations_);
   activations_.clear();
@@ -214,6 +219,18 @@ void ShardHost::RemindDue() {
   }
 }
 
+// Whoever of what they watch the newest map shows an end has a turn for it (P6.16).
+void ShardHost::CompareWatches() {
+  for (const ActorId& actor : watches_.EndedBy(worker_.map())) {
+    if (const auto* type = registry_.Find(actor.type)) {
+      Activate(actor, *type).OnWatchedEnd();
+    } else {
+      host_.log().Error("an actor of a type that is not hosted here watches what has ended",
+                        {{"actor", worker_.NameOf(actor)}});
+    }
+  }
+}
+
 // Of whom no state and no record is left: as if they had never been.
 void ShardHost::ForgetErased(absl::Time now) {
   forgotten_ = now;
@@ -251,6 +268,8 @@ void ShardHost::Retire(Activation& activation) {
   if (it == activations_.end() || it->second.get() != &activation) return;
   auto waiting = activation.TakeWaiting();
   auto retired = kj::mv(it->second);
+  const ActorType& type = retired->type();
+  const ActorId actor = retired->id();
   activations_.erase(it);
   std::replace(watched_.begin(), watched_.end(), &activation, static_cast<Activation*>(nullptr));
   idle_.Erase(retired->id());
@@ -261,6 +280,11 @@ void ShardHost::Retire(Activation& activation) {
   parked_.insert(parked_.begin(), std::make_move_iterator(waiting.begin()),
                  std::make_move_iterator(waiting.end()));
   Unpark();
+  // A notice that came during its last turn.
+  const auto* stored = replica_.store().Find(actor);
+  if (stored != nullptr && stored->watches != nullptr && stored->watches->HasDue() && admitting_) {
+    Activate(actor, type);
+  }
 }
 
 void ShardHost::OnSuspended(const ActorId& actor, bool suspended) {

@@ -17,6 +17,7 @@
 #include "troupe/actors/registry.h"
 #include "troupe/actors/replica_mutations.h"
 #include "troupe/actors/shard_replica.h"
+#include "troupe/actors/watch_index.h"
 #include "troupe/runtime/host.h"
 
 namespace troupe {
@@ -37,6 +38,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
     virtual TurnSlice& slice() = 0;
     virtual LoopWatch& loop_watch() = 0;
     virtual uint64_t map_version() const = 0;
+    virtual const ClusterState& map() const = 0;  // There is one.
     // For errors: what the actor is called, and which nodes host its type as this one does not.
     virtual std::string NameOf(const ActorId& actor) const = 0;
     virtual std::string WhyNotHosted(const ActorId& actor) const = 0;
@@ -91,10 +93,14 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   const std::string& node() const override { return worker_.node(); }
   TurnSlice& slice() override { return worker_.slice(); }
   LoopWatch& loop_watch() override { return worker_.loop_watch(); }
+  const ClusterState& map() const override { return worker_.map(); }
   void Watch(Activation& activation) override;
   void Retire(Activation& activation) override;
   void RemindAt(const ActorId& actor, absl::Time due) override { reminders_.Set(actor, due); }
   void OnSuspended(const ActorId& actor, bool suspended) override;
+  void SetWatches(const ActorId& actor, const WatchSnapshot& watches) override {
+    watches_.Set(actor, watches);
+  }
 
   void Perform(ReplicaEffects& effects);
   bool InOrder(const CallLane& lane);
@@ -109,6 +115,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   void Unsuspend(kj::Own<InboundCall> call);
   void Bury(kj::Own<Activation> activation);
   void RemindDue();
+  void CompareWatches();
   void ForgetErased(absl::Time now);
 
   Host& host_;
@@ -137,6 +144,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   std::vector<Activation*> watched_;  // Null: gone since the last look.
   DueHeap idle_;                      // When those that are not watched are idle for long enough.
   DueHeap reminders_;                 // Of all actors that have any, active or not. Wall clock.
+  WatchIndex watches_;                // Of all actors that watch others, active or not.
   std::set<ActorId> suspended_;
   absl::Time forgotten_ = absl::InfinitePast();  // When erased actors were last looked for.
   std::vector<kj::Own<Activation>> graveyard_;

@@ -27,8 +27,9 @@ void ShardHost::Deliver(kj::Own<InboundCall> call) {
       header.interface_id == kActivationInterface && header.method_id == kSettleMethod;
   const bool unsuspends =
       header.interface_id == kActivationInterface && header.method_id == kUnsuspendMethod;
+  const bool watches = IsWatchCall(header);
   auto method = type->methods.find({header.interface_id, header.method_id});
-  if (!settles && !unsuspends && method == type->methods.end()) {
+  if (!settles && !unsuspends && !watches && method == type->methods.end()) {
     return call->Finish(Unimplemented(absl::StrCat(
         "actor type ", type->name, " has no interface ", absl::Hex(header.interface_id),
         " with a method ", header.method_id, "; is its schema older here?")));
@@ -72,7 +73,7 @@ void ShardHost::Take(kj::Own<InboundCall> call, const ActorType& type) {
     RefuseLane(header.lane);
     return call->Finish(Moved{worker_.map_version(), std::string(admitted.message())});
   }
-  if (to_actor) return Give(kj::mv(call), type);
+  if (to_actor || IsWatchCall(header)) return Give(kj::mv(call), type);
   if (header.method_id == kUnsuspendMethod) return Unsuspend(kj::mv(call));
   Activate(header.actor, type).DeliverSettle(kj::mv(call));
 }

@@ -193,6 +193,55 @@ std::shared_ptr<const OutboxChanges> DecodeOutbox(wire::Outbox::Reader in) {
   return out;
 }
 
+// ---- Watches
+
+void EncodeWatches(const WatchLists& from, wire::Watches::Builder out) {
+  auto watched = out.initWatched(Size(from.watched.size()));
+  for (unsigned i = 0; i < watched.size(); ++i) {
+    const Watched& watch = from.watched[i];
+    SetActor(watch.target, watched[i]);
+    watched[i].setIdHi(watch.id.hi);
+    watched[i].setIdLo(watch.id.lo);
+    watched[i].setShard(watch.shard);
+    watched[i].setSince(watch.since);
+    if (watch.ended) watched[i].setEnded(static_cast<uint8_t>(1 + static_cast<int>(*watch.ended)));
+    if (!watch.text.empty()) watched[i].setText(Bytes(watch.text));
+  }
+  auto watchers = out.initWatchers(Size(from.watchers.size()));
+  for (unsigned i = 0; i < watchers.size(); ++i) {
+    SetActor(from.watchers[i].actor, watchers[i]);
+    watchers[i].setIdHi(from.watchers[i].id.hi);
+    watchers[i].setIdLo(from.watchers[i].id.lo);
+  }
+}
+
+WatchSnapshot DecodeWatches(wire::Watches::Reader in) {
+  CheckLength(in.getWatched(), kWatchedMax, "watched");
+  CheckLength(in.getWatchers(), kWatchersMax, "watchers");
+  WatchLists out;
+  for (auto watch : in.getWatched()) {
+    const unsigned ended = watch.getEnded();
+    if (ended > 1 + static_cast<unsigned>(Notice::Why::kRefused) ||
+        watch.getText().size() > kNoticeTextMax) {
+      throw Malformed{"a notice of an unknown kind"};
+    }
+    auto& to = out.watched.emplace_back();
+    to.target = GetActor(watch);
+    to.id = {watch.getIdHi(), watch.getIdLo()};
+    to.shard = watch.getShard();
+    to.since = watch.getSince();
+    if (ended > 0) to.ended = static_cast<Notice::Why>(ended - 1);
+    to.text = Text(watch.getText());
+  }
+  for (auto watcher : in.getWatchers()) {
+    out.watchers.push_back({GetActor(watcher), {watcher.getIdHi(), watcher.getIdLo()}});
+  }
+  const bool sorted = std::ranges::is_sorted(out.watched, {}, &Watched::target) &&
+                      std::ranges::is_sorted(out.watchers, {}, &Watcher::actor);
+  if (!sorted) throw Malformed{"watches out of their order"};
+  return std::make_shared<const WatchLists>(std::move(out));
+}
+
 // ---- Updates
 
 void EncodeUpdate(const ActorUpdate& from, absl::Time now, wire::Update::Builder out) {
@@ -205,6 +254,7 @@ void EncodeUpdate(const ActorUpdate& from, absl::Time now, wire::Update::Builder
   out.setCalled(from.called);
   if (from.reminders != nullptr) EncodeReminders(*from.reminders, out.initReminders());
   if (from.outbox != nullptr) EncodeOutbox(*from.outbox, out.initOutbox());
+  if (from.watches != nullptr) EncodeWatches(*from.watches, out.initWatches());
   switch (from.kind) {
     case ActorUpdate::Kind::kTombstone:
       out.setTombstone();
@@ -240,6 +290,7 @@ SharedUpdate DecodeUpdate(wire::Update::Reader in, absl::Time now) {
   out->called = in.getCalled();
   if (in.hasReminders()) out->reminders = DecodeReminders(in.getReminders());
   if (in.hasOutbox()) out->outbox = DecodeOutbox(in.getOutbox());
+  if (in.hasWatches()) out->watches = DecodeWatches(in.getWatches());
   switch (in.which()) {
     case wire::Update::TOMBSTONE:
       out->kind = ActorUpdate::Kind::kTombstone;

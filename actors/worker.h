@@ -148,6 +148,7 @@ class Worker final : public WorkerBody,
   TurnSlice& slice() override { return slice_; }
   LoopWatch& loop_watch() override { return loop_watch_; }
   uint64_t map_version() const override { return map_ ? map_->version : 0; }
+  const ClusterState& map() const override { return *map_; }
   std::string NameOf(const ActorId& actor) const override {
     return troupe::NameOf(actor, map_.get());
   }

@@ -150,6 +150,7 @@ void CopyInvariants::CompareTwins(const ShardReplica& primary, const ShardReplic
                       ours->resume == theirs->resume && ours->called == theirs->called &&
                       Same(ours->reminders, theirs->reminders) &&
                       Same(ours->outbox, theirs->outbox) &&
+                      Same(ours->watches, theirs->watches) &&
                       ours->records.Fingerprint() == theirs->records.Fingerprint();
     if (!same) wrong(entry.actor, ours->version, theirs->version, "other contents");
   }

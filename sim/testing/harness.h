@@ -36,6 +36,7 @@
 #include "kj/async.h"
 #include "troupe/actors/client.h"
 #include "troupe/actors/registry.h"
+#include "troupe/actors/watch_table.h"
 #include "troupe/sim/cluster.h"
 #include "troupe/testing/awaiting.h"
 #include "troupe/testing/fake_actor.h"
@@ -136,6 +137,14 @@ class Harness : public Awaiting<Harness> {
   // one has been started anew and holds copies. Needs 3 nodes.
   void Failover(const Whom& actor);
 
+  // ---- What actors watch
+  // "Worker/w1" and "node n3", sorted; those whose notice has not been given yet.
+  std::vector<std::string> Watched(const Whom& watcher);
+  // As if what it watches had ended: the watcher has its OnNotice(). Returns when that has
+  // succeeded, or has failed and is to be tried again. Throws when it does not watch that.
+  void Notify(const Whom& watcher, const Whom& who, Notice::Why why, std::string text = "");
+  void NotifyNode(const Whom& watcher, std::string_view node, std::string text = "");
+
   // ---- Faults
   // What is to happen to the next call of an actor, or of its `method` as the schema names it. One
   // that has happened to no call when the harness goes is a failure of the test.
@@ -201,6 +210,8 @@ class Harness : public Awaiting<Harness> {
     return cluster().TryAwait(kj::mv(promise), limit);
   }
   [[noreturn]] void ThrowStillWaiting(absl::Duration limit);
+  WatchSnapshot WatchesOf(const ActorId& actor);
+  void Notify(const ActorId& watcher, const ActorId& who, Notice::Why why, const std::string& text);
   void CutCallers(const ActorId& actor);
   std::string KillNodeOf(const ActorId& actor);
   void KillNodeWhenWhole(const ActorId& actor);

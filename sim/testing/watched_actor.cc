@@ -35,6 +35,10 @@ class WatchedActor::Context final : public ActorContext {
     real_.SetReminder(name, options);
   }
   bool CancelReminder(std::string_view name) override { return real_.CancelReminder(name); }
+  void Watch(const AnyRef& who) override { real_.Watch(who); }
+  bool Unwatch(const AnyRef& who) override { return real_.Unwatch(who); }
+  void WatchNode(std::string_view node) override { real_.WatchNode(node); }
+  bool UnwatchNode(std::string_view node) override { return real_.UnwatchNode(node); }
   void Deactivate() override { real_.Deactivate(); }
   void Erase() override { real_.Erase(); }
   absl::Time WallNow() const override { return real_.WallNow(); }
@@ -267,6 +271,13 @@ Task<void> WatchedActor::OnReminder(const DueReminder& reminder) {
   if (object() == nullptr) return kj::READY_NOW;
   return RunOwn(absl::StrCat("reminder \"", reminder.name, "\""), AndThen::kAnew,
                 [this, &reminder]() -> kj::Promise<void> { return object_->OnReminder(reminder); });
+}
+
+Task<void> WatchedActor::OnNotice(const Notice& notice) {
+  if (object() == nullptr) return kj::READY_NOW;
+  const auto who = notice.who ? watch_.NameOf(notice.who.id()) : absl::StrCat("node ", notice.node);
+  return RunOwn(absl::StrCat("notice: ", who, " ", troupe::Name(notice.why)), AndThen::kAnew,
+                [this, &notice]() -> kj::Promise<void> { return object_->OnNotice(notice); });
 }
 
 kj::Promise<void> WatchedActor::RunTimer(Timer& timer, ActorTimer::Entry::Work& work, bool once) {

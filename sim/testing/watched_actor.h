@@ -42,6 +42,7 @@ class WatchedActor final : public ActorBase, private capnp::Capability::Server {
   Task<void> OnActivate() override;
   Task<void> OnDeactivate() override;
   Task<void> OnReminder(const DueReminder& reminder) override;
+  Task<void> OnNotice(const Notice& notice) override;
   Task<void> Resume(ResumeContext& resume) override;
 
   ActorBase* object() const;  // Made when it is first needed: by then there is a key. Null: a fake.

@@ -145,6 +145,48 @@ TEST(ReplicaCodec, RefusesWhatIsOverItsBound) {
   EXPECT_EQ(Carry(BatchOf(large_result)).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST(ReplicaCodec, CarriesWatches) {
+  ActorUpdate update = SomeDelta();
+  EXPECT_EQ(std::get<Batch>(Carry(BatchOf(update))->body).updates[0]->watches, nullptr);
+  WatchTable table;
+  Watched watch;
+  watch.target = {0, "n3"};
+  watch.id = {1, 2};
+  watch.since = 7;
+  ASSERT_TRUE(table.Watch(watch).ok());
+  watch.target = {6, "x"};
+  watch.id = {3, 4};
+  watch.shard = 5;
+  ASSERT_TRUE(table.Watch(watch).ok());
+  ASSERT_TRUE(table.End({3, 4}, Notice::Why::kStateLost, "gone"));
+  ASSERT_TRUE(table.AddWatcher({{6, "y"}, {8, 9}}).ok());
+  update.watches = table.snapshot();
+  const auto carried = Carry(BatchOf(update));
+  ASSERT_TRUE(carried.ok()) << carried.status();
+  EXPECT_EQ(*std::get<Batch>(carried->body).updates[0]->watches, *table.snapshot());
+}
+
+TEST(ReplicaCodec, RefusesWatchesOutOfBounds) {
+  auto refused = [](WatchLists lists) {
+    ActorUpdate update = SomeDelta();
+    update.watches = std::make_shared<const WatchLists>(std::move(lists));
+    return !Carry(BatchOf(update)).ok();
+  };
+  WatchLists lists;
+  EXPECT_FALSE(refused(lists));
+  lists.watchers = {{{6, "b"}, {}}, {{6, "a"}, {}}};
+  EXPECT_TRUE(refused(lists)) << "out of order";
+  lists.watchers.assign(kWatchersMax + 1, {{6, "b"}, {}});
+  EXPECT_TRUE(refused(lists));
+  lists.watchers.clear();
+  lists.watched.resize(1);
+  lists.watched[0].text = std::string(kNoticeTextMax + 1, 't');
+  EXPECT_TRUE(refused(lists));
+  lists.watched[0].text = "";
+  lists.watched[0].ended = static_cast<Notice::Why>(77);
+  EXPECT_TRUE(refused(lists));
+}
+
 TEST(ReplicaCodec, FitsTheLargestActorIntoAFrame) {
   RecordTable table;
   for (uint64_t i = 0; i + 1 < kRecordsMax; ++i) {
@@ -166,6 +208,17 @@ TEST(ReplicaCodec, FitsTheLargestActorIntoAFrame) {
   image.called = true;
   image.reminders = std::make_shared<const ReminderTable::List>(
       kRemindersMax, Reminder{std::string(kReminderNameBytesMax, 'n'), kHere});
+  WatchTable watches;
+  for (uint64_t i = 0; watches.AddWatcher({{6, std::to_string(i)}, {0, i}}).ok();) ++i;
+  for (uint64_t i = 0;; ++i) {
+    Watched watch;
+    watch.target = {6, std::to_string(i)};
+    watch.id = {0, i};
+    if (!watches.Watch(std::move(watch)).ok()) break;
+    watches.End({0, i}, Notice::Why::kErased, "text");
+  }
+  ASSERT_GT(watches.snapshot()->bytes(), kWatchesBytesMax * 3 / 4);
+  image.watches = watches.snapshot();
   Outbox outbox;
   for (uint32_t i = 0;; ++i) {
     auto words = kj::heapArray<capnp::word>(2);

@@ -146,6 +146,12 @@ inline std::vector<Mutation> AllMutations() {
                 "LifeTest.AnObjectThatGoesBeforeItsChangesAreSafeIsFoundOut"),
       COPY_RULE(reminder_outside_batch, "P6.13", FoundBy::kTrial,
                 "TimeTest.AReminderThatGoesOnOutsideTheBatchOfItsTurnIsFoundOut"),
+      COPY_RULE(notice_outside_batch, "P6.16", FoundBy::kModel,
+                "WatchTest.ThatGoesBeforeItsNoticeHasRunIsFoundOut"),
+      COPY_RULE(watches_outside_batch, "P6.16", FoundBy::kModel,
+                "WatchTest.ThatIsNotPartOfTheBatchIsFoundOut"),
+      COPY_RULE(any_watch_ends, "P6.16", FoundBy::kModel,
+                "WatchTest.ThatIsEndedByTheNoticeOfAnEarlierOneIsFoundOut"),
   };
 #undef MAP_RULE
 #undef COPY_RULE

@@ -57,6 +57,8 @@ class BlunderActor final : public Blunder::Actor {
       context().SetReminder("bell", {.at = absl::FromUnixSeconds(-1)});
     } else if (what == "reminders") {
       for (int i = 0; i < 65; ++i) context().SetReminder(std::to_string(i), {.after = second});
+    } else if (what == "unserved notice") {
+      context().WatchNode("nowhere");
     } else if (what == "unserved reminder") {
       context().SetReminder("bell", {.after = second});
     } else if (what == "kept after erasure") {

@@ -77,6 +77,14 @@ TEST_F(ErrorsTest, OfAReminderThatTheClassCannotServeAreSeenOnceItIsSuspended) {
                     HasSubstr("has no OnReminder() for its reminder: override it")));
 }
 
+TEST_F(ErrorsTest, OfANoticeThatTheClassCannotTakeAreSeenOnceItIsSuspended) {
+  harness_->Await(blunder_.Commit("unserved notice"));
+  harness_->Advance(absl::Seconds(30));
+  EXPECT_THAT(harness_->Fails(blunder_.Take("")),
+              HasSubstr("a notice failed: the actor's class has no OnNotice() for what it watches: "
+                        "override it"));
+}
+
 TEST_F(ErrorsTest, OfWhatIsPartOfATurnSayWhereItWasCalled) {
   EXPECT_THAT(harness_->Fails(blunder_.Look("")),
               AllOf(HasSubstr("actor Blunder/x called SetReminder()"),
