@@ -209,8 +209,8 @@ void Analysis::AddMethods(Node of, Node actor, Interface& out, std::set<uint64_t
                            ", which this extends, has type parameters; an actor cannot");
       continue;
     }
-    Include(node);
     if (IsActor(node)) {
+      Include(node);
       // Its classes come first, and its ref is made from ours.
       if (schema_.FileOf(node).getId() == requested_.getId()) AddInterface(node);
       if (!seen.contains(node.getId())) out.parents.push_back(NameOf(node));
