@@ -29,6 +29,7 @@
 #include "troupe/actors/actor_timer.h"
 #include "troupe/actors/call.h"
 #include "troupe/actors/loop_watch.h"
+#include "troupe/actors/numbered_call.h"
 #include "troupe/actors/outbox.h"
 #include "troupe/actors/registry.h"
 #include "troupe/actors/reminder_table.h"
@@ -228,8 +229,12 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void StartResume();
   void EndResume(kj::Maybe<kj::Exception> failure);
   void AbandonResume();  // The object it runs on is gone; begins anew if it is still wanted.
+  void DropResuming();   // Before the object.
   void RunInternalTurn();
   kj::Promise<void> InTurn(kj::Function<void()> work) override;
+  kj::Promise<void> Pause(absl::Duration time) override;
+  kj::Promise<Payload> Call(NumberedCall call) override;
+  kj::Promise<void> TurnOver();
   kj::Own<CallOrigin> ResumeOrigin() override;
 
   // ---- activation_calls.cc
@@ -350,6 +355,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   std::list<InternalTurn> internal_turns_;  // Run next, before what waits in the mailbox.
   kj::Maybe<kj::Promise<void>> resuming_;
   absl::Duration resume_pause_ = absl::ZeroDuration();
+  std::vector<kj::Own<kj::PromiseFulfiller<void>>> turn_over_;  // Of Resume(); they wait for it.
   // Why it goes, once it can: not wanted, Deactivate(), its shard moves.
   enum class Retirement : uint8_t { kNone, kIdle, kAsked, kForMove } retire_ = Retirement::kNone;
   absl::Time retire_since_;

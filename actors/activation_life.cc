@@ -78,6 +78,7 @@ void Activation::OnNewerState(uint32_t version) {
 void Activation::DropObject() {
   ready_ = false;
   timers_.CancelAll();
+  DropResuming();
   DestroyLater(kj::mv(actor_));
 }
 

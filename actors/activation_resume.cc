@@ -57,12 +57,16 @@ void Activation::EndResume(kj::Maybe<kj::Exception> failure) {
   AbandonResume();
 }
 
-void Activation::AbandonResume() {
+void Activation::DropResuming() {
   KJ_IF_MAYBE (resuming, resuming_) {
     DestroyLater(kj::mv(*resuming));
     resuming_ = nullptr;
     resume_scheduled_ = false;
   }
+}
+
+void Activation::AbandonResume() {
+  DropResuming();
   internal_turns_.clear();
   if (!resume_) {
     resume_pause_ = absl::ZeroDuration();
@@ -79,6 +83,37 @@ kj::Promise<void> Activation::InTurn(kj::Function<void()> work) {
   used_ = true;
   RunReady();
   return kj::mv(paf.promise);
+}
+
+kj::Promise<void> Activation::Pause(absl::Duration time) {
+  return host_.timer().afterDelay(ToKj(time));
+}
+
+kj::Promise<void> Activation::TurnOver() {
+  if (turn_ == nullptr) return kj::READY_NOW;
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  turn_over_.push_back(kj::mv(paf.fulfiller));
+  return kj::mv(paf.promise);
+}
+
+// P6.15: under a name and marks of the sequence's own.
+kj::Promise<Payload> Activation::Call(NumberedCall call) {
+  CallHeader header{call.target, call.interface_id, call.method_id, {}, {}};
+  header.id = ActorCall{{id_.type, absl::StrCat(id_.key, "\n", call.sequence)},
+                        shard_.lineage(),
+                        shard_.epoch(),
+                        call.number,
+                        call.oldest,
+                        Id128{shard_.lineage() << 1 | (call.part & 1), call.number},
+                        call.told};
+  // By then another turn may be open, which is not waited for.
+  auto safe = TurnOver().then([this] { return EarlierSafe(); });
+  return safe.then([this, header = std::move(header),
+                             params = std::move(call.params)]() mutable -> kj::Promise<Payload> {
+    if (stopped_) return Disconnected("the calling actor has been deactivated");
+    return caller_.Call(std::move(header), std::move(params),
+                        host_.clock().Now() + kDeadlineDefault, nullptr);
+  });
 }
 
 void Activation::RunInternalTurn() {

@@ -45,6 +45,9 @@
 namespace troupe {
 
 class Log;
+struct NumberedCall;
+template <typename Language>
+class ActorTopic;
 
 // When a reminder is due. One of `at` and `after` is given, or neither: then after `every`, and one
 // of that name that has this rhythm already stays as it is.
@@ -104,6 +107,10 @@ class ActorContext {
   typename Ref::Interface::Tell Tell(const Ref& ref) {
     return typename Ref::Interface::Tell(AnyRef(ToldOrigin(), ref.id(), {}));
   }
+
+  // To publish to a topic and to subscribe to one: include topic.h.
+  template <HasRef Language>
+  ActorTopic<Language> Topic(std::string_view name);
 
   // Within a mutating method: waits until all that it has changed and told so far is safe, and
   // stays whatever becomes of the rest. For what is to be on record before the outside world is
@@ -216,6 +223,12 @@ class ResumeContext {
   // Runs `work` as a turn of its own. Rejects with what it throws; then it has changed nothing, and
   // Resume() begins anew a little later.
   virtual kj::Promise<void> InTurn(kj::Function<void()> work) = 0;
+
+  virtual kj::Promise<void> Pause(absl::Duration time) = 0;
+
+  // Leaves when the turn that is open, if any, and all before it are over and safe. Answers as a
+  // call does.
+  virtual kj::Promise<Payload> Call(NumberedCall call) = 0;
 
  protected:
   ~ResumeContext() = default;

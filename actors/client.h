@@ -28,6 +28,9 @@
 
 namespace troupe {
 
+template <typename Language>
+class ClientTopic;
+
 struct ClientOptions {
   std::vector<std::string> nodes;  // host:port; at least one that is reachable.
   std::string cluster_name = "troupe";
@@ -67,6 +70,17 @@ class Client final : private LinkPool::Watcher, private Router::Surroundings {
     auto ref = ReferTo<typename T::ActorInterface>(Origin(), mailbox->name());
     return Observer<T>(kj::mv(mailbox), known, std::move(ref));
   }
+
+  // One that is not generated; it lives until the mailbox ends, or the client does.
+  kj::Own<ObserverMailbox> Observe(uint64_t type, kj::Own<ActorBase> object) {
+    return AddObserver(type, kj::mv(object));
+  }
+
+  // To publish to a topic and to subscribe to one: include topic.h. Valid while the client is.
+  template <HasRef Language>
+  ClientTopic<Language> Topic(std::string_view name);
+
+  kj::Timer& timer() { return host_.timer(); }
 
   // Resolves when a node has sent its map; rejects after `limit`, telling what each node said.
   kj::Promise<void> Connected(absl::Duration limit);

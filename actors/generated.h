@@ -38,6 +38,9 @@ class OutCall {
     message_.root().setAs<capnp::FromReader<Reader>>(params);
   }
 
+  // Of the parameters, as far as they are written.
+  size_t size_bytes() { return message_.size_bytes(); }
+
   // Once. What cannot be sent rejects.
   Task<void> Send() { return SendMessage().ignoreResult(); }
   template <typename T>
@@ -70,6 +73,8 @@ class OutCall {
 };
 
 inline Dispatched Answer(Task<void> task) { return {kj::mv(task), false}; }
+
+inline Dispatched AnswerStream(Task<void> task) { return {kj::mv(task), true}; }
 
 template <typename T>
 Dispatched Answer(Task<T> task, AnyCall call, void (*write)(capnp::AnyPointer::Builder, const T&)) {

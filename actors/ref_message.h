@@ -30,6 +30,11 @@ class OutgoingMessage {
 
   capnp::AnyPointer::Builder root() { return refs_.imbue(message_.getRoot<capnp::AnyPointer>()); }
 
+  // Of what it will be in words, but for the refs.
+  size_t size_bytes() {
+    return capnp::computeSerializedSizeInWords(message_) * sizeof(capnp::word);
+  }
+
   // FAILED when a capability in it is not a ref of an actor, or there are too many.
   // `state_version`: of a snapshot.
   kj::Array<capnp::word> ToWords(uint32_t state_version = 0);

@@ -77,6 +77,13 @@ interface Kinds extends(Money.Named, Closable)
   # Calls who is kept.
 
   fail @16 (text :Text) -> ();
+
+  write @17 (chunk :Data, at :UInt64 = 0) -> stream $Troupe.deadline(milliseconds = 2500);
+  # Appends to what is written; at 0, anew.
+
+  plot @18 (points :List(Point), label :Text) -> stream;
+
+  written @19 () -> (all :Data) $Troupe.readOnly;
 }
 
 struct KindsState {

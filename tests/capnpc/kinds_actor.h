@@ -93,6 +93,17 @@ class KindsActor final : public Kinds::Actor {
     co_await troupe::Fail(kj::mv(failure));
   }
 
+  Task<void> Write(std::string chunk, uint64_t at) override {
+    if (at == 0) text_.clear();
+    if (at != text_.size()) co_await troupe::Fail("a gap before byte " + std::to_string(at));
+    text_ += chunk;
+  }
+  Task<void> Plot(capnp::List<Point>::Reader points, std::string label) override {
+    text_ += label + std::to_string(points.size());
+    co_return;
+  }
+  Task<std::string> Written() override { co_return text_; }
+
   void Save(KindsState::Builder out) const override {
     out.setCalls(calls_);
     out.setFriend(friend_);
@@ -110,6 +121,7 @@ class KindsActor final : public Kinds::Actor {
   uint32_t calls_ = 0;
   Kinds::Ref friend_;
   std::vector<Kinds::Ref> friends_;
+  std::string text_;  // Of this object alone.
 };
 
 }  // namespace kinds

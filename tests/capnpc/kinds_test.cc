@@ -206,6 +206,28 @@ TEST_F(GeneratedCode, WhatIsNoRefOfAnActorIsRefusedAtTheCaller) {
   EXPECT_ANY_THROW(Kinds::Ref(Kinds::Client(kj::heap<Stranger>())));
 }
 
+TEST_F(GeneratedCode, StreamsAreWrittenOneByOneOrSeveralAtATime) {
+  auto ref = Get("a");
+  Await(ref.Write("one,"));
+  Kinds::Writer out(ref);
+  Await(out.Write("two,", 4));
+  Await(out.Write("three,", 8));
+  Await(out.PlotWith([](Kinds::PlotParams::Builder params) { params.initPoints(4); }));
+  Await(out.Done());
+  EXPECT_EQ(Await(ref.Written()), "one,two,three,4");
+  EXPECT_THAT(ErrorOf(ref.Write("", 1)), ::testing::HasSubstr("a gap before byte 1"));
+}
+
+TEST_F(GeneratedCode, AStreamIsOneForCapnProtoToo) {
+  Kinds::Client local = kj::heap<KindsActor>();
+  auto write = local.writeRequest();
+  write.setAt(7);
+  EXPECT_THAT(ErrorOf(troupe::AsTask(write.send())), ::testing::HasSubstr("a gap before byte 7"));
+  // Who streams waits for no single answer: what comes behind one that failed is refused.
+  EXPECT_THAT(ErrorOf(troupe::AsTask(local.nothingRequest().send().ignoreResult())),
+              ::testing::HasSubstr("a gap before byte 7"));
+}
+
 TEST_F(GeneratedCode, DeadlinesOfTheSchemaHoldUnlessTheCallerSaysOtherwise) {
   for (const auto& name : cluster_->names()) cluster_->Isolate(name);
   auto& clock = cluster_->world().machine("client").control().clock();

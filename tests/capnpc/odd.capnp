@@ -25,3 +25,11 @@ interface Right extends(Task) $Troupe.actor() {
             real :Float64 = 1e300, endless :Float64 = inf, void :Void) -> ();
 }
 interface Bottom extends(Left, Right) $Troupe.actor() { bottom @0 (any :AnyPointer) -> (any :AnyPointer); }
+interface Flow extends(Task) $Troupe.actor() {
+  send @0 (send :Text) -> stream;
+  write @1 Renamed -> stream;
+  all @2 (call :List(Renamed), next :Flow) -> stream;
+  empty @3 () -> stream;
+  struct Stream { writer @0 :UInt8; }
+  take @4 Stream -> (stream :Stream);
+}

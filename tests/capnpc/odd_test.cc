@@ -7,6 +7,7 @@ namespace {
 
 using odd::troupe::Bottom;
 using odd::troupe::Deposit;
+using odd::troupe::Flow;
 using odd::troupe::Named;
 using odd::troupe::Outer;
 using odd::troupe::Right;
@@ -32,6 +33,14 @@ class BottomActor final : public Bottom::Actor {
   }
 };
 
+class FlowActor final : public Flow::Actor {
+  Task<void> Send(std::string) override { co_return; }
+  Task<void> Write(Named::Value) override { co_return; }
+  Task<void> All(capnp::List<odd::troupe::Named>::Reader, Flow::Ref) override { co_return; }
+  Task<void> Empty() override { co_return; }
+  Task<Flow::Stream::Value> Take(Flow::Stream::Value) override { co_return {}; }
+};
+
 TEST(OddSchema, CompilesAndCanBeHosted) {
   EXPECT_EQ(Named::Value().new_name, "a\"b\n");
   EXPECT_EQ(Deposit::Nested::Value().at, -0.5f);
@@ -46,6 +55,16 @@ TEST(OddSchema, CompilesAndCanBeHosted) {
   EXPECT_ANY_THROW(right.Least(1, 2, 3, 4).Wait(scope));
   EXPECT_ANY_THROW(right.Fresh({}).Wait(scope));
   EXPECT_ANY_THROW(bottom.RightWith([](auto params) { params.initResults(0); }).Wait(scope));
+  kj::heap<FlowActor>();
+  Flow::Writer out{Flow::Ref()};
+  EXPECT_NO_THROW(out.Send("").Wait(scope));
+  EXPECT_ANY_THROW(out.Done().Wait(scope));
+  EXPECT_ANY_THROW(out.Write(Named::Value()).Wait(scope));
+  EXPECT_ANY_THROW(out.AllWith([](auto) {}).Wait(scope));
+  EXPECT_ANY_THROW(out.Empty().Wait(scope));
+  EXPECT_ANY_THROW(Flow::Ref().Write(Named::Value()).Wait(scope));
+  capnp::MallocMessageBuilder message;
+  Flow::Ref().Write(message.initRoot<troupe::schema::ActorRef>());
   EXPECT_ANY_THROW(Outer::Inner::Ref().Deposit({}, {}).Wait(scope));
 }
 

@@ -45,8 +45,8 @@ std::vector<Node> Analysis::InFile(bool (Node::*is)() const) const {
 }
 
 void Analysis::NoteHiddenNames() {
-  hidden_ = {"Actor",  "Ref",    "Tell",   "Value",   "Task",
-             "Client", "Server", "Reader", "Builder", "Pipeline"};
+  hidden_ = {"Actor",  "Ref",    "Tell",    "Value",    "Task",  "Client",
+             "Server", "Reader", "Builder", "Pipeline", "Writer"};
   const auto file = requested_.getId();
   for (auto node : InFile(&Node::isInterface)) {
     for (auto method : node.getInterface().getMethods()) {
@@ -195,6 +195,7 @@ void Analysis::AddInterface(Node node) {
   Declare(node, "class Actor;", "Actor");
   Declare(node, "class Ref;", "Ref");
   Declare(node, "class Tell;", "Tell");
+  if (out.streams()) Declare(node, "class Writer;", "Writer");
   out_.interfaces.push_back(std::move(out));
 }
 
@@ -208,8 +209,8 @@ void Analysis::AddMethods(Node of, Node actor, Interface& out, std::set<uint64_t
                            ", which this extends, has type parameters; an actor cannot");
       continue;
     }
-    Include(node);
     if (IsActor(node)) {
+      Include(node);
       // Its classes come first, and its ref is made from ours.
       if (schema_.FileOf(node).getId() == requested_.getId()) AddInterface(node);
       if (!seen.contains(node.getId())) out.parents.push_back(NameOf(node));
@@ -231,11 +232,6 @@ std::optional<Method> Analysis::MethodOf(Node of, Node actor, SchemaMethod metho
   if (method.getImplicitParameters().size() > 0) {
     return refuse("has type parameters; a method of an actor cannot: write one method per type");
   }
-  if (method.getResultStructType() == kStreamResult) {
-    return refuse(
-        "is a stream; an actor cannot have one yet: return () and wait for each call, or for a "
-        "few at a time");
-  }
   Method out;
   out.schema_name = name;
   out.name = MethodName(method);
@@ -249,6 +245,13 @@ std::optional<Method> Analysis::MethodOf(Node of, Node actor, SchemaMethod metho
   if (auto found = Find(method.getAnnotations(), annotation::kDeadline); found.times > 0) {
     out.deadline_ms = found.value.getStruct().getAs<schema::Duration>().getMilliseconds();
     out.remarks.push_back("Deadline: " + std::to_string(out.deadline_ms) + " ms.");
+  }
+  if (method.getResultStructType() == kStreamResult) {
+    out.stream = true;
+    out.remarks.push_back("A stream: Writer sends several at a time.");
+    if (out.read_only) {
+      return refuse("is a stream and $Troupe.readOnly; it has no results to read. Remove one");
+    }
   }
   const Node params = schema_.Get(method.getParamStructType());
   if (params.getIsGeneric() && params.getScopeId() != 0) {
@@ -284,7 +287,7 @@ std::optional<Method> Analysis::MethodOf(Node of, Node actor, SchemaMethod metho
   for (const auto& field : out.params) {
     out.in_place |= field.kind == Kind::kReader || field.kind == Kind::kAny;
   }
-  AddResults(of, actor, method, out);
+  if (!out.stream) AddResults(of, actor, method, out);
   return out;
 }
 

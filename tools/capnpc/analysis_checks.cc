@@ -25,8 +25,10 @@ constexpr const char* kReserved[] = {
     "Actor",         "Ref",       "Save",         "Load",           "Tell",
     "Resume",        "Attach",    "Self",         "Task",           "Dispatch",
     "UnknownMethod", "SaveState", "LoadState",    "ActorInterface", "Interface",
-    "ToString",      "Write",     "WithDeadline", "With",           "Client",
-    "Server"};
+    "ToString",      "With",      "WithDeadline", "Client",         "Server"};
+
+// The same of streams, in a writer.
+constexpr const char* kReservedInWriter[] = {"Writer", "Done", "NewStreamCall", "SendStreamCall"};
 
 }  // namespace
 
@@ -138,6 +140,13 @@ void Analysis::CheckNames(Node node, const Interface& interface) {
   for (const auto& method : interface.methods) {
     take(method.name, method);
     if (method.in_place) take(method.name + "With", method);
+    for (const char* reserved : kReservedInWriter) {
+      if (!method.stream || method.name != reserved) continue;
+      schema_.Complain(node, method.interface_id == node.getId() ? method.schema_name : "",
+                       "stream `" + method.schema_name + "` would be generated as " + method.name +
+                           "() of a Writer, which is there already: rename it, or give it another "
+                           "C++ name with $Cxx.name");
+    }
     std::map<std::string, bool> names;
     for (const auto* fields : {&method.params, &method.result_fields}) {
       names.clear();

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <set>
 
 #include "names.h"
@@ -45,6 +46,9 @@ std::string RefText(const Interface& interface) {
   out += "class " + interface.path + "::Ref : public ::troupe::RefTo<" + type + "> {\n public:\n";
   out += "  using RefTo::RefTo;\n";
   out += "  static constexpr char kName[] = \"" + interface.name + "\";\n";
+  for (const auto& method : interface.methods) {
+    if (method.name == "Write") out += "  using AnyRef::Write;\n";
+  }
   for (const auto& parent : interface.parents) {
     out += "  operator " + parent + "::Ref() const;\n";
   }
@@ -79,6 +83,25 @@ std::string TellText(const Interface& interface) {
     if (!method.in_place) continue;
     arguments = {"fill"};
     add(method.name + "With", FillParameters(method));
+  }
+  return out + "};\n\n";
+}
+
+std::string WriterText(const Interface& interface) {
+  std::string out = "// Streams to one " + interface.name +
+                    " actor, several calls at a time: see troupe::Stream.\n";
+  out += "class " + interface.path + "::Writer : public ::troupe::Stream {\n public:\n";
+  out +=
+      "  explicit Writer(const Ref& to, ::troupe::StreamOptions options = {}) : "
+      "Stream(to, options) {}\n";
+  for (const auto& method : interface.methods) {
+    if (!method.stream) continue;
+    const std::string begin = "  ::troupe::Task<void> " + method.name;
+    out += "\n" + MethodComment(method) + "  template <typename = void>\n" +
+           Listed(begin, RefParameters(method, Defaults::kShown), ";") + "\n";
+    if (!method.in_place) continue;
+    out += "  template <typename = void>\n" + Listed(begin + "With", FillParameters(method), ";") +
+           "\n";
   }
   return out + "};\n\n";
 }
@@ -122,6 +145,10 @@ std::string HeaderText(const File& file) {
   if (!file.interfaces.empty()) {
     out += "#include \"kj/function.h\"\n#include \"troupe/actors/actor.h\"\n";
   }
+  if (std::any_of(file.interfaces.begin(), file.interfaces.end(),
+                  [](const Interface& interface) { return interface.streams(); })) {
+    out += "#include \"troupe/actors/stream.h\"\n";
+  }
   const std::set<std::string> includes(file.includes.begin(), file.includes.end());
   for (const auto& include : includes) out += "#include " + include + "\n";
   out += "\n" + Namespace(file, true);
@@ -129,6 +156,9 @@ std::string HeaderText(const File& file) {
   for (const auto& value : file.values) out += ValueText(value);
   for (const auto& reply : file.replies) out += ValueText(reply);
   for (const auto& interface : file.interfaces) out += TellText(interface);
+  for (const auto& interface : file.interfaces) {
+    if (interface.streams()) out += WriterText(interface);
+  }
   for (const auto& interface : file.interfaces) out += ActorText(interface);
   if (out.ends_with("\n\n")) out.pop_back();
   out += Namespace(file, false);

@@ -97,34 +97,52 @@ std::string Sending(const Method& method) {
   return "  return call_.Send<" + method.result_type + ">(" + Reading(method) + ");\n";
 }
 
-std::string RefMethodText(const Interface& interface, const Method& method) {
-  const std::string begin =
-      "::troupe::Task<" + RefResult(method) + "> " + interface.path + "::Ref::" + method.name;
-  const std::string params = "call_.Params<" + method.params_struct + ">()";
-  std::string call = "  ::troupe::OutCall call_(*this, " + Hex(method.interface_id) + ", " +
-                     std::to_string(method.ordinal);
-  if (method.deadline_ms > 0) {
-    call += ", ::absl::Milliseconds(" + std::to_string(method.deadline_ms) + ")";
-  }
-  call += ");\n";
-  std::string out = "template <typename>\n" +
-                    Listed(begin, RefParameters(method, Defaults::kLeftOut), " const {") + "\n" +
-                    call;
+// Which method, and its deadline: "0x1234u, 2".
+std::string Named(const Method& method) {
+  std::string out = Hex(method.interface_id) + ", " + std::to_string(method.ordinal);
+  if (method.deadline_ms == 0) return out;
+  return out + ", ::absl::Milliseconds(" + std::to_string(method.deadline_ms) + ")";
+}
+
+// The parameters of the call into `call`, which is "call_." or "call_->".
+std::string SettingParams(const Method& method, const std::string& call) {
+  const std::string params = call + "Params<" + method.params_struct + ">()";
   if (method.params_whole) {
     const auto& field = method.params.front();
-    out += field.kind == Kind::kValue ? "  " + field.name + ".Write(" + params + ");\n"
-                                      : "  call_.SetParams(" + field.name + ");\n";
-  } else if (method.params.empty()) {
-    out += "  " + params + ";\n";
-  } else {
-    out += "  auto params_ = " + params + ";\n";
-    for (const auto& field : method.params) out += "  " + Set(field, "params_", field.name) + "\n";
+    return field.kind == Kind::kValue ? "  " + field.name + ".Write(" + params + ");\n"
+                                      : "  " + call + "SetParams(" + field.name + ");\n";
   }
-  out += Sending(method) + "}\n\n";
+  if (method.params.empty()) return "  " + params + ";\n";
+  std::string out = "  auto params_ = " + params + ";\n";
+  for (const auto& field : method.params) out += "  " + Set(field, "params_", field.name) + "\n";
+  return out;
+}
+
+// A method, and DepositWith() of it where there is one. `begin`: up to its name.
+std::string CallingText(const Method& method, const std::string& begin, const std::string& end,
+                        const std::string& call, const std::string& made,
+                        const std::string& sending) {
+  std::string out = "template <typename>\n" +
+                    Listed(begin, RefParameters(method, Defaults::kLeftOut), end) + "\n" + made +
+                    SettingParams(method, call) + sending + "}\n\n";
   if (!method.in_place) return out;
-  out +=
-      "template <typename>\n" + Listed(begin + "With", FillParameters(method), " const {") + "\n";
-  return out + call + "  fill(" + params + ");\n" + Sending(method) + "}\n\n";
+  return out + "template <typename>\n" + Listed(begin + "With", FillParameters(method), end) +
+         "\n" + made + "  fill(" + call + "Params<" + method.params_struct + ">());\n" + sending +
+         "}\n\n";
+}
+
+std::string RefMethodText(const Interface& interface, const Method& method) {
+  return CallingText(
+      method,
+      "::troupe::Task<" + RefResult(method) + "> " + interface.path + "::Ref::" + method.name,
+      " const {", "call_.", "  ::troupe::OutCall call_(*this, " + Named(method) + ");\n",
+      Sending(method));
+}
+
+std::string WriterMethodText(const Interface& interface, const Method& method) {
+  return CallingText(method, "::troupe::Task<void> " + interface.path + "::Writer::" + method.name,
+                     " {", "call_->", "  auto call_ = NewStreamCall(" + Named(method) + ");\n",
+                     "  return SendStreamCall(kj::mv(call_));\n");
 }
 
 // What writes the value that a method gave into the results.
@@ -159,7 +177,9 @@ std::string CaseText(const Method& method) {
     arguments.push_back("results_");
   }
   if (method.result_type.empty()) {
-    out += Listed("        return ::troupe::Answer(self_." + method.name, arguments, ");") + "\n";
+    const std::string answer = method.stream ? "AnswerStream" : "Answer";
+    out += Listed("        return ::troupe::" + answer + "(self_." + method.name, arguments, ");") +
+           "\n";
   } else {
     out += "        return ::troupe::Answer<" + method.result_type + ">(\n" +
            Listed("            self_." + method.name, arguments, ", call_,") + "\n" +
@@ -202,6 +222,9 @@ std::string InlineText(const File& file) {
              "::Ref(static_cast<const ::troupe::AnyRef&>(*this));\n}\n\n";
     }
     for (const auto& method : interface.methods) out += RefMethodText(interface, method);
+    for (const auto& method : interface.methods) {
+      if (method.stream) out += WriterMethodText(interface, method);
+    }
     out += DispatchText(interface);
   }
   if (out.ends_with("\n\n")) out.pop_back();

@@ -4,6 +4,7 @@
 // are written in the generated code: relative to the file's namespace, or from "::".
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -55,6 +56,7 @@ struct Method {
   uint64_t interface_id = 0;
   uint16_t ordinal = 0;
   bool read_only = false;
+  bool stream = false;        // Returns stream.
   uint32_t deadline_ms = 0;   // 0: none of its own.
   std::string params_struct;  // "Account::DepositParams"
   bool params_whole = false;  // The schema names a struct: params has one field, which is it.
@@ -67,6 +69,10 @@ struct Method {
 };
 
 struct Interface {
+  bool streams() const {
+    return std::any_of(methods.begin(), methods.end(), [](const Method& m) { return m.stream; });
+  }
+
   std::string type;  // "Account"
   std::string path;  // The same, as a definition begins: never from "::".
   std::string name;  // "Account", without its scopes.

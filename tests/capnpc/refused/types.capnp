@@ -18,5 +18,6 @@ interface Methods $Troupe.actor() {
   hold @5 (holder :Holder) -> ();  # error: holds `callback`, which is a capability of Callback
   give @6 Holder -> Holder;  # error: takes a struct that holds `callback`
   any @7 (any :Capability) -> ();  # error: is a capability of any type: only refs of actors can be sent and kept
-  write @8 (bytes :Data) -> stream;  # error: is a stream; an actor cannot have one yet
+  write @8 (bytes :Data) -> stream $Troupe.readOnly;  # error: `write` is a stream and $Troupe.readOnly; it has no results to read. Remove one
+  done @9 (bytes :Data) -> stream;  # error: stream `done` would be generated as Done() of a Writer, which is there already
 }
