@@ -96,7 +96,7 @@ kj::Promise<void> Activation::TurnOver() {
   return kj::mv(paf.promise);
 }
 
-// P6.15: under a name and marks of the sequence's own.
+// P6.19: under a name and marks of the sequence's own.
 kj::Promise<Payload> Activation::Call(NumberedCall call) {
   CallHeader header{call.target, call.interface_id, call.method_id, {}, {}};
   header.id = ActorCall{{id_.type, absl::StrCat(id_.key, "\n", call.sequence)},

@@ -1,5 +1,5 @@
 # Topics: what is published to a name goes to all who have subscribed to it. See docs/guide/topics.md
-# and docs/protocol.md P6.15; troupe/actors/topic.h has what programs call.
+# and docs/protocol.md P6.19; troupe/actors/topic.h has what programs call.
 
 @0xc94e7f1ab2036d58;
 

@@ -19,6 +19,7 @@ struct NewsOffice {
   std::set<std::string> stuck;  // Readers whose turns do not end.
   std::map<std::string, int> overloaded;  // How often a reader refuses for now.
   std::map<std::string, int> failing;     // The same, for good.
+  uint64_t items = 0;                     // That readers were given.
 };
 
 class ReaderActor final : public Reader::Actor {
@@ -28,6 +29,7 @@ class ReaderActor final : public Reader::Actor {
  private:
   Task<void> Item(uint64_t number, std::string) override {
     const std::string key(context().key());
+    ++office_.items;
     if (office_.stuck.contains(key)) co_await kj::Promise<void>(kj::NEVER_DONE);
     if (office_.overloaded[key]-- > 0) {
       co_await Fail(kj::Exception::Type::OVERLOADED, "not just now");
