@@ -250,6 +250,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   // ---- activation_outbox.cc: what turns tell others
   kj::Own<CallOrigin> ToldOrigin() override;
   void Tell(Told told);
+  ToldNumber LastKeptTold() const;
   void ProceedWithTold();
   void AwaitTold();
   void SendTold(const ActorId* to = nullptr);

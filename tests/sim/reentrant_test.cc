@@ -229,6 +229,16 @@ TEST_P(ReentrantTest, OneThatIsNotKeptWithItsRecordIsFoundOut) {
   EXPECT_GT(WrongThroughKills(mutations, 10), 0u);
 }
 
+// ---- What the turn has done beside is not kept by what keeps nothing itself
+
+TEST_P(ReentrantTest, WhatTheTurnTellsWaitsForItsEnd) {
+  Start({"a", "b", "c"});
+  office_.tour = "tell, fail";
+  EXPECT_THAT(ErrorOf(Quietly("x", {"y"}, "look")), HasSubstr("no tour for you"));
+  cluster_->Run(absl::Seconds(2));
+  EXPECT_EQ(Look("ledger").told, 0u);
+}
+
 // Beside the matter, but a desk is at hand.
 TEST_P(ReentrantTest, AnActorGivesKeysThatAreInItsOwnShard) {
   Start({"a", "b", "c"});
