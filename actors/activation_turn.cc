@@ -360,6 +360,8 @@ std::optional<ActorChange> Activation::Encode() {
 
 ActorChange Activation::TakeChange() {
   ActorChange change;
+  // Of an open turn what it has kept so far, as with all else.
+  const bool resume = turn_ != nullptr ? turn_->resume_before : resume_;
   bool whole_table = whole_records_;
   if (const absl::Time now = host_.clock().Now(); now >= next_aging_) {
     whole_table |= records_.Age(now);
@@ -371,9 +373,9 @@ ActorChange Activation::TakeChange() {
   state_moved_ = false;
   dirty_ = false;
   change.turn = next_turn_;
-  change.oldest_unsettled = resume_ ? resume_since_ : next_turn_;
+  change.oldest_unsettled = resume ? resume_since_ : next_turn_;
   change.called = has_called_;
-  change.resume = resume_;
+  change.resume = resume;
   if (std::exchange(reminders_moved_, false)) {
     static const auto kNone = std::make_shared<const ReminderTable::List>();
     change.reminders = reminders_.snapshot() != nullptr ? reminders_.snapshot() : kNone;

@@ -239,6 +239,22 @@ TEST_P(ReentrantTest, WhatTheTurnTellsWaitsForItsEnd) {
   EXPECT_EQ(Look("ledger").told, 0u);
 }
 
+TEST_P(ReentrantTest, ThatTheTurnAsksForResumeIsNotKeptBeforeItsEnd) {
+  Start({"a", "b", "c"});
+  bool open = false;
+  office_.gate = Gate(open);
+  office_.tour = "resume";
+  office_.then = "late";
+  auto tour = Quietly("x", {"y"}, "look").eagerlyEvaluate(nullptr);
+  cluster_->Run(absl::Seconds(1));
+  office_.tour = "";  // The next run of it does not ask.
+  cluster_->Kill(cluster_->PrimaryOf({capnp::typeId<Desk>(), "x"}));
+  cluster_->Run(absl::Seconds(2));
+  open = true;
+  cluster_->Await(kj::mv(tour));
+  EXPECT_EQ(office_.resumed, 0u);
+}
+
 // Beside the matter, but a desk is at hand.
 TEST_P(ReentrantTest, AnActorGivesKeysThatAreInItsOwnShard) {
   Start({"a", "b", "c"});
