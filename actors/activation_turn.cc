@@ -141,11 +141,14 @@ void Activation::EndOwn(kj::Maybe<kj::Exception> failure) {
 
 // ---- Their end
 
+bool Activation::KeepsWhatFails() const {
+  return type_.options.supervision.directive == Supervision::Directive::kResume &&
+         turn_->kind != TurnKind::kActivate;
+}
+
 // What the turn changed is saved or, if it failed and its type does not keep that, undone.
 bool Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
-  using Directive = Supervision::Directive;
-  const bool keeps = type_.options.supervision.directive == Directive::kResume &&
-                     turn_->kind != TurnKind::kActivate;
+  const bool keeps = KeepsWhatFails();
   if (failure == nullptr && !keeps) failure = kj::mv(turn_->spoiled);
   bool undo = failure != nullptr && !keeps;
   if (!undo) {
@@ -318,6 +321,10 @@ Task<void> Activation::Persisted() {
 }
 
 kj::Maybe<kj::Exception> Activation::Persist() {
+  // It is to be undone, with all that comes until then.
+  KJ_IF_MAYBE (e, turn_->spoiled) {
+    if (!KeepsWhatFails()) return kj::cp(*e);
+  }
   KJ_IF_MAYBE (e, SaveState(turn_->state_before ? *turn_->state_before : *last_saved_)) {
     return kj::mv(*e);
   }

@@ -255,6 +255,17 @@ TEST_P(ReentrantTest, ThatTheTurnAsksForResumeIsNotKeptBeforeItsEnd) {
   EXPECT_EQ(office_.resumed, 0u);
 }
 
+TEST_P(ReentrantTest, NothingIsKeptOfATurnThatIsToBeUndone) {
+  Start({"a", "b", "c"});
+  office_.then = "other";
+  EXPECT_THAT(ErrorOf(Quietly("x", {"y"}, "mark and fail, softly")),
+              HasSubstr("the turn is undone"));
+  const auto look = Look("x");
+  EXPECT_EQ(look.halves, 0u);
+  EXPECT_EQ(look.marks, 0u);
+  EXPECT_EQ(look.tours, 0u);
+}
+
 // Beside the matter, but a desk is at hand.
 TEST_P(ReentrantTest, AnActorGivesKeysThatAreInItsOwnShard) {
   Start({"a", "b", "c"});
