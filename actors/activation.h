@@ -163,6 +163,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void StartOwn(TurnKind kind, Id128 inbound, kj::Function<kj::Promise<void>()> work);
   void EndOwn(kj::Maybe<kj::Exception> failure);
   Id128 OwnTurnId() const;
+  bool KeepsWhatFails() const;  // By the rules of its type.
   bool CloseTurn(kj::Maybe<kj::Exception>& failure);  // True: all of it is undone.
   void UndoTurn(const Turn& turn);
   std::string EncodeState() const;
@@ -250,6 +251,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   // ---- activation_outbox.cc: what turns tell others
   kj::Own<CallOrigin> ToldOrigin() override;
   void Tell(Told told);
+  ToldNumber LastKeptTold() const;
   void ProceedWithTold();
   void AwaitTold();
   void SendTold(const ActorId* to = nullptr);

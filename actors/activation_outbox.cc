@@ -54,14 +54,19 @@ void Activation::Tell(Told told) {
   has_called_ = true;
 }
 
+// Of what was told the last that no failure of a turn takes back.
+ToldNumber Activation::LastKeptTold() const {
+  return turn_ == nullptr ? outbox_.last() : Outbox(turn_->outbox_before).last();
+}
+
 // If the turn that has ended, or is safe so far, has told something.
 void Activation::ProceedWithTold() {
-  if (outbox_.last() > told_awaited_) AwaitTold();
+  if (LastKeptTold() > told_awaited_) AwaitTold();
 }
 
 // Sends what is there once it is safe.
 void Activation::AwaitTold() {
-  told_awaited_ = std::max(told_awaited_, outbox_.last());
+  told_awaited_ = std::max(told_awaited_, LastKeptTold());
   auto proceed = [this, safe = told_awaited_, floor = OldestUnsettled()] {
     told_safe_ = std::max(told_safe_, safe);
     told_floor_ = std::max(told_floor_, floor);

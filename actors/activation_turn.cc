@@ -141,11 +141,14 @@ void Activation::EndOwn(kj::Maybe<kj::Exception> failure) {
 
 // ---- Their end
 
+bool Activation::KeepsWhatFails() const {
+  return type_.options.supervision.directive == Supervision::Directive::kResume &&
+         turn_->kind != TurnKind::kActivate;
+}
+
 // What the turn changed is saved or, if it failed and its type does not keep that, undone.
 bool Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
-  using Directive = Supervision::Directive;
-  const bool keeps = type_.options.supervision.directive == Directive::kResume &&
-                     turn_->kind != TurnKind::kActivate;
+  const bool keeps = KeepsWhatFails();
   if (failure == nullptr && !keeps) failure = kj::mv(turn_->spoiled);
   bool undo = failure != nullptr && !keeps;
   if (!undo) {
@@ -318,6 +321,10 @@ Task<void> Activation::Persisted() {
 }
 
 kj::Maybe<kj::Exception> Activation::Persist() {
+  // It is to be undone, with all that comes until then.
+  KJ_IF_MAYBE (e, turn_->spoiled) {
+    if (!KeepsWhatFails()) return kj::cp(*e);
+  }
   KJ_IF_MAYBE (e, SaveState(turn_->state_before ? *turn_->state_before : *last_saved_)) {
     return kj::mv(*e);
   }
@@ -360,6 +367,8 @@ std::optional<ActorChange> Activation::Encode() {
 
 ActorChange Activation::TakeChange() {
   ActorChange change;
+  // Of an open turn what it has kept so far, as with all else.
+  const bool resume = turn_ != nullptr ? turn_->resume_before : resume_;
   bool whole_table = whole_records_;
   if (const absl::Time now = host_.clock().Now(); now >= next_aging_) {
     whole_table |= records_.Age(now);
@@ -371,9 +380,9 @@ ActorChange Activation::TakeChange() {
   state_moved_ = false;
   dirty_ = false;
   change.turn = next_turn_;
-  change.oldest_unsettled = resume_ ? resume_since_ : next_turn_;
+  change.oldest_unsettled = resume ? resume_since_ : next_turn_;
   change.called = has_called_;
-  change.resume = resume_;
+  change.resume = resume;
   if (std::exchange(reminders_moved_, false)) {
     static const auto kNone = std::make_shared<const ReminderTable::List>();
     change.reminders = reminders_.snapshot() != nullptr ? reminders_.snapshot() : kNone;

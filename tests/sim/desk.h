@@ -14,6 +14,9 @@ namespace troupe {
 struct DeskOffice {
   std::function<kj::Promise<void>()> gate;  // For marks that wait.
   bool leaves_early = false;                // A tour does not wait for its answer.
+  std::string tour;                         // What a tour does beside: "tell, fail", "resume".
+  std::string then;                         // Not empty: a tour has one more pass, so.
+  uint64_t resumed = 0;
 };
 
 class DeskActor final : public Desk::Actor {
@@ -25,6 +28,8 @@ class DeskActor final : public Desk::Actor {
 
   Task<Desk::TourReply> Tour(Way way, std::string how) override {
     if (!context().Interrupted()) ++halves_;
+    if (office_.tour == "tell, fail") context().Tell<Desk>("ledger").Told();
+    if (office_.tour == "resume") context().RequestResume();
     auto passed = Pass(way, std::string(context().key()), how);
     if (office_.leaves_early) {
       auto sent = kj::mv(passed).AsPromise().ignoreResult().eagerlyEvaluate(nullptr);
@@ -36,11 +41,26 @@ class DeskActor final : public Desk::Actor {
       const bool expected = how == "fail" || how == "mark and fail, softly";
       if (!outcome.ok() && !expected) kj::throwFatalException(kj::cp(outcome.exception()));
     }
+    if (office_.tour == "tell, fail") co_await Fail("no tour for you");
+    if (!office_.then.empty()) co_await Again(office_.then);
     co_return {++tours_, marks_};
+  }
+
+  Task<void> Again(std::string how) {
+    auto passed = context().Get<Desk>("again").PassWith([&](Desk::PassParams::Builder out) {
+      out.initWay(0);
+      out.setBack(std::string(context().key()).c_str());
+      out.setHow(how);
+    });
+    co_await passed;
   }
 
   Task<int64_t> Pass(Way way, std::string back, std::string how) override {
     if (way.size() == 0) {
+      if (how == "late") {
+        auto opened = office_.gate();
+        co_await opened;
+      }
       if (how == "seen") {
         auto seen = context().Get<Desk>(back).Seen();
         co_return static_cast<int64_t>(co_await seen);
@@ -61,6 +81,7 @@ class DeskActor final : public Desk::Actor {
     if (how == "fail") co_await Fail("no mark for you");
     if (how != "look") ++marks_;
     if (how.starts_with("mark and fail")) co_await Fail("marked, alas");
+    if (how == "erase") context().Erase();
     if (how == "tell") context().Tell<Desk>("ledger").Told();
     if (how == "again") {
       auto again = context().Get<Desk>("other").PassWith([&](Desk::PassParams::Builder out) {
@@ -78,6 +99,10 @@ class DeskActor final : public Desk::Actor {
   Task<Desk::LookReply> Look() override { co_return {halves_, tours_, marks_, told_}; }
   Task<uint64_t> Seen() override { co_return halves_; }
   Task<std::string> Beside(std::string name) override { co_return context().KeyBeside(name); }
+  Task<void> Resume(ResumeContext&) override {
+    ++office_.resumed;
+    co_return;
+  }
   Task<void> Told() override {
     ++told_;
     co_return;

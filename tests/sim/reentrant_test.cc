@@ -229,6 +229,43 @@ TEST_P(ReentrantTest, OneThatIsNotKeptWithItsRecordIsFoundOut) {
   EXPECT_GT(WrongThroughKills(mutations, 10), 0u);
 }
 
+// ---- What the turn has done beside is not kept by what keeps nothing itself
+
+TEST_P(ReentrantTest, WhatTheTurnTellsWaitsForItsEnd) {
+  Start({"a", "b", "c"});
+  office_.tour = "tell, fail";
+  EXPECT_THAT(ErrorOf(Quietly("x", {"y"}, "look")), HasSubstr("no tour for you"));
+  cluster_->Run(absl::Seconds(2));
+  EXPECT_EQ(Look("ledger").told, 0u);
+}
+
+TEST_P(ReentrantTest, ThatTheTurnAsksForResumeIsNotKeptBeforeItsEnd) {
+  Start({"a", "b", "c"});
+  bool open = false;
+  office_.gate = Gate(open);
+  office_.tour = "resume";
+  office_.then = "late";
+  auto tour = Quietly("x", {"y"}, "look").eagerlyEvaluate(nullptr);
+  cluster_->Run(absl::Seconds(1));
+  office_.tour = "";  // The next run of it does not ask.
+  cluster_->Kill(cluster_->PrimaryOf({capnp::typeId<Desk>(), "x"}));
+  cluster_->Run(absl::Seconds(2));
+  open = true;
+  cluster_->Await(kj::mv(tour));
+  EXPECT_EQ(office_.resumed, 0u);
+}
+
+TEST_P(ReentrantTest, NothingIsKeptOfATurnThatIsToBeUndone) {
+  Start({"a", "b", "c"});
+  office_.then = "other";
+  EXPECT_THAT(ErrorOf(Quietly("x", {"y"}, "mark and fail, softly")),
+              HasSubstr("the turn is undone"));
+  const auto look = Look("x");
+  EXPECT_EQ(look.halves, 0u);
+  EXPECT_EQ(look.marks, 0u);
+  EXPECT_EQ(look.tours, 0u);
+}
+
 // Beside the matter, but a desk is at hand.
 TEST_P(ReentrantTest, AnActorGivesKeysThatAreInItsOwnShard) {
   Start({"a", "b", "c"});
