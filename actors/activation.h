@@ -32,6 +32,7 @@
 #include "troupe/actors/router.h"
 #include "troupe/actors/shard_replica.h"
 #include "troupe/actors/supervisor.h"
+#include "troupe/actors/transaction_message.h"
 #include "troupe/actors/turn_slice.h"
 #include "troupe/runtime/host.h"
 
@@ -127,9 +128,12 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   // No more turns; waiting calls go back to their callers to be sent elsewhere.
   void Stop();
 
-  bool idle() const { return mailbox_.empty() && !turn_ && readers_ == 0; }
-  // A move is to wait for it.
-  bool busy() const { return !idle() || retire_ == Retirement::kForMove; }
+  bool idle() const { return mailbox_.empty() && decisions_.empty() && !turn_ && readers_ == 0; }
+  // A move is to wait for it. Not for a transaction: the next primary goes on with it.
+  bool busy() const {
+    const bool only_held = held_ != nullptr && turn_ == nullptr;
+    return (!idle() && !only_held) || retire_ == Retirement::kForMove;
+  }
   bool leaving() const { return retire_ != Retirement::kNone; }
   bool watched = false;  // Kept by whoever watches.
   const ActorType& type() const { return type_; }
@@ -139,19 +143,22 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   class TurnOrigin;
   class BackgroundOrigin;
   class OutboxOrigin;
+  class TurnScope;
   struct Turn;
+  struct Held;
   enum class TurnKind : uint8_t { kCall, kResume, kActivate, kDeactivate, kTimer, kReminder };
   // Who called, under which id: an actor may choose ids that others choose too.
   using CallKey = std::tuple<ActorId, Id128, uint64_t>;
 
   static CallKey KeyOf(const CallId& id);
   const MethodInfo& InfoOf(const InboundCall& call) const;
+  bool IsRead(const InboundCall& call) const;
   std::string Describe(const InboundCall& call) const;
 
   // ---- activation.cc: calls in, reads
   void RunReady();
   bool HasWork() const;
-  void RunLetter();
+  void RunLetter(size_t index);
   void RunCall(kj::Own<InboundCall> call);
   void ReadInsideTurn();
   bool PauseAtEndOfSlice();
@@ -248,9 +255,33 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void SendTold(const ActorId* to = nullptr);
   void MakeCall(const SharedTold& told);
   void EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failure);
+  void EndFinish(const SharedTold& told, const kj::Maybe<kj::Exception>& failure);
   void ForgetTold();
 
+  // ---- activation_transaction.cc: as a participant of transactions (P6.15)
+  bool DeliverDecision(kj::Own<InboundCall>& call);
+  bool IsTentative() const;
+  bool HeldBy(const InboundCall& call) const;
+  void RequireOutsideOfTransaction(std::string_view asked) const;
+  bool AnswerByHold(kj::Own<InboundCall>& call, uint64_t argument_hash);
+  void AnswerWithRecord(kj::Own<InboundCall> call, uint64_t argument_hash, CallOutcome outcome);
+  void TakeHold(const TransactionStamp& stamp);
+  Payload Prepared(const CallOutcome& outcome) const;
+  std::optional<size_t> NextLetter() const;  // None: nothing in the mailbox may run.
+  bool Decided() const;
+  void RunDecision();
+  CommitReply Commit(const InboundCall& call);
+  void Release(const HoldName& hold);
+  Decision DecisionFor(const InboundCall& call, const HoldName& hold) const;
+  void KeepHold();
+  void RollBack(std::string_view why);
+  void LookAtHold(absl::Time now);
+  void AskFirst();
+  std::string WhoHolds() const;  // For errors; empty: nobody.
+  ToldNumber LastTold() const;
+
   // ActorContext
+  kj::Own<TransactionScope> BeginTransaction() override;
   void RequestResume() override;
   void CancelResume() override;
   ActorTimer AddTimer(TimerOptions options, ActorTimer::Entry::Work work) override;
@@ -293,6 +324,9 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   bool reminders_moved_ = false;  // As of last_saved_.
   Outbox outbox_;
   bool outbox_moved_ = false;
+  std::unique_ptr<Held> held_;  // By a transaction; else null.
+  bool hold_moved_ = false;
+  std::deque<kj::Own<InboundCall>> decisions_;  // About transactions; before what is in the mailbox.
 
   // What waits for its turn: a call, a timer that is due, or else reminders.
   struct Letter {
@@ -343,6 +377,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   ToldNumber told_safe_;            // ... is on all in-sync copies.
   uint64_t told_floor_ = 0;         // They know too that what earlier turns told is answered.
   std::set<ToldNumber> told_done_;  // Answered, while a turn was open.
+  std::set<ToldNumber> finishing_;  // Of commits: those under way, and those that pause.
   struct Telling {
     absl::Duration pause = absl::ZeroDuration();
     bool busy = false;            // A call is under way, or the pause.

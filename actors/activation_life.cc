@@ -154,7 +154,7 @@ void Activation::RefuseWaiting(const kj::Exception& why) {
   for (auto& letter : refused) {
     if (letter.call.get() == nullptr) continue;
     const auto key = KeyOf(letter.call->header().id);
-    if (!InfoOf(*letter.call).read_only) FinishWaiters(key, kj::cp(why));
+    if (!IsRead(*letter.call)) FinishWaiters(key, kj::cp(why));
     letter.call->Finish(kj::cp(why));
   }
 }
@@ -190,6 +190,7 @@ std::string Activation::WhySuspended() const {
 
 bool Activation::Look(absl::Time now) {
   if (!idle()) CheckDeadlines(now);
+  if (held_ != nullptr) LookAtHold(now);
   SettleCalls(now);
   if (stopped_) return false;
   if (supervisor_ && supervisor_->Forgettable(now)) supervisor_ = nullptr;
@@ -197,7 +198,7 @@ bool Activation::Look(absl::Time now) {
   used_ = false;
   if (retire_ != Retirement::kNone) ProceedToRetire();
   const bool told = called_.empty() || now >= active_at_ + kLastMarkOfIdleLimit;
-  return !idle() || !told || retire_ != Retirement::kNone;
+  return !idle() || !told || held_ != nullptr || retire_ != Retirement::kNone;
 }
 
 void Activation::CheckDeadlines(absl::Time now) {
@@ -215,7 +216,8 @@ void Activation::CheckDeadlines(absl::Time now) {
   for (auto& [call, timer] : expired) {
     const auto why =
         absl::StrCat(Describe(*call), " did not get its turn before its deadline: ", waiting,
-                     " calls wait", turn_ ? absl::StrCat(", running: ", Running()) : "");
+                     " calls wait", turn_ ? absl::StrCat(", running: ", Running()) : "",
+                     WhoHolds());
     EndLate(kj::mv(call), why);
   }
   if (turn_ && turn_->call.get() && turn_->call->deadline() <= now) {
@@ -250,7 +252,7 @@ void Activation::EndLate(kj::Own<InboundCall> call, const std::string& why) {
 // ---- Its end (P6.10)
 
 void Activation::RetireIfIdle(absl::Time now) {
-  const bool held = resume_ || !outbox_.empty() || timers_.KeepActive() || restart_due_ ||
+  const bool held = resume_ || !outbox_.empty() || held_ != nullptr || timers_.KeepActive() || restart_due_ ||
                     (supervisor_ && !supervisor_->Forgettable(now));
   if (held || !idle() || retire_ != Retirement::kNone) return;
   retire_ = Retirement::kIdle;
@@ -259,7 +261,7 @@ void Activation::RetireIfIdle(absl::Time now) {
 }
 
 void Activation::RetireForMove() {
-  if (!type_.deactivates || !ready_ || deactivated_) return;
+  if (!type_.deactivates || !ready_ || deactivated_ || held_ != nullptr) return;
   retire_ = Retirement::kForMove;
   retire_since_ = host_.clock().Now();
   ProceedToRetire();
@@ -270,11 +272,13 @@ void Activation::StayAfterAll() {
 }
 
 bool Activation::Leaving() const {
-  return deactivated_ || (retire_ == Retirement::kAsked && !resume_ && outbox_.empty());
+  const bool rests = !resume_ && outbox_.empty() && held_ == nullptr;
+  return deactivated_ || (retire_ == Retirement::kAsked && rests);
 }
 
 void Activation::ProceedToRetire() {
   if (retire_ == Retirement::kNone || stopped_ || turn_ != nullptr || readers_ > 0) return;
+  if (held_ != nullptr) return;
   if (!deactivated_ && (resume_ || !outbox_.empty())) {
     // What is to be finished is finished first; a move does not wait for that.
     if (retire_ != Retirement::kAsked) retire_ = Retirement::kNone;
@@ -327,13 +331,16 @@ void Activation::LimitDeactivation() {
 
 std::vector<kj::Own<InboundCall>> Activation::TakeWaiting() {
   std::vector<kj::Own<InboundCall>> out;
-  for (auto& letter : std::exchange(mailbox_, {})) {
-    if (letter.call.get() == nullptr) continue;
-    auto open = open_.find(KeyOf(letter.call->header().id));
-    out.push_back(kj::mv(letter.call));
-    if (open == open_.end()) continue;
+  auto take = [&](kj::Own<InboundCall> call) {
+    auto open = open_.find(KeyOf(call->header().id));
+    out.push_back(kj::mv(call));
+    if (open == open_.end()) return;
     for (auto& repeat : open->second.repeats) out.push_back(kj::mv(repeat));
     open_.erase(open);
+  };
+  for (auto& decision : std::exchange(decisions_, {})) take(kj::mv(decision));
+  for (auto& letter : std::exchange(mailbox_, {})) {
+    if (letter.call.get() != nullptr) take(kj::mv(letter.call));
   }
   return out;
 }

@@ -13,6 +13,7 @@ namespace {
 
 constexpr absl::Duration kPauseMin = absl::Milliseconds(20);
 constexpr absl::Duration kPauseMax = absl::Seconds(2);
+constexpr absl::Duration kFinishPause = absl::Milliseconds(100);
 constexpr size_t kPushedMax = 16;  // To one observer at once; the next waits for an answer.
 
 }  // namespace
@@ -54,12 +55,12 @@ void Activation::Tell(Told told) {
 
 // If the turn that has ended, or is safe so far, has told something.
 void Activation::ProceedWithTold() {
-  if (outbox_.last() > told_awaited_) AwaitTold();
+  if (LastTold() > told_awaited_) AwaitTold();
 }
 
 // Sends what is there once it is safe.
 void Activation::AwaitTold() {
-  told_awaited_ = std::max(told_awaited_, outbox_.last());
+  told_awaited_ = std::max(told_awaited_, LastTold());
   auto proceed = [this, safe = told_awaited_, floor = OldestUnsettled()] {
     told_safe_ = std::max(told_safe_, safe);
     told_floor_ = std::max(told_floor_, floor);
@@ -78,6 +79,11 @@ void Activation::SendTold(const ActorId* to) {
     if (stopped_ || told->number > told_safe_) return;
     if (to != nullptr && told->target != *to) continue;
     if (told_done_.contains(told->number)) continue;
+    if (told->interface_id == kActivationInterface) {
+      // Never behind what waits there for the end of the hold.
+      if (finishing_.insert(told->number).second) MakeCall(told);
+      continue;
+    }
     auto& telling = telling_[told->target];
     if (IsObserverKey(told->target.key)) {
       if (telling.pushed.size() >= kPushedMax) continue;
@@ -103,6 +109,7 @@ void Activation::MakeCall(const SharedTold& told) {
 
 void Activation::EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failure) {
   if (stopped_) return;
+  if (told->interface_id == kActivationInterface) return EndFinish(told, failure);
   auto& telling = telling_[told->target];
   telling.pushed.erase(told->number);
   KJ_IF_MAYBE (e, failure) {
@@ -134,6 +141,23 @@ void Activation::EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failur
   told_done_.insert(told->number);
   SendTold(&told->target);
   if (!stopped_) RunReady();
+}
+
+void Activation::EndFinish(const SharedTold& told, const kj::Maybe<kj::Exception>& failure) {
+  KJ_IF_MAYBE (e, failure) {
+    host_.log().Warning("a participant has not heard yet that its transaction is committed",
+                        {{"actor", Name()}, {"to", shard_.NameOf(told->target)}, {"error", Words(*e)}});
+    if (e->getType() != kj::Exception::Type::FAILED) {
+      tasks_.add(host_.timer().afterDelay(ToKj(kFinishPause)).then([this, told] {
+        finishing_.erase(told->number);
+        SendTold(&told->target);
+      }));
+      return;
+    }
+  }
+  finishing_.erase(told->number);
+  told_done_.insert(told->number);
+  RunReady();
 }
 
 // What was answered while a turn was open, or just now. The turn's own effects are apart from it.

@@ -47,6 +47,7 @@ void Activation::StartMutating(kj::Own<InboundCall> call) {
   BeginTurn(TurnKind::kCall, InboundId(call->header().id), call->header().chain, call->deadline());
   records_.AdvanceFloor(host_.clock().Now(), call->header().id, shard_.mutations());
   turn_->argument_hash = open_.at(KeyOf(call->header().id)).argument_hash;
+  if (call->header().transaction != nullptr) TakeHold(*call->header().transaction);
   turn_->interrupted =
       InfoOf(*call).resumable &&
       records_.Lookup(call->header().id, turn_->argument_hash, shard_.mutations()).record !=
@@ -75,6 +76,7 @@ void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
   if (failure == nullptr) failure = TakeResults(*context, *call, outcome);
   const bool undone = CloseTurn(failure);
   KJ_IF_MAYBE (e, failure) outcome.emplace<kj::Exception>(kj::cp(*e));
+  if (call->header().transaction != nullptr) outcome.emplace<Payload>(Prepared(outcome));
   const auto& id = call->header().id;
   MarkDirty();
   if (undone && IsToldAgain(id, failure)) {
@@ -219,10 +221,14 @@ kj::Maybe<kj::Exception> Activation::SaveState(const std::string& before) {
   return kj::runCatchingExceptions([this, &before] {
     auto bytes = EncodeState();
     if (bytes == before) return;
-    if (bytes.size() > kStateBytesMax) {
+    // The state to go back to takes its part of what a frame can carry.
+    const size_t most = kStateBytesMax - (held_ == nullptr ? 0 : held_->hold->state->size());
+    if (bytes.size() > most) {
       kj::throwRecoverableException(Failed(
           absl::StrCat("the state of ", Name(), " would be ", bytes.size(), " bytes; at most ",
-                       kStateBytesMax, " can be kept, so the turn has been undone")));
+                       most, " can be kept",
+                       held_ == nullptr ? "" : " in a transaction, beside the one before it",
+                       ", so the turn has been undone")));
       return;
     }
     last_saved_ = std::make_shared<const std::string>(std::move(bytes));
@@ -276,11 +282,13 @@ void Activation::CancelResume() {
 
 void Activation::Deactivate() {
   RequireTurn("Deactivate()");
+  RequireOutsideOfTransaction("Deactivate()");
   turn_->deactivates = true;
 }
 
 void Activation::Erase() {
   RequireTurn("Erase()");
+  RequireOutsideOfTransaction("Erase()");
   turn_->erases = true;
 }
 
@@ -290,12 +298,16 @@ uint64_t Activation::OldestUnsettled() const {
   if (turn_ != nullptr && shard_.mutations().caller_mark_ahead) return turn_->number + 1;
   const bool resumes = turn_ != nullptr ? turn_->resume_before : resume_;
   const uint64_t newest = turn_ != nullptr ? turn_->number : next_turn_;
-  return std::min(resumes ? resume_since_ : newest, outbox_.OldestTurn());
+  uint64_t oldest = std::min(resumes ? resume_since_ : newest, outbox_.OldestTurn());
+  // What a transaction has called off it may take back.
+  if (held_ != nullptr && held_->hold->resume) oldest = std::min(oldest, held_->hold->resume_since);
+  return oldest;
 }
 
 // As if one turn ended here and another one began, of which only the last answers the call (P6.8).
 Task<void> Activation::Persisted() {
   RequireTurnThatGoesOn("Persisted()");
+  RequireOutsideOfTransaction("Persisted()");
   if (turn_->erases) {
     return kj::Promise<void>(Failed(absl::StrCat("actor ", Name(),
                                                  " called Persisted() after Erase(): nothing is "
@@ -355,6 +367,9 @@ ActorChange Activation::TakeChange() {
   if (std::exchange(outbox_moved_, false) && !shard_.mutations().told_outside_batch) {
     static const auto kNothing = std::make_shared<const OutboxList>();
     change.outbox = outbox_.snapshot() != nullptr ? outbox_.snapshot() : kNothing;
+  }
+  if (std::exchange(hold_moved_, false) && !shard_.mutations().hold_outside_batch) {
+    change.hold = held_ != nullptr ? held_->hold : NoHold();
   }
   return change;
 }

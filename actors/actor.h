@@ -37,6 +37,7 @@
 #include "troupe/actors/any_ref.h"
 #include "troupe/actors/ref.h"
 #include "troupe/actors/reminder.h"
+#include "troupe/actors/transaction.h"
 #include "troupe/runtime/task.h"
 
 namespace troupe {
@@ -88,6 +89,13 @@ class ActorContext {
   template <std::derived_from<AnyRef> Ref>
   typename Ref::Interface::Tell Tell(const Ref& ref) {
     return typename Ref::Interface::Tell(AnyRef(ToldOrigin(), ref.id(), {}));
+  }
+
+  // Within a mutating method: calls to other actors that take effect together, or not at all
+  // (transaction.h). This actor is none of them, and what its own turn changes is apart from it.
+  template <typename Body>
+  auto Transact(Body body, TransactOptions options = {}) {
+    return ::troupe::Transact(BeginTransaction(), std::move(body), options);
   }
 
   // Within a mutating method: waits until all that it has changed and told so far is safe, and
@@ -143,6 +151,7 @@ class ActorContext {
  protected:
   virtual kj::Own<CallOrigin> Origin() = 0;
   virtual kj::Own<CallOrigin> ToldOrigin() = 0;
+  virtual kj::Own<TransactionScope> BeginTransaction() = 0;
   virtual ActorTimer AddTimer(TimerOptions options, ActorTimer::Entry::Work work) = 0;
 };
 

@@ -46,12 +46,14 @@ ActorStore::Outcome ActorStore::Apply(const ActorUpdate& update) {
     held.records = RecordTable();
     held.reminders = nullptr;
     held.outbox = nullptr;
+    held.hold = nullptr;
   }
   if (update.state != nullptr) held.state = update.state;
   if (update.reminders != nullptr) {
     held.reminders = update.reminders->empty() ? nullptr : update.reminders;
   }
   if (update.outbox != nullptr) held.outbox = troupe::Apply(held.outbox, *update.outbox);
+  if (update.hold != nullptr) held.hold = update.hold->holds() ? update.hold : nullptr;
   held.records.Replay(update.records);
   held.turn = update.turn;
   held.oldest_unsettled = update.oldest_unsettled;
@@ -77,6 +79,7 @@ SharedUpdate ActorStore::Image(const ActorId& actor, Version stamp) const {
   update->resume = held->resume;
   update->called = held->called;
   update->reminders = held->reminders;
+  update->hold = held->hold;
   if (held->outbox != nullptr) {
     update->outbox = std::make_shared<const OutboxChanges>(Difference(nullptr, held->outbox));
   }
@@ -136,8 +139,8 @@ std::vector<ActorId> ActorStore::ListEmpty() const {
   std::vector<ActorId> out;
   for (const auto& [actor, held] : actors_) {
     const bool empty = held->state->empty() && held->records.empty() &&
-                       held->reminders == nullptr && held->outbox == nullptr && !held->resume &&
-                       !held->called;
+                       held->reminders == nullptr && held->outbox == nullptr && held->hold == nullptr &&
+                       !held->resume && !held->called;
     if (empty && !held->tombstone) out.push_back(actor);
   }
   std::sort(out.begin(), out.end());
@@ -147,7 +150,8 @@ std::vector<ActorId> ActorStore::ListEmpty() const {
 std::vector<ActorId> ActorStore::ListToResume() const {
   std::vector<ActorId> out;
   for (const auto& [actor, held] : actors_) {
-    if ((held->resume || held->outbox != nullptr) && !held->tombstone) out.push_back(actor);
+    const bool wanted = held->resume || held->outbox != nullptr || held->hold != nullptr;
+    if (wanted && !held->tombstone) out.push_back(actor);
   }
   std::sort(out.begin(), out.end());
   return out;

@@ -30,6 +30,7 @@ struct StoredActor {
   bool called = false;
   ReminderTable::Snapshot reminders;  // Null: none.
   OutboxSnapshot outbox;              // Null: nothing.
+  SharedHold hold;                    // Null: none.
 };
 
 class ActorStore {

@@ -78,6 +78,8 @@ struct CallFrame {
   #
   # Interface 0, method 1, from a client: nothing is run. An actor that is suspended is tried again
   # at once; FAILED when it is not suspended.
+  #
+  # Interface 0, methods 16 to 20: see transaction.capnp.
 
   lane @15 :Lane;
   struct Lane {

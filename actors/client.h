@@ -22,6 +22,7 @@
 #include "troupe/actors/observer.h"
 #include "troupe/actors/ref.h"
 #include "troupe/actors/router.h"
+#include "troupe/actors/transaction.h"
 #include "troupe/rpc/link_pool.h"
 #include "troupe/runtime/host.h"
 
@@ -48,6 +49,14 @@ class Client final : private LinkPool::Watcher, private Router::Surroundings {
     return Refer<Interface>(Origin(), key, options);
   }
   kj::Own<CallOrigin> Origin();
+
+  // Calls to a few actors that take effect together, or not at all (transaction.h). Rejects,
+  // besides with what `body` throws: OVERLOADED when other transactions had what it needs for all
+  // of its time, or when it is not known whether it was committed; the text says which.
+  template <typename Body>
+  auto Transact(Body body, TransactOptions options = {}) {
+    return ::troupe::Transact(BeginTransaction(), std::move(body), options);
+  }
 
   // An object that actors call, made of `args`, until the handle goes; sends no call. Nodes that
   // the client has no link to yet tell their actors DISCONNECTED: see Connected(). Neither the
@@ -76,6 +85,8 @@ class Client final : private LinkPool::Watcher, private Router::Surroundings {
 
  private:
   class ClientOrigin;
+  class TransactionCaller;
+  kj::Own<TransactionScope> BeginTransaction();
   struct StatusQuestion {
     std::string node;
     kj::Own<kj::PromiseFulfiller<Payload>> answer;
@@ -115,6 +126,8 @@ class Client final : private LinkPool::Watcher, private Router::Surroundings {
   std::map<std::string, uint64_t> ups_;  // By node: which of its links to it is the newest.
   uint64_t next_up_ = 1;
   std::unique_ptr<Observers> observers_;  // Null before the first.
+  // As many as there were transactions at a time; each is one caller to the actors that it calls.
+  std::vector<kj::Own<TransactionCaller>> transactions_;
 };
 
 }  // namespace troupe

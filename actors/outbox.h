@@ -64,10 +64,12 @@ class Outbox {
   // ResourceExhausted, naming the bound. `told` has a higher number than all before it.
   absl::Status Add(Told told);
   void Remove(const std::set<ToldNumber>& done);  // Those that are not there are passed over.
+  void RemoveSince(uint64_t turn);                // What it and later turns have told.
 
   bool empty() const { return list_ == nullptr || list_->entries.empty(); }
   const std::vector<SharedTold>& entries() const;
   ToldNumber last() const;      // (0, 0): nothing.
+  ToldNumber LastBefore(uint64_t turn) const;
   uint64_t OldestTurn() const;  // Max: nothing.
 
   // Shared, never changed: the outbox goes on with a copy.

@@ -218,11 +218,13 @@ SharedUpdate Primary::ApplyChange(const ActorId& actor, ActorChange change, Vers
   update->state = std::move(change.state);
   update->records = std::move(change.records);
   update->reminders = std::move(change.reminders);
+  update->hold = std::move(change.hold);
   if (change.removed) {
     update->kind = ActorUpdate::Kind::kTombstone;
     update->state = nullptr;
     update->records = RecordChanges();
     update->reminders = nullptr;
+    update->hold = nullptr;
     change.outbox = nullptr;
   } else if (held != nullptr && !update->records.whole) {
     update->kind = ActorUpdate::Kind::kDelta;
@@ -232,6 +234,7 @@ SharedUpdate Primary::ApplyChange(const ActorId& actor, ActorChange change, Vers
     if (update->state == nullptr && held != nullptr) update->state = held->state;
     if (update->reminders == nullptr && held != nullptr) update->reminders = held->reminders;
     if (change.outbox == nullptr && held != nullptr) change.outbox = held->outbox;
+    if (update->hold == nullptr && held != nullptr) update->hold = held->hold;
   }
   if (change.outbox != nullptr) {
     const bool delta = update->kind == ActorUpdate::Kind::kDelta;

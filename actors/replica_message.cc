@@ -37,6 +37,7 @@ std::string DescribeBody(const Report& report) {
 size_t ActorUpdate::bytes() const {
   size_t out = 128 + actor.key.size() + (state == nullptr ? 0 : state->size()) + records.bytes();
   if (outbox != nullptr) out += outbox->bytes();
+  if (hold != nullptr) out += hold->bytes();
   if (reminders == nullptr) return out;
   for (const auto& reminder : *reminders) out += 64 + reminder.name.size();
   return out;

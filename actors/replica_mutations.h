@@ -60,6 +60,13 @@ struct ReplicaMutations {
   bool reads_inside_turns = false;      // Against P6.9: `$readOnly` in an open mutating turn.
   bool passivated_early = false;        // Against P6.10: with changes that are not acknowledged.
   bool reminder_outside_batch = false;  // Against P6.13: it goes on before its turn has run.
+  bool hold_outside_batch = false;      // Against P6.15: copies do not get what holds an actor.
+  bool grant_not_renewed = false;       // Against P6.15: all holds of an actor have one grant.
+  bool told_before_commit = false;      // Against P6.15: what tentative turns tell leaves at once.
+  bool ask_forgets_outbox = false;      // Against P6.15: committed, and still to be told, is aborted.
+  bool ask_answered_early = false;      // Against P6.15: with what is not safe yet.
+  bool hold_ends_by_itself = false;     // Against P6.15: at its limit, without having asked.
+  bool finish_answered_early = false;   // Against P6.15: before it is safe that the hold has ended.
 };
 
 inline constexpr ReplicaMutations kNoMutations;

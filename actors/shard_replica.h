@@ -42,6 +42,7 @@ struct ActorChange {
   bool called = false;
   ReminderTable::Snapshot reminders = nullptr;  // Null: as before.
   OutboxSnapshot outbox = nullptr;              // All of it. Null: as before.
+  SharedHold hold = nullptr;                    // Null: as before; NoHold(): none any more.
 };
 
 // The actor layer, as the replica asks it.
