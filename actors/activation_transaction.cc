@@ -58,8 +58,9 @@ std::optional<size_t> Activation::NextLetter() const {
 // A call that is not to run, nor to wait. With a record: a turn that runs again elsewhere makes the
 // same attempts, and what ended one of them must end it again.
 bool Activation::AnswerByHold(kj::Own<InboundCall>& call, uint64_t argument_hash) {
-  const auto verdict =
-      Judge(held_ == nullptr ? nullptr : held_->hold.get(), *call->header().transaction);
+  auto stamp = *call->header().transaction;
+  if (shard_.mutations().grant_not_compared) stamp.grant = {};
+  const auto verdict = Judge(held_ == nullptr ? nullptr : held_->hold.get(), stamp);
   TransactedAnswer answer;
   if (verdict == HoldVerdict::kConflict) {
     answer.body = TransactedAnswer::Conflict{absl::StrCat("it waits for ", Name(), WhoHolds())};
@@ -97,7 +98,7 @@ void Activation::TakeHold(const TransactionStamp& stamp) {
   hold->age = stamp.age;
   hold->limit = stamp.limit;
   hold->first = stamp.first;
-  hold->grant = {shard_.lineage(), shard_.mutations().grant_not_renewed ? 1 : turn_->number};
+  hold->grant = {shard_.lineage(), shard_.mutations().grant_not_compared ? 1 : turn_->number};
   hold->state = last_saved_;
   hold->reminders = reminders_.snapshot();
   hold->resume = resume_;

@@ -61,7 +61,7 @@ struct ReplicaMutations {
   bool passivated_early = false;        // Against P6.10: with changes that are not acknowledged.
   bool reminder_outside_batch = false;  // Against P6.13: it goes on before its turn has run.
   bool hold_outside_batch = false;      // Against P6.15: copies do not get what holds an actor.
-  bool grant_not_renewed = false;       // Against P6.15: all holds of an actor have one grant.
+  bool grant_not_compared = false;      // Against P6.15: a later hold goes on for one that ended.
   bool told_before_commit = false;      // Against P6.15: what tentative turns tell leaves at once.
   bool ask_forgets_outbox = false;      // Against P6.15: committed, and still to be told, is aborted.
   bool ask_answered_early = false;      // Against P6.15: with what is not safe yet.
