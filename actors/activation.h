@@ -129,11 +129,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void Stop();
 
   bool idle() const { return mailbox_.empty() && decisions_.empty() && !turn_ && readers_ == 0; }
-  // A move is to wait for it. Not for a transaction: the next primary goes on with it.
-  bool busy() const {
-    const bool only_held = held_ != nullptr && turn_ == nullptr;
-    return (!idle() && !only_held) || retire_ == Retirement::kForMove;
-  }
+  bool busy() const;  // A move is to wait for it.
   bool leaving() const { return retire_ != Retirement::kNone; }
   bool watched = false;  // Kept by whoever watches.
   const ActorType& type() const { return type_; }

@@ -260,6 +260,12 @@ void Activation::RetireIfIdle(absl::Time now) {
   ProceedToRetire();
 }
 
+// A move does not wait for a transaction: the next primary goes on with it.
+bool Activation::busy() const {
+  const bool only_held = held_ != nullptr && turn_ == nullptr;
+  return (!idle() && !only_held) || retire_ == Retirement::kForMove;
+}
+
 void Activation::RetireForMove() {
   if (!type_.deactivates || !ready_ || deactivated_ || held_ != nullptr) return;
   retire_ = Retirement::kForMove;

@@ -69,6 +69,11 @@ bool Activation::AnswerByHold(kj::Own<InboundCall>& call, uint64_t argument_hash
   } else {
     return false;
   }
+  if (shard_.mutations().conflict_unrecorded) {
+    FinishWaiters(KeyOf(call->header().id), Moved{});
+    call->Finish(troupe::Encode(answer));
+    return true;
+  }
   AnswerWithRecord(kj::mv(call), argument_hash, troupe::Encode(answer));
   return true;
 }

@@ -44,11 +44,14 @@ class TransactionRun {
     return *scope_->host();
   }
   absl::Duration Pause(uint64_t run);
+  kj::Exception TooLate(uint64_t runs, const std::string& then);
 
   kj::Own<TransactionScope> scope_;
   TransactionBody body_;
   TransactOptions options_;
+  absl::Time began_;
   absl::Time deadline_;
+  std::string why_;  // The last run did not come to a commit.
   int64_t age_ = 0;
   Stage stage_ = Stage::kOver;
   kj::Own<TransactionOrigin> origin_;
@@ -69,9 +72,16 @@ absl::Duration TransactionRun::Pause(uint64_t run) {
   return longest / 2 + longest / 2 * host().random().Unit();
 }
 
+kj::Exception TransactionRun::TooLate(uint64_t runs, const std::string& then) {
+  const auto took = absl::Trunc(host().clock().Now() - began_, absl::Milliseconds(1));
+  return Overloaded(absl::StrCat("the transaction did not come about within ",
+                                 absl::FormatDuration(took), ", in ", runs,
+                                 runs == 1 ? " run: " : " runs: ", why_, then));
+}
+
 Task<void> TransactionRun::Run() {
-  const absl::Time began = host().clock().Now();
-  deadline_ = std::min(scope_->latest(), began + std::min(options_.deadline, kDeadlineMax));
+  began_ = host().clock().Now();
+  deadline_ = std::min(scope_->latest(), began_ + std::min(options_.deadline, kDeadlineMax));
   age_ = absl::ToUnixNanos(host().clock().WallNow());
   for (uint64_t run = 0;; ++run) {
     Begin(run);
@@ -89,7 +99,6 @@ Task<void> TransactionRun::Run() {
     } else {
       KJ_IF_MAYBE (e, origin_->unknown()) failure = kj::cp(*e);
     }
-    std::string why;
     if (!origin_->lost() && failure == nullptr) {
       if (!origin_->has_participants()) {
         stage_ = Stage::kOver;
@@ -108,24 +117,23 @@ Task<void> TransactionRun::Run() {
         stage_ = Stage::kOver;
         co_return;
       }
-      why = reply.value().trouble;
+      why_ = reply.value().trouble;
     } else if (origin_->lost()) {
-      why = origin_->lost_why();
+      why_ = origin_->lost_why();
     }
+    const bool again = origin_->lost() || failure == nullptr;
     auto released = origin_->Release();
     co_await released;
     stage_ = Stage::kOver;
-    if (!origin_->lost()) {
-      KJ_IF_MAYBE (e, failure) co_await Fail(kj::mv(*e));
+    if (!again) {
+      KJ_IF_MAYBE (e, failure) {
+        const bool late = run > 0 && e->getType() == kj::Exception::Type::OVERLOADED;
+        if (late) co_await Fail(TooLate(run + 1, absl::StrCat("; then ", Words(*e))));
+        co_await Fail(kj::mv(*e));
+      }
     }
     const auto pause = Pause(run);
-    if (host().clock().Now() + pause >= deadline_) {
-      co_await Fail(
-          kj::Exception::Type::OVERLOADED,
-          absl::StrCat("the transaction did not come about within ",
-                       absl::FormatDuration(absl::Trunc(deadline_ - began, absl::Milliseconds(1))),
-                       ", in ", run + 1, " runs: ", why));
-    }
+    if (host().clock().Now() + pause >= deadline_) co_await Fail(TooLate(run + 1, ""));
     auto later = host().timer().afterDelay(ToKj(pause));
     co_await later;
   }

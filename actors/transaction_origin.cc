@@ -103,6 +103,7 @@ CallOptions TransactionOrigin::Until(absl::Time deadline, Id128 id) {
 
 kj::Promise<Payload> TransactionOrigin::Send(const ActorId& target, TransactedCall call, Id128 id,
                                              absl::Time deadline) {
+  if (lost()) return kj::NEVER_DONE;
   if (scope_->host() == nullptr) return Disconnected("whoever began the transaction has ended");
   call.stamp.grant = members_[target].grant;
   return scope_->Call(target, kActivationInterface, kTransactedMethod, Encode(call),
@@ -150,6 +151,7 @@ kj::Promise<CommitReply> TransactionOrigin::Commit() {
 
 kj::Promise<void> TransactionOrigin::Release() {
   if (scope_->host() == nullptr) return kj::READY_NOW;
+  Lose("it was given up");  // What waits for the first answer is not sent any more.
   const absl::Time deadline = scope_->host()->clock().Now() + kReleaseLimit;
   kj::Vector<kj::Promise<void>> released;
   for (const auto& [actor, member] : members_) {
