@@ -322,7 +322,8 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   bool outbox_moved_ = false;
   std::unique_ptr<Held> held_;  // By a transaction; else null.
   bool hold_moved_ = false;
-  std::deque<kj::Own<InboundCall>> decisions_;  // About transactions; before what is in the mailbox.
+  std::deque<kj::Own<InboundCall>>
+      decisions_;  // About transactions; before what is in the mailbox.
 
   // What waits for its turn: a call, a timer that is due, or else reminders.
   struct Letter {

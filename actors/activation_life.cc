@@ -214,10 +214,9 @@ void Activation::CheckDeadlines(absl::Time now) {
   mailbox_.erase(late, mailbox_.end());
   // Only now: an answer to a caller of this worker may bring its next call at once.
   for (auto& [call, timer] : expired) {
-    const auto why =
-        absl::StrCat(Describe(*call), " did not get its turn before its deadline: ", waiting,
-                     " calls wait", turn_ ? absl::StrCat(", running: ", Running()) : "",
-                     WhoHolds());
+    const auto why = absl::StrCat(
+        Describe(*call), " did not get its turn before its deadline: ", waiting, " calls wait",
+        turn_ ? absl::StrCat(", running: ", Running()) : "", WhoHolds());
     EndLate(kj::mv(call), why);
   }
   if (turn_ && turn_->call.get() && turn_->call->deadline() <= now) {
@@ -252,8 +251,8 @@ void Activation::EndLate(kj::Own<InboundCall> call, const std::string& why) {
 // ---- Its end (P6.10)
 
 void Activation::RetireIfIdle(absl::Time now) {
-  const bool held = resume_ || !outbox_.empty() || held_ != nullptr || timers_.KeepActive() || restart_due_ ||
-                    (supervisor_ && !supervisor_->Forgettable(now));
+  const bool held = resume_ || !outbox_.empty() || held_ != nullptr || timers_.KeepActive() ||
+                    restart_due_ || (supervisor_ && !supervisor_->Forgettable(now));
   if (held || !idle() || retire_ != Retirement::kNone) return;
   retire_ = Retirement::kIdle;
   retire_since_ = now;

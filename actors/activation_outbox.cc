@@ -145,8 +145,9 @@ void Activation::EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failur
 
 void Activation::EndFinish(const SharedTold& told, const kj::Maybe<kj::Exception>& failure) {
   KJ_IF_MAYBE (e, failure) {
-    host_.log().Warning("a participant has not heard yet that its transaction is committed",
-                        {{"actor", Name()}, {"to", shard_.NameOf(told->target)}, {"error", Words(*e)}});
+    host_.log().Warning(
+        "a participant has not heard yet that its transaction is committed",
+        {{"actor", Name()}, {"to", shard_.NameOf(told->target)}, {"error", Words(*e)}});
     if (e->getType() != kj::Exception::Type::FAILED) {
       tasks_.add(host_.timer().afterDelay(ToKj(kFinishPause)).then([this, told] {
         finishing_.erase(told->number);

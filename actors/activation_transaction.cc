@@ -127,7 +127,8 @@ void Activation::TakeHold(const TransactionStamp& stamp) {
   }
 }
 
-// The answer is the vote: it leaves when the tentative state and the hold are on all in-sync copies.
+// The answer is the vote: it leaves when the tentative state and the hold are on all in-sync
+// copies.
 Payload Activation::Prepared(const CallOutcome& outcome) const {
   TransactedAnswer::Done done{held_->hold->grant, Payload()};
   if (const auto* results = std::get_if<Payload>(&outcome)) {
@@ -187,8 +188,7 @@ void Activation::RunDecision() {
                    const auto name = DecodeHoldName(call->params());
                    const bool ours = told != nullptr && held_ != nullptr &&
                                      told->caller == held_->hold->first &&
-                                     name.id == held_->hold->id &&
-                                     name.grant == held_->hold->grant;
+                                     name.id == held_->hold->id && name.grant == held_->hold->grant;
                    if (ours) KeepHold();
                    outcome.emplace<Payload>(EmptyResults());
                    early = mutations.finish_answered_early;
@@ -197,8 +197,8 @@ void Activation::RunDecision() {
                    outcome.emplace<Payload>(EmptyResults());
                  }
                })) {
-    outcome.emplace<kj::Exception>(Failed(
-        absl::StrCat("the outcome of a transaction could not be read: ", Words(*e))));
+    outcome.emplace<kj::Exception>(
+        Failed(absl::StrCat("the outcome of a transaction could not be read: ", Words(*e))));
   }
   if (early) return call->Finish(std::move(outcome));
   if (method == kCommitMethod) {
@@ -221,10 +221,10 @@ CommitReply Activation::Commit(const InboundCall& call) {
   const auto before = outbox_.snapshot();
   ToldNumber number{next_turn_, 0};
   for (const auto& other : request.others) {
-    auto added = outbox_.Add(
-        {number, other.actor, kActivationInterface, kFinishMethod,
-         DerivedId(request.id, other.actor, kActivationInterface, kFinishMethod, 0),
-         troupe::Encode(HoldName{request.id, other.grant})});
+    auto added =
+        outbox_.Add({number, other.actor, kActivationInterface, kFinishMethod,
+                     DerivedId(request.id, other.actor, kActivationInterface, kFinishMethod, 0),
+                     troupe::Encode(HoldName{request.id, other.grant})});
     ++number.index;
     if (!added.ok()) {
       outbox_ = Outbox(before);
@@ -285,8 +285,9 @@ void Activation::RollBack(std::string_view why) {
   const auto held = std::move(held_);
   const Hold& hold = *held->hold;
   hold_moved_ = true;
-  host_.log().Debug("a transaction has ended without a commit",
-                    {{"actor", Name()}, {"transaction", Short(hold.id)}, {"why", std::string(why)}});
+  host_.log().Debug(
+      "a transaction has ended without a commit",
+      {{"actor", Name()}, {"transaction", Short(hold.id)}, {"why", std::string(why)}});
   last_saved_ = hold.state;
   state_moved_ = true;
   reminders_ = ReminderTable(hold.reminders);
@@ -317,7 +318,8 @@ void Activation::AskFirst() {
   held_->asking = true;
   const auto hold = held_->hold;
   CallHeader header{hold->first, kActivationInterface, kAskMethod, {}, {}};
-  header.id = ActorCall{id_, shard_.lineage(), shard_.epoch(), next_turn_, OldestUnsettled(), hold->id};
+  header.id =
+      ActorCall{id_, shard_.lineage(), shard_.epoch(), next_turn_, OldestUnsettled(), hold->id};
   auto ended = [this, hold](Decision decision) {
     if (stopped_ || held_ == nullptr || held_->hold != hold) return;
     held_->asking = false;
@@ -326,17 +328,17 @@ void Activation::AskFirst() {
     held_->decided = decision;
     RunReady();
   };
-  tasks_.add(caller_
-                 .Call(std::move(header), troupe::Encode(HoldName{hold->id, hold->grant}),
-                       host_.clock().Now() + kAskLimit, nullptr)
-                 .then([ended](Payload&& reply) { ended(DecodeDecision(reply)); })
-                 .catch_([this, hold, ended](kj::Exception&& e) {
-                   host_.log().Warning("the outcome of a transaction is not known yet",
-                                       {{"actor", Name()},
-                                        {"asked", shard_.NameOf(hold->first)},
-                                        {"error", Words(e)}});
-                   ended(Decision::kUndecided);
-                 }));
+  tasks_.add(
+      caller_
+          .Call(std::move(header), troupe::Encode(HoldName{hold->id, hold->grant}),
+                host_.clock().Now() + kAskLimit, nullptr)
+          .then([ended](Payload&& reply) { ended(DecodeDecision(reply)); })
+          .catch_([this, hold, ended](kj::Exception&& e) {
+            host_.log().Warning(
+                "the outcome of a transaction is not known yet",
+                {{"actor", Name()}, {"asked", shard_.NameOf(hold->first)}, {"error", Words(e)}});
+            ended(Decision::kUndecided);
+          }));
 }
 
 // What a transaction has told is not among it before the commit.

@@ -224,11 +224,10 @@ kj::Maybe<kj::Exception> Activation::SaveState(const std::string& before) {
     // The state to go back to takes its part of what a frame can carry.
     const size_t most = kStateBytesMax - (held_ == nullptr ? 0 : held_->hold->state->size());
     if (bytes.size() > most) {
-      kj::throwRecoverableException(Failed(
-          absl::StrCat("the state of ", Name(), " would be ", bytes.size(), " bytes; at most ",
-                       most, " can be kept",
-                       held_ == nullptr ? "" : " in a transaction, beside the one before it",
-                       ", so the turn has been undone")));
+      kj::throwRecoverableException(Failed(absl::StrCat(
+          "the state of ", Name(), " would be ", bytes.size(), " bytes; at most ", most,
+          " can be kept", held_ == nullptr ? "" : " in a transaction, beside the one before it",
+          ", so the turn has been undone")));
       return;
     }
     last_saved_ = std::make_shared<const std::string>(std::move(bytes));

@@ -139,8 +139,8 @@ std::vector<ActorId> ActorStore::ListEmpty() const {
   std::vector<ActorId> out;
   for (const auto& [actor, held] : actors_) {
     const bool empty = held->state->empty() && held->records.empty() &&
-                       held->reminders == nullptr && held->outbox == nullptr && held->hold == nullptr &&
-                       !held->resume && !held->called;
+                       held->reminders == nullptr && held->outbox == nullptr &&
+                       held->hold == nullptr && !held->resume && !held->called;
     if (empty && !held->tombstone) out.push_back(actor);
   }
   std::sort(out.begin(), out.end());

@@ -38,7 +38,9 @@ class Client::TransactionCaller final : public kj::Refcounted {
  public:
   class Scope;
   explicit TransactionCaller(Client& client)
-      : client_(&client), sequence_(client.host_.RandomId()), caller_(kj::heap<Router::Caller>(client.router_)) {}
+      : client_(&client),
+        sequence_(client.host_.RandomId()),
+        caller_(kj::heap<Router::Caller>(client.router_)) {}
 
   // The client ends.
   void End() {
@@ -66,14 +68,11 @@ class Client::TransactionCaller::Scope final : public TransactionScope {
                             Payload params, const CallOptions& options) override {
     if (host() == nullptr) return Disconnected("the client has ended");
     CallHeader header{target, interface_id, method_id, caller_->sequence_.Next(), {}};
-    const absl::Time deadline =
-        host()->clock().Now() + std::min(options.TimeLimit(), kDeadlineMax);
+    const absl::Time deadline = host()->clock().Now() + std::min(options.TimeLimit(), kDeadlineMax);
     return caller_->caller_->Call(std::move(header), std::move(params), deadline,
                                   &caller_->sequence_);
   }
-  Host* host() override {
-    return caller_->client_ == nullptr ? nullptr : &caller_->client_->host_;
-  }
+  Host* host() override { return caller_->client_ == nullptr ? nullptr : &caller_->client_->host_; }
   Id128 id() const override { return id_; }
   const ActorId& self() const override {
     static const ActorId kNobody;

@@ -15,8 +15,8 @@ bool operator==(const Hold& a, const Hold& b) {
   const auto none = [](const ReminderTable::Snapshot& list) {
     return list == nullptr || list->empty();
   };
-  const bool same_reminders = none(a.reminders) ? none(b.reminders)
-                                                : !none(b.reminders) && *a.reminders == *b.reminders;
+  const bool same_reminders =
+      none(a.reminders) ? none(b.reminders) : !none(b.reminders) && *a.reminders == *b.reminders;
   const bool same_state =
       a.state == nullptr ? b.state == nullptr : b.state != nullptr && *a.state == *b.state;
   return a.id == b.id && a.age == b.age && a.limit == b.limit && a.first == b.first &&

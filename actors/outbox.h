@@ -68,7 +68,7 @@ class Outbox {
 
   bool empty() const { return list_ == nullptr || list_->entries.empty(); }
   const std::vector<SharedTold>& entries() const;
-  ToldNumber last() const;      // (0, 0): nothing.
+  ToldNumber last() const;  // (0, 0): nothing.
   ToldNumber LastBefore(uint64_t turn) const;
   uint64_t OldestTurn() const;  // Max: nothing.
 

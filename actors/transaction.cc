@@ -59,10 +59,10 @@ class TransactionRun {
 };
 
 void TransactionRun::Begin(uint64_t run) {
-  const Id128 id = DerivedId(scope_->id(), scope_->self(), kActivationInterface, kTransactedMethod,
-                             run);
-  origin_ = kj::refcounted<TransactionOrigin>(
-      kj::addRef(*scope_), id, age_, options_.limit, deadline_);
+  const Id128 id =
+      DerivedId(scope_->id(), scope_->self(), kActivationInterface, kTransactedMethod, run);
+  origin_ =
+      kj::refcounted<TransactionOrigin>(kj::addRef(*scope_), id, age_, options_.limit, deadline_);
   transaction_ = std::make_unique<Transaction>(kj::addRef(*origin_));
   stage_ = Stage::kRunning;
 }

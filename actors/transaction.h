@@ -55,9 +55,9 @@ class TransactionScope : public CallOrigin {
   virtual Host* host() = 0;  // Null once whoever began it has ended.
   // The same for a turn that runs again elsewhere, and for no other transaction.
   virtual Id128 id() const = 0;
-  virtual const ActorId& self() const = 0;     // The actor that began it; type 0: a client.
-  virtual absl::Time latest() const = 0;       // No later than this.
-  virtual bool TellsWhenDropped() const = 0;   // Calls can be made while it is being dropped.
+  virtual const ActorId& self() const = 0;    // The actor that began it; type 0: a client.
+  virtual absl::Time latest() const = 0;      // No later than this.
+  virtual bool TellsWhenDropped() const = 0;  // Calls can be made while it is being dropped.
 };
 
 // One run of a body. Refs that it gives are of this run alone.

@@ -99,8 +99,8 @@ TransactedAnswer DecodeTransactedAnswer(const Payload& payload) {
     case wire::TransactedAnswer::DONE: {
       auto done = in.getDone();
       if (done.isFailure()) {
-        return {TransactedAnswer::Done{GetGrant(done.getGrant()),
-                                       DecodeFailure(done.getFailure())}};
+        return {
+            TransactedAnswer::Done{GetGrant(done.getGrant()), DecodeFailure(done.getFailure())}};
       }
       return {TransactedAnswer::Done{GetGrant(done.getGrant()), Inner(done.getResults())}};
     }
@@ -180,10 +180,9 @@ Decision DecodeDecision(const Payload& payload) {
 
 kj::Own<InboundCall> UnwrapTransacted(kj::Own<InboundCall> call) {
   TransactedCall inner;
-  KJ_IF_MAYBE (e, kj::runCatchingExceptions(
-                      [&] { inner = DecodeTransactedCall(call->params()); })) {
-    call->Finish(
-        Failed(absl::StrCat("a call of a transaction could not be read: ", Words(*e))));
+  KJ_IF_MAYBE (e,
+               kj::runCatchingExceptions([&] { inner = DecodeTransactedCall(call->params()); })) {
+    call->Finish(Failed(absl::StrCat("a call of a transaction could not be read: ", Words(*e))));
     return {};
   }
   CallHeader header = call->header();

@@ -79,16 +79,14 @@ kj::Promise<Payload> TransactionOrigin::Call(const ActorId& target, uint64_t int
                           [this, target, call = std::move(call), id, deadline]() mutable {
                             return Send(target, std::move(call), id, deadline);
                           });
-  auto answer = sent.then(
-                        [this, target](Payload&& payload) {
-                          return OnAnswer(target, std::move(payload));
-                        },
-                        [this, first](kj::Exception&& e) -> kj::Promise<Payload> {
-                          if (unknown_ == nullptr) unknown_ = kj::cp(e);
-                          if (first) first_answers_->reject(kj::cp(e));
-                          return kj::mv(e);
-                        })
-                    .fork();
+  auto answer =
+      sent.then([this, target](Payload&& payload) { return OnAnswer(target, std::move(payload)); },
+                [this, first](kj::Exception&& e) -> kj::Promise<Payload> {
+                  if (unknown_ == nullptr) unknown_ = kj::cp(e);
+                  if (first) first_answers_->reject(kj::cp(e));
+                  return kj::mv(e);
+                })
+          .fork();
   // Also of a call that nobody waits for: without its answer there is no commit. One that never
   // comes ends with the run.
   auto kept = answer.addBranch().ignoreResult().catch_([](kj::Exception&&) {});
@@ -157,8 +155,8 @@ kj::Promise<void> TransactionOrigin::Release() {
   for (const auto& [actor, member] : members_) {
     const Id128 id = DerivedId(id_, actor, kActivationInterface, kReleaseMethod, 0);
     released.add(scope_
-                     ->Call(actor, kActivationInterface, kReleaseMethod,
-                            Encode(HoldName{id_, {}}), Until(deadline, id))
+                     ->Call(actor, kActivationInterface, kReleaseMethod, Encode(HoldName{id_, {}}),
+                            Until(deadline, id))
                      .ignoreResult()
                      .catch_([](kj::Exception&&) {}));
   }

@@ -1,4 +1,5 @@
-// TransactionOrigin: makes the calls of one run of a transaction's body, and knows its participants.
+// TransactionOrigin: makes the calls of one run of a transaction's body, and knows its
+// participants.
 //
 // Single loop. Who runs the body (transaction.cc) asks it how the run stands, and has it commit or
 // let go (docs/protocol.md P6.15).

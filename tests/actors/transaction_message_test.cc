@@ -18,7 +18,8 @@ TransactedCall SomeCall() {
   return {{{1, 2}, 3, absl::Seconds(4), {5, "first"}, {6, 7}}, 8, 9, EmptyResults()};
 }
 kj::Own<InboundCall> Inbound(Payload params, std::optional<CallOutcome>& out) {
-  CallHeader header{{5, "first"}, kActivationInterface, kTransactedMethod, ClientCall{{3, 3}, 1, 1}, {}};
+  CallHeader header{
+      {5, "first"}, kActivationInterface, kTransactedMethod, ClientCall{{3, 3}, 1, 1}, {}};
   return kj::heap<InboundCall>(std::move(header), std::move(params), absl::InfiniteFuture(),
                                [&out](CallOutcome&& outcome) { out.emplace(std::move(outcome)); });
 }

@@ -70,7 +70,8 @@ class PurseActor final : public Purse::Actor {
     out.setMoves(moves_);
     out.setRings(rings_);
     out.setResumed(resumed_);
-    out.setFilling(kj::arrayPtr(reinterpret_cast<const kj::byte*>(filling_.data()), filling_.size()));
+    out.setFilling(
+        kj::arrayPtr(reinterpret_cast<const kj::byte*>(filling_.data()), filling_.size()));
   }
   void Load(PurseState::Reader in) override {
     balance_ = in.getBalance();

@@ -44,9 +44,7 @@ class TransactionStormTest : public PurseFixture {
       Go(DelegateOn(traffic_, clerk, random.Fork(clerk)));
     }
   }
-  void Go(Task<void> task) {
-    going_.push_back(kj::mv(task).AsPromise().eagerlyEvaluate(nullptr));
-  }
+  void Go(Task<void> task) { going_.push_back(kj::mv(task).AsPromise().eagerlyEvaluate(nullptr)); }
   // A cut, a kill or a leave, and its end.
   void Trouble(Random& random) {
     cluster_->Run(absl::Milliseconds(static_cast<int64_t>(random.Below(600))));
@@ -123,8 +121,7 @@ TEST_P(TransactionStormTest, NobodySeesAHalfThroughKillsAndMoves) {
 }
 
 TEST_P(TransactionStormTest, NobodySeesAHalfThoughHoldsEndAllTheTime) {
-  const auto found =
-      WrongThroughKills(kNoMutations, GetParam(), {.limit = absl::Milliseconds(10)});
+  const auto found = WrongThroughKills(kNoMutations, GetParam(), {.limit = absl::Milliseconds(10)});
   EXPECT_EQ(found.wrong, 0u) << found.text << ", seed " << GetParam();
 }
 
@@ -243,9 +240,9 @@ TEST_P(TransactionWithoutTest, AnAnswerThatIsNotSafeIsFoundOut) {
   }
 }
 
-// An actor begins a transaction, which conflicts, runs again and is committed; then the actor's node
-// dies before its method is done. The method runs again elsewhere, and must not get in its first run
-// what it did not get then.
+// An actor begins a transaction, which conflicts, runs again and is committed; then the actor's
+// node dies before its method is done. The method runs again elsewhere, and must not get in its
+// first run what it did not get then.
 TEST_P(TransactionWithoutTest, AConflictThatIsNotRecordedIsFoundOut) {
   for (const bool without : {false, true}) {
     ReplicaMutations mutations;

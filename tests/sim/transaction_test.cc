@@ -27,8 +27,7 @@ TEST_P(TransactionTest, TakesEffectAtAllItsParticipants) {
   Wait(client_->Transact(Moving("p0", "p1", 30)));
   EXPECT_EQ(Balance("p0"), kMoney - 30);
   EXPECT_EQ(Balance("p1"), kMoney + 30);
-  EXPECT_EQ(Wait(client_->Transact([](Transaction& tx) { return SumBody(tx); })),
-            kAll);
+  EXPECT_EQ(Wait(client_->Transact([](Transaction& tx) { return SumBody(tx); })), kAll);
 }
 
 TEST_P(TransactionTest, ABodyThatThrowsChangesNothing) {
@@ -155,9 +154,10 @@ TEST_P(TransactionTest, UndoesRemindersAndResumeToo) {
 TEST_P(TransactionTest, WhatATurnInItMayNotDoIsRefused) {
   Start({"a", "b", "c"});
   Wait(At("x").Deposit(1));
-  EXPECT_THAT(ErrorOfTry("erase"),
-              AllOf(HasSubstr("actor Purse/x called Erase() in a call that is part of a transaction"),
-                    HasSubstr("do it in a method that is called by itself")));
+  EXPECT_THAT(
+      ErrorOfTry("erase"),
+      AllOf(HasSubstr("actor Purse/x called Erase() in a call that is part of a transaction"),
+            HasSubstr("do it in a method that is called by itself")));
   EXPECT_THAT(ErrorOfTry("deactivate"), HasSubstr("called Deactivate() in a call that is part"));
   EXPECT_THAT(ErrorOfTry("persist"), HasSubstr("called Persisted() in a call that is part"));
   EXPECT_THAT(ErrorOfTry("transact"), HasSubstr("called Transact() in a call that is part"));
@@ -182,9 +182,9 @@ TEST_P(TransactionTest, HasItsBounds) {
               }),
               HasSubstr("a transaction makes at most 256 calls"));
   EXPECT_EQ(Balance("many"), 0);
-  EXPECT_THAT(ErrorOfTransact([](Transaction&) -> Task<void> { co_return; },
-                              {.limit = absl::Minutes(2)}),
-              HasSubstr("TransactOptions::limit must be from 1ms to 1m, got 2m"));
+  EXPECT_THAT(
+      ErrorOfTransact([](Transaction&) -> Task<void> { co_return; }, {.limit = absl::Minutes(2)}),
+      HasSubstr("TransactOptions::limit must be from 1ms to 1m, got 2m"));
   Wait(At("big").Fill(5 << 20));
   EXPECT_THAT(ErrorOfTransact([](Transaction& tx) -> Task<void> {
                 co_await tx.Get<Purse>("big").Fill(4 << 20);
@@ -235,12 +235,11 @@ TEST_P(TransactionTest, WhoDoesNotGetWhatAnotherHoldsIsToldByWhom) {
   Start({"a", "b", "c"});
   Fund();
   auto holder = client_
-                    ->Transact(
-                        [&](Transaction& tx) -> Task<void> {
-                          co_await tx.Get<Purse>("p0").Deposit(1);
-                          auto pause = After(absl::Seconds(8));
-                          co_await pause;
-                        })
+                    ->Transact([&](Transaction& tx) -> Task<void> {
+                      co_await tx.Get<Purse>("p0").Deposit(1);
+                      auto pause = After(absl::Seconds(8));
+                      co_await pause;
+                    })
                     .AsPromise()
                     .eagerlyEvaluate(nullptr);
   cluster_->Run(absl::Milliseconds(500));
@@ -248,9 +247,10 @@ TEST_P(TransactionTest, WhoDoesNotGetWhatAnotherHoldsIsToldByWhom) {
               AllOf(HasSubstr("the transaction did not come about within "), HasSubstr(" runs: "),
                     HasSubstr("it waits for Purse/p0; transaction "),
                     HasSubstr(", which began with Purse/p0, has held it for ")));
-  EXPECT_THAT(ErrorOf(At("p0").WithDeadline(absl::Seconds(1)).Deposit(1).AsPromise().ignoreResult()),
-              AllOf(HasSubstr("did not get its turn before its deadline"),
-                    HasSubstr(", which began with Purse/p0, has held it for ")));
+  EXPECT_THAT(
+      ErrorOf(At("p0").WithDeadline(absl::Seconds(1)).Deposit(1).AsPromise().ignoreResult()),
+      AllOf(HasSubstr("did not get its turn before its deadline"),
+            HasSubstr(", which began with Purse/p0, has held it for ")));
   Wait(Task<void>(kj::mv(holder)));
 }
 
