@@ -226,8 +226,9 @@ kj::Maybe<kj::Exception> Activation::SaveState(const std::string& before) {
     if (bytes.size() > most) {
       kj::throwRecoverableException(Failed(absl::StrCat(
           "the state of ", Name(), " would be ", bytes.size(), " bytes; at most ", most,
-          " can be kept", held_ == nullptr ? "" : " in a transaction, beside the one before it",
-          ", so the turn has been undone")));
+          held_ == nullptr ? " can be kept, so the turn has been undone"
+                           : " can be kept in a transaction, beside the one before it, so the "
+                             "turn has been undone")));
       return;
     }
     last_saved_ = std::make_shared<const std::string>(std::move(bytes));

@@ -204,6 +204,34 @@ TEST_P(TransactionTest, ARefOfItEndsWithItsBody) {
   EXPECT_EQ(Balance("p0"), 1);
 }
 
+TEST_P(TransactionTest, AnObserverIsNoParticipant) {
+  Start({"a", "b", "c"});
+  auto observer = client_->Observe<PurseActor>();
+  EXPECT_THAT(ErrorOfTransact([&](Transaction& tx) -> Task<void> {
+                co_await tx.Get(observer.ref()).Deposit(1);
+              }),
+              HasSubstr("an observer cannot be part of a transaction"));
+}
+
+TEST_P(TransactionTest, AClientHasSoManyAtATime) {
+  Start({"a", "b", "c"});
+  std::vector<Task<void>> many;
+  auto begin = [&] {
+    many.push_back(client_->Transact(
+        [](Transaction&) -> Task<void> { co_await kj::Promise<void>(kj::NEVER_DONE); }));
+  };
+  for (int i = 0; i < 256; ++i) begin();
+  std::string text;
+  try {
+    begin();
+  } catch (const kj::Exception& e) {
+    text = Words(e);
+  }
+  EXPECT_THAT(text, HasSubstr("256 transactions of this client are under way; begin more later"));
+  many.clear();
+  Wait(client_->Transact(Moving("p0", "p1", 0)));
+}
+
 TEST_P(TransactionTest, WhoBeginsItIsNoParticipant) {
   Start({"a", "b", "c"});
   Wait(At("p1").Deposit(5));
