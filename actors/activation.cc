@@ -43,6 +43,10 @@ void Activation::Load(const StoredActor* stored) {
   reminders_ = ReminderTable(stored->reminders);
   outbox_ = Outbox(stored->outbox);
   watches_ = WatchTable(stored->watches);
+  if (stored->hold != nullptr) {
+    const absl::Time now = host_.clock().Now();
+    held_ = std::make_unique<Held>(Held{stored->hold, now, now + stored->hold->limit, false, {}});
+  }
   if (resume_) ScheduleResume();
   if (watches_.HasDue()) OnWatchedEnd();
   if (!outbox_.empty()) ProceedWithTold();
@@ -54,6 +58,7 @@ void Activation::Stop() {
   timers_.CancelAll();
   mailbox_.clear();  // Dropping them says Moved.
   watch_calls_.clear();
+  decisions_.clear();
   open_.clear();
   if (turn_) turn_->Abandon();
   for (auto& [number, turn] : reads_) turn->call = {};
@@ -75,10 +80,15 @@ const MethodInfo& Activation::InfoOf(const InboundCall& call) const {
   return type_.methods.at({call.header().interface_id, call.header().method_id});
 }
 
+bool Activation::IsRead(const InboundCall& call) const {
+  return call.header().transaction == nullptr && InfoOf(call).read_only;
+}
+
 std::string Activation::Name() const { return absl::StrCat(type_.name, "/", id_.key); }
 
 std::string Activation::Describe(const InboundCall& call) const {
-  return absl::StrCat(InfoOf(call).name, " on ", Name());
+  const bool decides = call.header().interface_id == kActivationInterface;
+  return absl::StrCat(decides ? "the outcome of a transaction" : InfoOf(call).name, " on ", Name());
 }
 
 std::string Activation::Running() const {
@@ -112,20 +122,25 @@ std::string Activation::OpenTurn() const {
 
 bool Activation::Deliver(kj::Own<InboundCall>& call) {
   if (stopped_) return false;
+  const bool watch_call = IsWatchCall(call->header());
+  if (call->header().interface_id == kActivationInterface && !watch_call) {
+    return DeliverDecision(call);
+  }
+  const bool tentative = call->header().transaction != nullptr;
   const ChainLink* link = OwnLink(*call);
   const bool leaves = turn_ != nullptr && turn_->kind == TurnKind::kDeactivate;
-  if (link != nullptr && (!InfoOf(*call).reentrant || link->turn == 0 || leaves)) {
+  if (link != nullptr && (!InfoOf(*call).reentrant || link->turn == 0 || leaves || tentative)) {
     call->Finish(CallCycle(*call));
     return true;
   }
   const bool nested = link != nullptr && IsNested(*link);
-  const bool read_only = InfoOf(*call).read_only;
+  const bool read_only = IsRead(*call);
   uint64_t hash = 0;
   if (!read_only) {
     hash = ArgumentHash(call->header().interface_id, call->header().method_id, call->params());
+    if (tentative) hash ^= call->header().transaction->id.lo;
     if (AnswerFromRecords(call, hash)) return true;
   }
-  const bool watch_call = IsWatchCall(call->header());
   if (!nested && !watch_call && supervisor_ && Suspended(host_.clock().Now())) {
     call->Finish(SuspendedError());
     return true;
@@ -138,17 +153,18 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
       MarkDirty();
       if (!records_.CheckRoom(open_.size()).ok()) return false;
     }
-    if (nested || waiting < kMailboxMax) open_[KeyOf(call->header().id)] = Open{hash, {}};
   }
+  if (tentative && AnswerByHold(call, hash)) return true;
+  if (!nested && waiting >= kMailboxMax && !HeldBy(*call)) {
+    call->Finish(Overloaded(absl::StrCat("the mailbox of ", Name(), " is full (", kMailboxMax,
+                                         " calls wait; running: ", Running(), WhoHolds(),
+                                         "); call again later")));
+    return true;
+  }
+  if (!read_only) open_[KeyOf(call->header().id)] = Open{hash, {}};
   if (nested) {
     turn_->nested_waiting.push_back(kj::mv(call));
     RunNested();
-    return true;
-  }
-  if (waiting >= kMailboxMax) {
-    call->Finish(
-        Overloaded(absl::StrCat("the mailbox of ", Name(), " is full (", kMailboxMax,
-                                " calls wait; running: ", Running(), "); call again later")));
     return true;
   }
   if (watch_call) {
@@ -166,42 +182,57 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
 // ---- Turns
 
 bool Activation::HasWork() const {
+  if (Decided()) return true;
+  if (held_ != nullptr) return NextLetter().has_value();
   return !internal_turns_.empty() || restart_due_ || resume_due_ ||
          (!mailbox_.empty() && !Leaving());
+}
+
+// Not of what a transaction may yet undo.
+void Activation::BetweenTurns() {
+  if (turn_ != nullptr || stopped_) return;
+  if (held_ == nullptr) RunWatchCalls();
+  ProceedWithWatches();
 }
 
 void Activation::RunReady() {
   if (shard_.mutations().reads_inside_turns) ReadInsideTurn();
   if (turn_ == nullptr) ForgetTold();
-  if (turn_ == nullptr && !stopped_) {
-    RunWatchCalls();
-    ProceedWithWatches();
-  }
+  BetweenTurns();
   while (!stopped_ && turn_ == nullptr && HasWork()) {
     if (PauseAtEndOfSlice()) return;
+    if (Decided()) {
+      RunDecision();
+      BetweenTurns();
+      continue;
+    }
     if (readers_ > 0 && (!ready_ || !internal_turns_.empty())) return;
     if (!ready_) {
       if (!Ready()) return;
       continue;
     }
     restart_due_ = false;
-    if (std::exchange(resume_due_, false)) {
+    if (held_ == nullptr && std::exchange(resume_due_, false)) {
       StartResume();
-    } else if (!internal_turns_.empty()) {
+    } else if (held_ == nullptr && !internal_turns_.empty()) {
       RunInternalTurn();
-    } else if (!mailbox_.empty()) {
-      const auto& front = mailbox_.front();
-      const bool read_only = front.call.get() != nullptr && InfoOf(*front.call).read_only;
+    } else if (const auto next = NextLetter()) {
+      const auto& letter = mailbox_[*next];
+      const bool read_only = letter.call.get() != nullptr && IsRead(*letter.call);
       if (read_only ? readers_ >= kReadersMax : readers_ > 0) return;
-      RunLetter();
+      RunLetter(*next);
     }
   }
   ProceedToRetire();
 }
 
-void Activation::RunLetter() {
-  auto letter = kj::mv(mailbox_.front());
-  mailbox_.pop_front();
+void Activation::RunLetter(size_t index) {
+  auto letter = kj::mv(mailbox_[index]);
+  if (index == 0) {
+    mailbox_.pop_front();
+  } else {
+    mailbox_.erase(mailbox_.begin() + static_cast<ptrdiff_t>(index));
+  }
   if (letter.call.get() != nullptr) return RunCall(kj::mv(letter.call));
   if (letter.timer.get() != nullptr) return StartTimerTurn(kj::mv(letter.timer));
   if (letter.notice) return StartNoticeTurn();
@@ -214,7 +245,7 @@ void Activation::RunCall(kj::Own<InboundCall> call) {
   if (call->deadline() <= now) {
     const auto why = absl::StrCat(Describe(*call), " waited for its turn past its deadline");
     EndLate(kj::mv(call), why);
-  } else if (InfoOf(*call).read_only) {
+  } else if (IsRead(*call)) {
     StartRead(kj::mv(call));
   } else if (OutdatedWhileWaiting(*call)) {
     const auto stale =
@@ -223,7 +254,8 @@ void Activation::RunCall(kj::Own<InboundCall> call) {
     call->Finish(kj::cp(stale));
   } else if (IsWatchCall(call->header())) {
     RunWatchCall(kj::mv(call));
-  } else {
+  } else if (call->header().transaction == nullptr ||
+             !AnswerByHold(call, open_.at(KeyOf(call->header().id)).argument_hash)) {
     StartMutating(kj::mv(call));
   }
 }
@@ -231,7 +263,7 @@ void Activation::RunCall(kj::Own<InboundCall> call) {
 // A mutation (P6.9).
 void Activation::ReadInsideTurn() {
   while (turn_ != nullptr && ready_ && !mailbox_.empty() &&
-         mailbox_.front().call.get() != nullptr && InfoOf(*mailbox_.front().call).read_only) {
+         mailbox_.front().call.get() != nullptr && IsRead(*mailbox_.front().call)) {
     auto call = kj::mv(mailbox_.front().call);
     mailbox_.pop_front();
     StartRead(kj::mv(call));

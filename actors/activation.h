@@ -36,6 +36,7 @@
 #include "troupe/actors/router.h"
 #include "troupe/actors/shard_replica.h"
 #include "troupe/actors/supervisor.h"
+#include "troupe/actors/transaction_message.h"
 #include "troupe/runtime/host.h"
 #include "troupe/runtime/kj_time.h"
 
@@ -107,9 +108,11 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   // What it is at, for whoever asks why the loop stands still; empty: nothing.
   std::string OpenTurn() const;
 
-  bool idle() const { return mailbox_.empty() && watch_calls_.empty() && !turn_ && readers_ == 0; }
-  // A move is to wait for it.
-  bool busy() const { return !idle() || retire_ == Retirement::kForMove; }
+  bool idle() const {
+    return mailbox_.empty() && watch_calls_.empty() && decisions_.empty() && !turn_ &&
+           readers_ == 0;
+  }
+  bool busy() const;  // A move is to wait for it.
   bool leaving() const { return retire_ != Retirement::kNone; }
   bool watched = false;  // Kept by whoever watches.
   const ActorType& type() const { return type_; }
@@ -119,21 +122,33 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   class TurnOrigin;
   class BackgroundOrigin;
   class OutboxOrigin;
+  class TurnScope;
   struct Turn;
   struct Frame;
   struct Nested;
-  enum class TurnKind { kCall, kResume, kActivate, kDeactivate, kTimer, kReminder, kNotice };
+  struct Held;
+  enum class TurnKind : uint8_t {
+    kCall,
+    kResume,
+    kActivate,
+    kDeactivate,
+    kTimer,
+    kReminder,
+    kNotice
+  };
   // Who called, under which id: an actor may choose ids that others choose too.
   using CallKey = std::tuple<ActorId, Id128, uint64_t>;
 
   static CallKey KeyOf(const CallId& id);
   const MethodInfo& InfoOf(const InboundCall& call) const;
+  bool IsRead(const InboundCall& call) const;
   std::string Describe(const InboundCall& call) const;
 
   // ---- activation.cc: calls in, reads
   void RunReady();
   bool HasWork() const;
-  void RunLetter();
+  void BetweenTurns();
+  void RunLetter(size_t index);
   void RunCall(kj::Own<InboundCall> call);
   void ReadInsideTurn();
   bool PauseAtEndOfSlice();
@@ -163,7 +178,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void StartOwn(TurnKind kind, Id128 inbound, kj::Function<kj::Promise<void>()> work);
   void EndOwn(kj::Maybe<kj::Exception> failure);
   Id128 OwnTurnId() const;
-  bool KeepsWhatFails() const;  // By the rules of its type.
+  bool KeepsWhatFails() const;                        // By the rules of its type.
   bool CloseTurn(kj::Maybe<kj::Exception>& failure);  // True: all of it is undone.
   void UndoTurn(const Turn& turn);
   std::string EncodeState() const;
@@ -257,6 +272,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void SendTold(const ActorId* to = nullptr);
   void MakeCall(const SharedTold& told);
   void EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failure);
+  void EndFinish(const SharedTold& told, const kj::Maybe<kj::Exception>& failure);
   void ForgetTold();
 
   // ---- activation_watch.cc
@@ -275,6 +291,27 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void WatchNode(std::string_view node) override;
   bool UnwatchNode(std::string_view node) override;
 
+  // ---- activation_transaction.cc: as a participant of transactions (P6.15)
+  bool DeliverDecision(kj::Own<InboundCall>& call);
+  bool IsTentative() const;
+  bool HeldBy(const InboundCall& call) const;
+  void RequireOutsideOfTransaction(std::string_view asked) const;
+  bool AnswerByHold(kj::Own<InboundCall>& call, uint64_t argument_hash);
+  void AnswerWithRecord(kj::Own<InboundCall> call, uint64_t argument_hash, CallOutcome outcome);
+  void TakeHold(const TransactionStamp& stamp);
+  Payload Prepared(const CallOutcome& outcome) const;
+  std::optional<size_t> NextLetter() const;  // None: nothing in the mailbox may run.
+  bool Decided() const;
+  void RunDecision();
+  CommitReply Commit(const InboundCall& call);
+  void Release(const HoldName& hold);
+  Decision DecisionFor(const InboundCall& call, const HoldName& hold) const;
+  void KeepHold();
+  void RollBack(std::string_view why);
+  void LookAtHold(absl::Time now);
+  void AskFirst();
+  std::string WhoHolds() const;  // For errors; empty: nobody.
+
   // ActorContext
   std::string KeyBeside(std::string_view name) const override;
   Task<void> Sleep(absl::Duration duration) override {
@@ -283,6 +320,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   kj::Promise<void> RunElsewhere(kj::Function<void()> work) override {
     return host_.Offload(kj::mv(work));
   }
+  kj::Own<TransactionScope> BeginTransaction() override;
   void RequestResume() override;
   void CancelResume() override;
   ActorTimer AddTimer(TimerOptions options, ActorTimer::Entry::Work work) override;
@@ -328,7 +366,11 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   WatchTable watches_;
   WatchSnapshot watches_seen_;  // As compared with the map, and told to the shard.
   bool watches_moved_ = false;
-  bool map_moved_ = false;  // It shows an end.
+  bool map_moved_ = false;      // It shows an end.
+  std::unique_ptr<Held> held_;  // By a transaction; else null.
+  bool hold_moved_ = false;
+  std::deque<kj::Own<InboundCall>>
+      decisions_;  // About transactions; before what is in the mailbox.
 
   // What waits for its turn: a call, a timer that is due, a notice, or else reminders.
   struct Letter {
@@ -383,6 +425,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   uint64_t told_floor_ = 0;         // They know too that what earlier turns told is answered.
   std::set<ToldNumber> told_done_;  // Answered, while a turn was open.
   std::vector<std::function<void()>> told_notes_;  // What those answers say of watches.
+  std::set<ToldNumber> finishing_;  // Of commits: those under way, and those that pause.
   struct Telling {
     absl::Duration pause = absl::ZeroDuration();
     bool busy = false;            // A call is under way, or the pause.

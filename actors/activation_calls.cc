@@ -37,6 +37,11 @@ class Activation::TurnOrigin final : public CallOrigin {
       header.id = self.reading_->Next();
       return self.caller_.Call(std::move(header), std::move(params), deadline, self.reading_.get());
     }
+    if (self.IsTentative()) {
+      return Failed(absl::StrCat("actor ", self.Name(), " called ", self.shard_.NameOf(target),
+                                 " in a call that is part of a transaction: call it in the "
+                                 "transaction's body, or by Tell(), which leaves with the commit"));
+    }
     Turn& turn = *self.turn_;
     Frame& frame = turn.frame;
     deadline = std::min(deadline, frame.deadline);
@@ -70,6 +75,7 @@ class Activation::TurnOrigin final : public CallOrigin {
 
  private:
   friend class BackgroundOrigin;
+  friend class TurnScope;
   Activation* activation_;
 };
 
@@ -99,6 +105,51 @@ class Activation::BackgroundOrigin final : public CallOrigin {
  private:
   kj::Own<TurnOrigin> turns_;
 };
+
+// Of a transaction that the open turn begins.
+class Activation::TurnScope final : public TransactionScope {
+ public:
+  TurnScope(Activation& activation, kj::Own<TurnOrigin> turns, Id128 id)
+      : turns_(kj::mv(turns)),
+        self_(activation.id_),
+        turn_(activation.turn_->number),
+        latest_(activation.turn_->frame.deadline),
+        id_(id) {}
+
+  kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id, uint16_t method_id,
+                            Payload params, const CallOptions& options) override {
+    auto* activation = turns_->activation_;
+    if (activation == nullptr) return Disconnected("the calling actor has been deactivated");
+    if (activation->turn_ == nullptr || activation->turn_->number != turn_) {
+      return Failed(absl::StrCat("the method of ", activation->Name(),
+                                 " that began a transaction has ended: wait for it in the method"));
+    }
+    return turns_->Call(target, interface_id, method_id, std::move(params), options);
+  }
+  Host* host() override {
+    return turns_->activation_ == nullptr ? nullptr : &turns_->activation_->host_;
+  }
+  Id128 id() const override { return id_; }
+  const ActorId& self() const override { return self_; }
+  absl::Time latest() const override { return latest_; }
+  bool TellsWhenDropped() const override { return false; }
+
+ private:
+  kj::Own<TurnOrigin> turns_;
+  const ActorId self_;
+  const uint64_t turn_;
+  const absl::Time latest_;
+  const Id128 id_;
+};
+
+kj::Own<TransactionScope> Activation::BeginTransaction() {
+  RequireTurn("Transact()");
+  RequireOutsideOfTransaction("Transact()");
+  const uint64_t ordinal = turn_->frame.ordinals[{id_, kActivationInterface, kTransactedMethod}]++;
+  return kj::refcounted<TurnScope>(
+      *this, kj::addRef(kj::downcast<TurnOrigin>(*origin_)),
+      DerivedId(turn_->frame.inbound, id_, kActivationInterface, kTransactedMethod, ordinal));
+}
 
 kj::Own<CallOrigin> Activation::MakeTurnOrigin() { return kj::refcounted<TurnOrigin>(*this); }
 

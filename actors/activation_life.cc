@@ -162,7 +162,7 @@ void Activation::RefuseWaiting(const kj::Exception& why) {
   for (auto& letter : refused) {
     if (letter.call.get() == nullptr) continue;
     const auto key = KeyOf(letter.call->header().id);
-    if (!InfoOf(*letter.call).read_only) FinishWaiters(key, kj::cp(why));
+    if (!IsRead(*letter.call)) FinishWaiters(key, kj::cp(why));
     letter.call->Finish(kj::cp(why));
   }
 }
@@ -201,6 +201,7 @@ bool Activation::Look(absl::Time now) {
     CheckDeadlines(now);
     EndWhatNeverEnds(now);
   }
+  if (held_ != nullptr) LookAtHold(now);
   SettleCalls(now);
   if (stopped_) return false;
   if (supervisor_ && supervisor_->Forgettable(now)) supervisor_ = nullptr;
@@ -208,7 +209,7 @@ bool Activation::Look(absl::Time now) {
   used_ = false;
   if (retire_ != Retirement::kNone) ProceedToRetire();
   const bool told = called_.empty() || now >= active_at_ + kLastMarkOfIdleLimit;
-  return !idle() || !told || retire_ != Retirement::kNone;
+  return !idle() || !told || held_ != nullptr || retire_ != Retirement::kNone;
 }
 
 void Activation::CheckDeadlines(absl::Time now) {
@@ -224,9 +225,9 @@ void Activation::CheckDeadlines(absl::Time now) {
   mailbox_.erase(late, mailbox_.end());
   // Only now: an answer to a caller of this worker may bring its next call at once.
   for (auto& [call, timer, notice] : expired) {
-    const auto why =
-        absl::StrCat(Describe(*call), " did not get its turn before its deadline: ", waiting,
-                     " calls wait", turn_ ? absl::StrCat(", running: ", Running()) : "");
+    const auto why = absl::StrCat(
+        Describe(*call), " did not get its turn before its deadline: ", waiting, " calls wait",
+        turn_ ? absl::StrCat(", running: ", Running()) : "", WhoHolds());
     EndLate(kj::mv(call), why);
   }
   if (turn_ && turn_->call.get() && turn_->call->deadline() <= now) {
@@ -305,16 +306,23 @@ void Activation::EndLate(kj::Own<InboundCall> call, const std::string& why) {
 // ---- Its end (P6.10)
 
 void Activation::RetireIfIdle(absl::Time now) {
-  const bool held = resume_ || !outbox_.empty() || watches_.HasDue() || timers_.KeepActive() ||
-                    restart_due_ || (supervisor_ && !supervisor_->Forgettable(now));
+  const bool held = resume_ || !outbox_.empty() || watches_.HasDue() || held_ != nullptr ||
+                    timers_.KeepActive() || restart_due_ ||
+                    (supervisor_ && !supervisor_->Forgettable(now));
   if (held || !idle() || retire_ != Retirement::kNone) return;
   retire_ = Retirement::kIdle;
   retire_since_ = now;
   ProceedToRetire();
 }
 
+// A move does not wait for a transaction: the next primary goes on with it.
+bool Activation::busy() const {
+  const bool only_held = held_ != nullptr && turn_ == nullptr;
+  return (!idle() && !only_held) || retire_ == Retirement::kForMove;
+}
+
 void Activation::RetireForMove() {
-  if (!type_.deactivates || !ready_ || deactivated_) return;
+  if (!type_.deactivates || !ready_ || deactivated_ || held_ != nullptr) return;
   retire_ = Retirement::kForMove;
   retire_since_ = host_.clock().Now();
   ProceedToRetire();
@@ -325,12 +333,13 @@ void Activation::StayAfterAll() {
 }
 
 bool Activation::Leaving() const {
-  return deactivated_ ||
-         (retire_ == Retirement::kAsked && !resume_ && outbox_.empty() && !watches_.HasDue());
+  const bool rests = !resume_ && outbox_.empty() && held_ == nullptr && !watches_.HasDue();
+  return deactivated_ || (retire_ == Retirement::kAsked && rests);
 }
 
 void Activation::ProceedToRetire() {
   if (retire_ == Retirement::kNone || stopped_ || turn_ != nullptr || readers_ > 0) return;
+  if (held_ != nullptr) return;
   if (!deactivated_ && (resume_ || !outbox_.empty() || watches_.HasDue())) {
     // What is to be finished is finished first; a move does not wait for that.
     if (retire_ != Retirement::kAsked) retire_ = Retirement::kNone;
@@ -383,16 +392,18 @@ void Activation::LimitDeactivation() {
 
 std::vector<kj::Own<InboundCall>> Activation::TakeWaiting() {
   std::vector<kj::Own<InboundCall>> out;
-  for (auto& call : watch_calls_) mailbox_.push_back({kj::mv(call), {}});
-  watch_calls_.clear();
-  for (auto& letter : std::exchange(mailbox_, {})) {
-    if (letter.call.get() == nullptr) continue;
-    auto open = open_.find(KeyOf(letter.call->header().id));
-    out.push_back(kj::mv(letter.call));
-    if (open == open_.end()) continue;
+  auto take = [&](kj::Own<InboundCall> call) {
+    auto open = open_.find(KeyOf(call->header().id));
+    out.push_back(kj::mv(call));
+    if (open == open_.end()) return;
     for (auto& repeat : open->second.repeats) out.push_back(kj::mv(repeat));
     open_.erase(open);
+  };
+  for (auto& decision : std::exchange(decisions_, {})) take(kj::mv(decision));
+  for (auto& letter : std::exchange(mailbox_, {})) {
+    if (letter.call.get() != nullptr) take(kj::mv(letter.call));
   }
+  for (auto& call : std::exchange(watch_calls_, {})) take(kj::mv(call));
   return out;
 }
 

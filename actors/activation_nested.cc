@@ -149,8 +149,8 @@ void Activation::KeepNested(Nested& nested, kj::Maybe<kj::Exception>& failure, C
                             const CallId& id) {
   bool changed = true;
   auto unsaved = kj::runCatchingExceptions([&] { changed = NestedChanged(nested); });
-  const bool kept = changed && (failure == nullptr || KeepsWhatFails()) &&
-                    !shard_.mutations().nested_not_kept;
+  const bool kept =
+      changed && (failure == nullptr || KeepsWhatFails()) && !shard_.mutations().nested_not_kept;
   if (unsaved == nullptr && kept) unsaved = Persist();
   if (failure == nullptr) failure = kj::mv(unsaved);
   KJ_IF_MAYBE (e, failure) {

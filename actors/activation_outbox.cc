@@ -13,6 +13,7 @@ namespace {
 
 constexpr absl::Duration kPauseMin = absl::Milliseconds(20);
 constexpr absl::Duration kPauseMax = absl::Seconds(2);
+constexpr absl::Duration kFinishPause = absl::Milliseconds(100);
 constexpr size_t kPushedMax = 16;  // To one observer at once; the next waits for an answer.
 
 }  // namespace
@@ -54,9 +55,11 @@ void Activation::Tell(Told told) {
   has_called_ = true;
 }
 
-// Of what was told the last that no failure of a turn takes back.
+// Of what was told the last that neither a failure of the turn nor a transaction takes back.
 ToldNumber Activation::LastKeptTold() const {
-  return turn_ == nullptr ? outbox_.last() : Outbox(turn_->outbox_before).last();
+  const Outbox kept(turn_ == nullptr ? outbox_.snapshot() : turn_->outbox_before);
+  if (held_ == nullptr || shard_.mutations().told_before_commit) return kept.last();
+  return kept.LastBefore(held_->hold->grant.turn);
 }
 
 // If the turn that has ended, or is safe so far, has told something.
@@ -85,6 +88,11 @@ void Activation::SendTold(const ActorId* to) {
     if (stopped_ || told->number > told_safe_) return;
     if (to != nullptr && told->target != *to) continue;
     if (told_done_.contains(told->number)) continue;
+    if (told->interface_id == kActivationInterface) {
+      // Never behind what waits there for the end of the hold.
+      if (finishing_.insert(told->number).second) MakeCall(told);
+      continue;
+    }
     auto& telling = telling_[told->target];
     if (IsObserverKey(told->target.key)) {
       if (telling.pushed.size() >= kPushedMax) continue;
@@ -114,6 +122,7 @@ void Activation::MakeCall(const SharedTold& told) {
 
 void Activation::EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failure) {
   if (stopped_) return;
+  if (told->interface_id == kActivationInterface) return EndFinish(told, failure);
   auto& telling = telling_[told->target];
   telling.pushed.erase(told->number);
   KJ_IF_MAYBE (e, failure) {
@@ -146,6 +155,24 @@ void Activation::EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failur
   told_done_.insert(told->number);
   SendTold(&told->target);
   if (!stopped_) RunReady();
+}
+
+void Activation::EndFinish(const SharedTold& told, const kj::Maybe<kj::Exception>& failure) {
+  KJ_IF_MAYBE (e, failure) {
+    host_.log().Warning(
+        "a participant has not heard yet that its transaction is committed",
+        {{"actor", Name()}, {"to", shard_.NameOf(told->target)}, {"error", Words(*e)}});
+    if (e->getType() != kj::Exception::Type::FAILED) {
+      tasks_.add(host_.timer().afterDelay(ToKj(kFinishPause)).then([this, told] {
+        finishing_.erase(told->number);
+        SendTold(&told->target);
+      }));
+      return;
+    }
+  }
+  finishing_.erase(told->number);
+  told_done_.insert(told->number);
+  RunReady();
 }
 
 // What was answered while a turn was open, or just now. The turn's own effects are apart from it.

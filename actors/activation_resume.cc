@@ -18,7 +18,7 @@ constexpr absl::Duration kPauseMax = absl::Seconds(1);
 kj::Own<CallOrigin> Activation::ResumeOrigin() { return kj::addRef(*background_origin_); }
 
 void Activation::ScheduleResume() {
-  if (resume_scheduled_ || stopped_) return;
+  if (resume_scheduled_ || stopped_ || held_ != nullptr) return;
   resume_scheduled_ = true;
   auto paf = kj::newPromiseAndFulfiller<void>();
   shard_.Hold(id_, HoldKind::kAnswer, {}, [fulfiller = kj::mv(paf.fulfiller)](bool ok) mutable {
@@ -34,7 +34,7 @@ void Activation::ScheduleResume() {
 }
 
 void Activation::StartResume() {
-  if (stopped_ || !resume_) {
+  if (stopped_ || !resume_ || held_ != nullptr) {
     resume_scheduled_ = false;
     return;
   }
@@ -109,7 +109,7 @@ kj::Promise<Payload> Activation::Call(NumberedCall call) {
   // By then another turn may be open, which is not waited for.
   auto safe = TurnOver().then([this] { return EarlierSafe(); });
   return safe.then([this, header = std::move(header),
-                             params = std::move(call.params)]() mutable -> kj::Promise<Payload> {
+                    params = std::move(call.params)]() mutable -> kj::Promise<Payload> {
     if (stopped_) return Disconnected("the calling actor has been deactivated");
     return caller_.Call(std::move(header), std::move(params),
                         host_.clock().Now() + kDeadlineDefault, nullptr);

@@ -46,6 +46,7 @@ void Activation::StartMutating(kj::Own<InboundCall> call) {
   BeginTurn(TurnKind::kCall, InboundId(call->header().id), call->header().chain, call->deadline());
   records_.AdvanceFloor(host_.clock().Now(), call->header().id, shard_.mutations());
   turn_->argument_hash = open_.at(KeyOf(call->header().id)).argument_hash;
+  if (call->header().transaction != nullptr) TakeHold(*call->header().transaction);
   turn_->frame.interrupted =
       InfoOf(*call).resumable &&
       records_.Lookup(call->header().id, turn_->argument_hash, shard_.mutations()).record !=
@@ -74,6 +75,7 @@ void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
   if (failure == nullptr) failure = TakeResults(*context, *call, outcome);
   const bool undone = CloseTurn(failure);
   KJ_IF_MAYBE (e, failure) outcome.emplace<kj::Exception>(kj::cp(*e));
+  if (call->header().transaction != nullptr) outcome.emplace<Payload>(Prepared(outcome));
   const bool again = undone && IsToldAgain(call->header().id, failure);
   Answer(kj::mv(call), hash, std::move(outcome), again ? Recorded::kNo : Recorded::kYes);
   KJ_IF_MAYBE (e, failure) OnFailedCall(*e);
@@ -233,10 +235,14 @@ kj::Maybe<kj::Exception> Activation::SaveState(const std::string& before) {
   return kj::runCatchingExceptions([this, &before] {
     auto bytes = EncodeState();
     if (bytes == before) return;
-    if (bytes.size() > kStateBytesMax) {
-      kj::throwRecoverableException(Failed(
-          absl::StrCat("the state of ", Name(), " would be ", bytes.size(), " bytes; at most ",
-                       kStateBytesMax, " can be kept, so the turn has been undone")));
+    // The state to go back to takes its part of what a frame can carry.
+    const size_t most = kStateBytesMax - (held_ == nullptr ? 0 : held_->hold->state->size());
+    if (bytes.size() > most) {
+      kj::throwRecoverableException(Failed(absl::StrCat(
+          "the state of ", Name(), " would be ", bytes.size(), " bytes; at most ", most,
+          held_ == nullptr ? " can be kept, so the turn has been undone"
+                           : " can be kept in a transaction, beside the one before it, so the "
+                             "turn has been undone")));
       return;
     }
     last_saved_ = std::make_shared<const std::string>(std::move(bytes));
@@ -290,11 +296,13 @@ void Activation::CancelResume() {
 
 void Activation::Deactivate() {
   RequireTurn("Deactivate()");
+  RequireOutsideOfTransaction("Deactivate()");
   turn_->deactivates = true;
 }
 
 void Activation::Erase() {
   RequireTurn("Erase()");
+  RequireOutsideOfTransaction("Erase()");
   turn_->erases = true;
 }
 
@@ -304,12 +312,16 @@ uint64_t Activation::OldestUnsettled() const {
   if (turn_ != nullptr && shard_.mutations().caller_mark_ahead) return turn_->number + 1;
   const bool resumes = turn_ != nullptr ? turn_->resume_before : resume_;
   const uint64_t newest = turn_ != nullptr ? turn_->number : next_turn_;
-  return std::min(resumes ? resume_since_ : newest, outbox_.OldestTurn());
+  uint64_t oldest = std::min(resumes ? resume_since_ : newest, outbox_.OldestTurn());
+  // What a transaction has called off it may take back.
+  if (held_ != nullptr && held_->hold->resume) oldest = std::min(oldest, held_->hold->resume_since);
+  return oldest;
 }
 
 // As if one turn ended here and another one began, of which only the last answers the call (P6.8).
 Task<void> Activation::Persisted() {
   RequireTurnThatGoesOn("Persisted()");
+  RequireOutsideOfTransaction("Persisted()");
   if (turn_->erases) {
     return kj::Promise<void>(Failed(absl::StrCat("actor ", Name(),
                                                  " called Persisted() after Erase(): nothing is "
@@ -394,6 +406,9 @@ ActorChange Activation::TakeChange() {
   if (std::exchange(watches_moved_, false) && !shard_.mutations().watches_outside_batch) {
     static const auto kUnwatched = std::make_shared<const WatchLists>();
     change.watches = watches_.snapshot() != nullptr ? watches_.snapshot() : kUnwatched;
+  }
+  if (std::exchange(hold_moved_, false) && !shard_.mutations().hold_outside_batch) {
+    change.hold = held_ != nullptr ? held_->hold : NoHold();
   }
   return change;
 }

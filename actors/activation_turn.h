@@ -85,6 +85,15 @@ struct Activation::Nested {
   kj::Promise<void> running = nullptr;
 };
 
+// A transaction has the actor.
+struct Activation::Held {
+  SharedHold hold;
+  absl::Time since;
+  absl::Time until;  // Then it is asked after, or ends.
+  bool asking = false;
+  std::optional<Decision> decided;  // As the first participant says.
+};
+
 // KJ lets nothing destroy what runs now: a turn's own promise, for one.
 template <typename... T>
 void Activation::DestroyLater(T... what) {

@@ -39,6 +39,7 @@ Id128 IdIn(wire::Id128::Reader in) { return {in.getHi(), in.getLo()}; }
 
 void Activation::Watch(const AnyRef& who) {
   RequireTurnThatGoesOn("Watch()");
+  RequireOutsideOfTransaction("Watch()");
   const ActorId& target = who.id();
   if (target.type == 0 || IsObserverKey(target.key) || IsPoolKey(target.key)) {
     kj::throwFatalException(Failed(absl::StrCat(
@@ -64,6 +65,7 @@ void Activation::Watch(const AnyRef& who) {
 
 bool Activation::Unwatch(const AnyRef& who) {
   RequireTurnThatGoesOn("Unwatch()");
+  RequireOutsideOfTransaction("Unwatch()");
   const auto was = who.id().type == 0 ? std::nullopt : watches_.Unwatch(who.id());
   if (!was) return false;
   if (!was->ended) TellWatched(was->target, kUnwatchMethod, was->id);
@@ -76,6 +78,7 @@ void Activation::TellWatched(const ActorId& target, uint16_t method, Id128 watch
 
 void Activation::WatchNode(std::string_view node) {
   RequireTurnThatGoesOn("WatchNode()");
+  RequireOutsideOfTransaction("WatchNode()");
   if (node.empty() || node.size() > kKeyBytesMax) {
     kj::throwFatalException(
         Failed(absl::StrCat("actor ", Name(), " cannot watch a node with a name of ", node.size(),
@@ -99,6 +102,7 @@ void Activation::WatchNode(std::string_view node) {
 
 bool Activation::UnwatchNode(std::string_view node) {
   RequireTurnThatGoesOn("UnwatchNode()");
+  RequireOutsideOfTransaction("UnwatchNode()");
   return watches_.Unwatch({0, std::string(node)}).has_value();
 }
 

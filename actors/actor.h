@@ -40,6 +40,7 @@
 #include "troupe/actors/pool_key.h"
 #include "troupe/actors/ref.h"
 #include "troupe/actors/reminder.h"
+#include "troupe/actors/transaction.h"
 #include "troupe/runtime/task.h"
 
 namespace troupe {
@@ -111,6 +112,13 @@ class ActorContext {
   // To publish to a topic and to subscribe to one: include topic.h.
   template <HasRef Language>
   ActorTopic<Language> Topic(std::string_view name);
+
+  // Within a mutating method: calls to other actors that take effect together, or not at all
+  // (transaction.h). This actor is none of them, and what its own turn changes is apart from it.
+  template <typename Body>
+  auto Transact(Body body, TransactOptions options = {}) {
+    return ::troupe::Transact(BeginTransaction(), std::move(body), options);
+  }
 
   // Within a mutating method: waits until all that it has changed and told so far is safe, and
   // stays whatever becomes of the rest. For what is to be on record before the outside world is
@@ -198,6 +206,7 @@ class ActorContext {
  protected:
   virtual kj::Own<CallOrigin> Origin() = 0;
   virtual kj::Own<CallOrigin> ToldOrigin() = 0;
+  virtual kj::Own<TransactionScope> BeginTransaction() = 0;
   virtual ActorTimer AddTimer(TimerOptions options, ActorTimer::Entry::Work work) = 0;
   virtual kj::Promise<void> RunElsewhere(kj::Function<void()> work) = 0;
 };

@@ -138,6 +138,7 @@ class ActorPool::Object final : private ActorContext {
   const Log& log() const override { return pool_.host_.log(); }
   kj::Own<CallOrigin> Origin() override { return kj::addRef(*origin_); }
   kj::Own<CallOrigin> ToldOrigin() override { Refuse("Tell()"); }
+  kj::Own<TransactionScope> BeginTransaction() override { Refuse("Transact()"); }
   ActorTimer AddTimer(TimerOptions, ActorTimer::Entry::Work) override { Refuse("StartTimer()"); }
 
   ActorPool& pool_;

@@ -47,6 +47,7 @@ ActorStore::Outcome ActorStore::Apply(const ActorUpdate& update) {
     held.reminders = nullptr;
     held.outbox = nullptr;
     held.watches = nullptr;
+    held.hold = nullptr;
   }
   if (update.state != nullptr) held.state = update.state;
   if (update.reminders != nullptr) {
@@ -56,6 +57,7 @@ ActorStore::Outcome ActorStore::Apply(const ActorUpdate& update) {
     held.watches = update.watches->empty() ? nullptr : update.watches;
   }
   if (update.outbox != nullptr) held.outbox = troupe::Apply(held.outbox, *update.outbox);
+  if (update.hold != nullptr) held.hold = update.hold->holds() ? update.hold : nullptr;
   held.records.Replay(update.records);
   held.turn = update.turn;
   held.oldest_unsettled = update.oldest_unsettled;
@@ -82,6 +84,7 @@ SharedUpdate ActorStore::Image(const ActorId& actor, Version stamp) const {
   update->called = held->called;
   update->reminders = held->reminders;
   update->watches = held->watches;
+  update->hold = held->hold;
   if (held->outbox != nullptr) {
     update->outbox = std::make_shared<const OutboxChanges>(Difference(nullptr, held->outbox));
   }
@@ -150,8 +153,9 @@ std::vector<ActorId> ActorStore::ListEmpty() const {
   std::vector<ActorId> out;
   for (const auto& [actor, held] : actors_) {
     const bool empty = held->state->empty() && held->records.empty() &&
-                       held->reminders == nullptr && held->outbox == nullptr && held->watches == nullptr &&
-                       !held->resume && !held->called;
+                       held->reminders == nullptr && held->outbox == nullptr &&
+                       held->watches == nullptr && held->hold == nullptr && !held->resume &&
+                       !held->called;
     if (empty && !held->tombstone) out.push_back(actor);
   }
   std::sort(out.begin(), out.end());
@@ -162,7 +166,7 @@ std::vector<ActorId> ActorStore::ListToResume() const {
   std::vector<ActorId> out;
   for (const auto& [actor, held] : actors_) {
     const bool notices = held->watches != nullptr && held->watches->HasDue();
-    const bool due = held->resume || held->outbox != nullptr || notices;
+    const bool due = held->resume || held->outbox != nullptr || held->hold != nullptr || notices;
     if (due && !held->tombstone) out.push_back(actor);
   }
   std::sort(out.begin(), out.end());

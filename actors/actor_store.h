@@ -31,6 +31,7 @@ struct StoredActor {
   ReminderTable::Snapshot reminders;  // Null: none.
   OutboxSnapshot outbox;              // Null: nothing.
   WatchSnapshot watches;              // Null: none.
+  SharedHold hold;                    // Null: none.
 };
 
 class ActorStore {

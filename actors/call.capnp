@@ -86,6 +86,8 @@ struct CallFrame {
   # with WatchResults; "no longer", with WatchParams; "I have ended", with NoticeParams, which a client
   # may send too if it knows the watch's id. No method of the actor is run for them; they are recorded
   # as its calls are. An older node answers that they are not implemented, and is told again.
+  #
+  # Interface 0, methods 16 to 20: see transaction.capnp.
 
   lane @15 :Lane;
   struct Lane {

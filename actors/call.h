@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -21,6 +22,7 @@ namespace troupe {
 
 class Frame;
 class FrameStream;
+struct TransactionStamp;
 
 // The caller's order of calls to one actor (P6.9). After a refusal the caller sends the whole lane
 // again under the next attempt; until then nothing of the refused attempt may run.
@@ -43,6 +45,7 @@ struct CallHeader {
   CallId id;
   std::vector<ChainLink> chain;  // Whose open turns wait for this call, outermost first.
   CallLane lane = {};
+  std::shared_ptr<const TransactionStamp> transaction = nullptr;  // That it is part of; or null.
 };
 
 // The call did not run here: another node is the primary, or nobody can be now. To be sent again.
@@ -104,6 +107,12 @@ inline bool IsWatchCall(const CallHeader& header) {
   return header.interface_id == kActivationInterface && header.method_id >= kWatchMethod &&
          header.method_id <= kNoticeMethod;
 }
+// Of transactions (transaction.capnp).
+inline constexpr uint16_t kTransactedMethod = 16;
+inline constexpr uint16_t kCommitMethod = 17;
+inline constexpr uint16_t kReleaseMethod = 18;
+inline constexpr uint16_t kFinishMethod = 19;
+inline constexpr uint16_t kAskMethod = 20;
 
 inline constexpr size_t kChainMax = 64;           // Calls within calls; beyond it is a runaway.
 inline constexpr size_t kCallBytesMax = 8 << 20;  // Parameters or results.

@@ -13,6 +13,7 @@ namespace troupe {
 namespace {
 
 constexpr absl::Duration kAskAgain = absl::Milliseconds(20);  // Between questions for a newer map.
+constexpr size_t kTransactionsMax = 256;  // At a time; each is a caller that actors remember.
 
 }  // namespace
 
@@ -31,6 +32,75 @@ class Client::ClientOrigin final : public CallOrigin {
   Client& client_;
 };
 
+// Calls of one transaction at a time. A caller of its own: calls of a transaction run before others
+// of this client that wait for its end.
+class Client::TransactionCaller final : public kj::Refcounted {
+ public:
+  class Scope;
+  explicit TransactionCaller(Client& client)
+      : client_(&client),
+        sequence_(client.host_.RandomId()),
+        caller_(kj::heap<Router::Caller>(client.router_)) {}
+
+  // The client ends.
+  void End() {
+    client_ = nullptr;
+    caller_ = nullptr;
+  }
+  bool busy() const { return busy_; }
+
+ private:
+  Client* client_;
+  ClientSequence sequence_;
+  kj::Own<Router::Caller> caller_;
+  bool busy_ = false;
+};
+
+class Client::TransactionCaller::Scope final : public TransactionScope {
+ public:
+  explicit Scope(kj::Own<TransactionCaller> caller)
+      : caller_(kj::mv(caller)), id_(caller_->client_->host_.RandomId()) {
+    caller_->busy_ = true;
+  }
+  ~Scope() noexcept(false) { caller_->busy_ = false; }
+
+  kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id, uint16_t method_id,
+                            Payload params, const CallOptions& options) override {
+    if (host() == nullptr) return Disconnected("the client has ended");
+    CallHeader header{target, interface_id, method_id, caller_->sequence_.Next(), {}};
+    const absl::Time deadline = host()->clock().Now() + std::min(options.TimeLimit(), kDeadlineMax);
+    return caller_->caller_->Call(std::move(header), std::move(params), deadline,
+                                  &caller_->sequence_);
+  }
+  Host* host() override { return caller_->client_ == nullptr ? nullptr : &caller_->client_->host_; }
+  Id128 id() const override { return id_; }
+  const ActorId& self() const override {
+    static const ActorId kNobody;
+    return kNobody;
+  }
+  absl::Time latest() const override { return absl::InfiniteFuture(); }
+  bool TellsWhenDropped() const override { return true; }
+
+ private:
+  kj::Own<TransactionCaller> caller_;
+  const Id128 id_;
+};
+
+// The one that was used first is used most: an actor remembers all that have called it.
+kj::Own<TransactionScope> Client::BeginTransaction() {
+  for (auto& caller : transactions_) {
+    if (!caller->busy()) {
+      return kj::refcounted<TransactionCaller::Scope>(kj::addRef(*caller));
+    }
+  }
+  if (transactions_.size() >= kTransactionsMax) {
+    kj::throwFatalException(Overloaded(absl::StrCat(
+        kTransactionsMax, " transactions of this client are under way; begin more later")));
+  }
+  transactions_.push_back(kj::refcounted<TransactionCaller>(*this));
+  return kj::refcounted<TransactionCaller::Scope>(kj::addRef(*transactions_.back()));
+}
+
 Client::Client(Host& host, ClientOptions options)
     : host_(host),
       options_(std::move(options)),
@@ -46,7 +116,9 @@ Client::Client(Host& host, ClientOptions options)
   for (const auto& node : options_.nodes) links_.Want(node, node, 0);
 }
 
-Client::~Client() noexcept(false) = default;
+Client::~Client() noexcept(false) {
+  for (auto& caller : transactions_) caller->End();
+}
 
 Introduction Client::Introduce() const {
   Introduction out;

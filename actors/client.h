@@ -23,6 +23,7 @@
 #include "troupe/actors/pool_key.h"
 #include "troupe/actors/ref.h"
 #include "troupe/actors/router.h"
+#include "troupe/actors/transaction.h"
 #include "troupe/rpc/link_pool.h"
 #include "troupe/runtime/host.h"
 
@@ -57,6 +58,14 @@ class Client final : private LinkPool::Watcher, private Router::Surroundings {
   template <typename Interface>
   RefOf<Interface> Pool(CallOptions options = {}) {
     return ReferTo<Interface>(Origin(), {capnp::typeId<Interface>(), PoolKey()}, options);
+  }
+
+  // Calls to a few actors that take effect together, or not at all (transaction.h). Rejects,
+  // besides with what `body` throws: OVERLOADED when other transactions had what it needs for all
+  // of its time, or when it is not known whether it was committed; the text says which.
+  template <typename Body>
+  auto Transact(Body body, TransactOptions options = {}) {
+    return ::troupe::Transact(BeginTransaction(), std::move(body), options);
   }
 
   // An object that actors call, made of `args`, until the handle goes; sends no call. Nodes that
@@ -97,6 +106,8 @@ class Client final : private LinkPool::Watcher, private Router::Surroundings {
 
  private:
   class ClientOrigin;
+  class TransactionCaller;
+  kj::Own<TransactionScope> BeginTransaction();
   struct StatusQuestion {
     std::string node;
     kj::Own<kj::PromiseFulfiller<Payload>> answer;
@@ -136,6 +147,8 @@ class Client final : private LinkPool::Watcher, private Router::Surroundings {
   std::map<std::string, uint64_t> ups_;  // By node: which of its links to it is the newest.
   uint64_t next_up_ = 1;
   std::unique_ptr<Observers> observers_;  // Null before the first.
+  // As many as there were transactions at a time; each is one caller to the actors that it calls.
+  std::vector<kj::Own<TransactionCaller>> transactions_;
 };
 
 }  // namespace troupe

@@ -19,6 +19,7 @@ void HeldAnswers::Stage(const ActorId& actor, ActorChange change) {
     if (change.reminders == nullptr) change.reminders = older.reminders;
     if (change.outbox == nullptr) change.outbox = older.outbox;
     if (change.watches == nullptr) change.watches = older.watches;
+    if (change.hold == nullptr) change.hold = older.hold;
     dirty.record_bytes += change.records.bytes();
     older.records.Append(std::move(change.records));
     change.records = std::move(older.records);

@@ -1,8 +1,8 @@
 // NumberedCall: one of a sequence of calls by which an actor serves one callee.
 //
-// For actors that are part of troupe and keep, for each of many callees, a number up to which it has
-// been served: topics. The callee is asked under a name of the sequence's own, so a callee that does
-// not answer holds back the records of no other (docs/protocol.md P6.19).
+// For actors that are part of troupe and keep, for each of many callees, a number up to which it
+// has been served: topics. The callee is asked under a name of the sequence's own, so a callee that
+// does not answer holds back the records of no other (docs/protocol.md P6.19).
 #pragma once
 
 #include <cstdint>

@@ -53,6 +53,12 @@ Outbox::Outbox(OutboxSnapshot list) : list_(std::const_pointer_cast<OutboxList>(
 
 ToldNumber Outbox::last() const { return empty() ? ToldNumber() : entries().back()->number; }
 
+ToldNumber Outbox::LastBefore(uint64_t turn) const {
+  const auto& all = entries();
+  const auto end = std::ranges::lower_bound(all, ToldNumber{turn, 0}, {}, NumberOf);
+  return end == all.begin() ? ToldNumber() : (*std::prev(end))->number;
+}
+
 uint64_t Outbox::OldestTurn() const {
   return empty() ? std::numeric_limits<uint64_t>::max() : entries().front()->number.turn;
 }
@@ -88,6 +94,14 @@ void Outbox::Remove(const std::set<ToldNumber>& done) {
     if (gone) list.bytes -= told->bytes();
     return gone;
   });
+}
+
+void Outbox::RemoveSince(uint64_t turn, bool (*keep)(const Told&)) {
+  std::set<ToldNumber> numbers;
+  for (const auto& told : entries()) {
+    if (told->number.turn >= turn && !keep(*told)) numbers.insert(told->number);
+  }
+  Remove(numbers);
 }
 
 OutboxList& Outbox::Own() {

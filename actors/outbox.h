@@ -73,9 +73,14 @@ class Outbox {
   bool HasRoom(OutboxReserve reserve) const;
   void Remove(const std::set<ToldNumber>& done);  // Those that are not there are passed over.
 
+  // What that turn and later ones have told, but for what is to be kept.
+  void RemoveSince(
+      uint64_t turn, bool (*keep)(const Told&) = [](const Told&) { return false; });
+
   bool empty() const { return list_ == nullptr || list_->entries.empty(); }
   const std::vector<SharedTold>& entries() const;
-  ToldNumber last() const;      // (0, 0): nothing.
+  ToldNumber last() const;  // (0, 0): nothing.
+  ToldNumber LastBefore(uint64_t turn) const;
   uint64_t OldestTurn() const;  // Max: nothing.
 
   // Shared, never changed: the outbox goes on with a copy.

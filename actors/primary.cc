@@ -219,12 +219,14 @@ SharedUpdate Primary::ApplyChange(const ActorId& actor, ActorChange change, Vers
   update->records = std::move(change.records);
   update->reminders = std::move(change.reminders);
   update->watches = std::move(change.watches);
+  update->hold = std::move(change.hold);
   if (change.removed) {
     update->kind = ActorUpdate::Kind::kTombstone;
     update->state = nullptr;
     update->records = RecordChanges();
     update->reminders = nullptr;
     update->watches = nullptr;
+    update->hold = nullptr;
     change.outbox = nullptr;
   } else if (held != nullptr && !update->records.whole) {
     update->kind = ActorUpdate::Kind::kDelta;
@@ -235,6 +237,7 @@ SharedUpdate Primary::ApplyChange(const ActorId& actor, ActorChange change, Vers
     if (update->reminders == nullptr && held != nullptr) update->reminders = held->reminders;
     if (update->watches == nullptr && held != nullptr) update->watches = held->watches;
     if (change.outbox == nullptr && held != nullptr) change.outbox = held->outbox;
+    if (update->hold == nullptr && held != nullptr) update->hold = held->hold;
   }
   if (change.outbox != nullptr) {
     const bool delta = update->kind == ActorUpdate::Kind::kDelta;

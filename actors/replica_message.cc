@@ -38,6 +38,7 @@ size_t ActorUpdate::bytes() const {
   size_t out = 128 + actor.key.size() + (state == nullptr ? 0 : state->size()) + records.bytes();
   if (outbox != nullptr) out += outbox->bytes();
   if (watches != nullptr) out += watches->bytes();
+  if (hold != nullptr) out += hold->bytes();
   if (reminders == nullptr) return out;
   for (const auto& reminder : *reminders) out += 64 + reminder.name.size();
   return out;

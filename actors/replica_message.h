@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "troupe/actors/actor_id.h"
 #include "troupe/actors/call_record.h"
+#include "troupe/actors/hold.h"
 #include "troupe/actors/outbox.h"
 #include "troupe/actors/reminder_table.h"
 #include "troupe/actors/watch_table.h"
@@ -55,6 +56,7 @@ struct ActorUpdate {
   // kImage: all as added, null when there is none; kDelta: null when unchanged.
   std::shared_ptr<const OutboxChanges> outbox = nullptr;
   WatchSnapshot watches = nullptr;  // kDelta: null when unchanged.
+  SharedHold hold = nullptr;        // Null: kImage: none; kDelta: unchanged.
 
   size_t bytes() const;  // About; for chunking.
 };

@@ -64,6 +64,14 @@ struct ReplicaMutations {
   bool notice_outside_batch = false;    // Against P6.16: a watch goes before its notice has run.
   bool watches_outside_batch = false;   // Against P6.16: copies do not get them.
   bool any_watch_ends = false;          // Against P6.16: by a notice of an earlier watch, too.
+  bool hold_outside_batch = false;      // Against P6.15: copies do not get what holds an actor.
+  bool grant_not_compared = false;      // Against P6.15: a later hold goes on for one that ended.
+  bool conflict_unrecorded = false;  // Against P6.15: a run that ended by it may come about later.
+  bool told_before_commit = false;   // Against P6.15: what tentative turns tell leaves at once.
+  bool ask_forgets_outbox = false;   // Against P6.15: committed, and still to be told, is aborted.
+  bool ask_answered_early = false;   // Against P6.15: with what is not safe yet.
+  bool hold_ends_by_itself = false;  // Against P6.15: at its limit, without having asked.
+  bool finish_answered_early = false;  // Against P6.15: before it is safe that the hold has ended.
 };
 
 inline constexpr ReplicaMutations kNoMutations;

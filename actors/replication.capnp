@@ -104,6 +104,9 @@ struct Update {
   watches @18 :Watches;
   # Whom the actor watches, and by whom it is watched (P6.16), all of it. In a delta: not there when it
   # did not change. Empty lists: none any more. An older node forgets it.
+  hold @19 :Hold;
+  # A transaction that has the actor (P6.15). In a delta: not there when that did not change, with id 0
+  # when it has ended. An older node takes what is tentative for the state, and keeps it.
 
   union {
     tombstone @7 :Void;  # The actor is gone; kept as such until a mark covers it.
@@ -142,6 +145,23 @@ struct Reminders {
     once @1;
     all @2;
   }
+}
+
+struct Hold {
+  # `state` of the update is tentative, and so are its reminders, its wish to resume and what it has
+  # told in turn `turn` or later. This is what it goes back to if the transaction does not commit.
+
+  id @0 :Wire.Id128;    # 0: no hold.
+  age @1 :Int64;
+  limitMs @2 :UInt32;
+  type @3 :UInt64;      # The first participant,
+  key @4 :Data;         # at most 1 KiB.
+  lineage @5 :UInt64;   # The grant.
+  turn @6 :UInt64;
+  state @7 :Data;       # With the tentative one at most 8 MiB.
+  reminders @8 :Reminders;
+  resume @9 :Bool;
+  resumeSince @10 :UInt64;
 }
 
 struct Outbox {

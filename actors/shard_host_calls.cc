@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "troupe/actors/shard_host.h"
+#include "troupe/actors/transaction_message.h"
 #include "troupe/rpc/status.h"
 
 namespace troupe {
@@ -15,21 +16,32 @@ constexpr size_t kLanesMax = 1 << 16;
 constexpr size_t kParkedMax = 4096;  // Calls that wait for a move to end; then Moved.
 constexpr char kBehindARefusedOne[] = "a call before it in its lane was refused";
 
+bool IsTransacted(const CallHeader& header) {
+  return header.interface_id == kActivationInterface && header.method_id == kTransactedMethod;
+}
+
+bool IsForActivation(const CallHeader& header) {
+  if (header.interface_id != kActivationInterface) return false;
+  const bool decides = header.method_id >= kCommitMethod && header.method_id <= kAskMethod;
+  return decides || IsWatchCall(header) || header.method_id == kSettleMethod ||
+         header.method_id == kUnsuspendMethod;
+}
+
 }  // namespace
 
 void ShardHost::Deliver(kj::Own<InboundCall> call) {
+  if (IsTransacted(call->header())) {
+    call = UnwrapTransacted(kj::mv(call));
+    if (call.get() == nullptr) return;
+  }
   const auto& header = call->header();
   const auto* type = registry_.Find(header.actor.type);
   if (type == nullptr) {
     return call->Finish(Unimplemented(worker_.WhyNotHosted(header.actor)));
   }
-  const bool settles =
-      header.interface_id == kActivationInterface && header.method_id == kSettleMethod;
-  const bool unsuspends =
-      header.interface_id == kActivationInterface && header.method_id == kUnsuspendMethod;
-  const bool watches = IsWatchCall(header);
+  const bool to_activation = IsForActivation(header);
   auto method = type->methods.find({header.interface_id, header.method_id});
-  if (!settles && !unsuspends && !watches && method == type->methods.end()) {
+  if (!to_activation && method == type->methods.end()) {
     return call->Finish(Unimplemented(absl::StrCat(
         "actor type ", type->name, " has no interface ", absl::Hex(header.interface_id),
         " with a method ", header.method_id, "; is its schema older here?")));
@@ -66,8 +78,8 @@ void ShardHost::Unpark() {
 void ShardHost::Take(kj::Own<InboundCall> call, const ActorType& type) {
   const auto& header = call->header();
   const bool to_actor = header.interface_id != kActivationInterface;
-  const bool read_only =
-      to_actor && type.methods.at({header.interface_id, header.method_id}).read_only;
+  const bool read_only = to_actor && header.transaction == nullptr &&
+                         type.methods.at({header.interface_id, header.method_id}).read_only;
   const auto kind = read_only ? CallKind::kReadOnly : CallKind::kMutating;
   if (auto admitted = replica_.Admit(kind); !admitted.ok()) {
     RefuseLane(header.lane);
@@ -75,6 +87,7 @@ void ShardHost::Take(kj::Own<InboundCall> call, const ActorType& type) {
   }
   if (to_actor || IsWatchCall(header)) return Give(kj::mv(call), type);
   if (header.method_id == kUnsuspendMethod) return Unsuspend(kj::mv(call));
+  if (header.method_id != kSettleMethod) return Give(kj::mv(call), type);
   Activate(header.actor, type).DeliverSettle(kj::mv(call));
 }
 

@@ -43,6 +43,7 @@ struct ActorChange {
   ReminderTable::Snapshot reminders = nullptr;  // Null: as before.
   OutboxSnapshot outbox = nullptr;              // All of it. Null: as before.
   WatchSnapshot watches = nullptr;              // Null: as before.
+  SharedHold hold = nullptr;                    // Null: as before; NoHold(): none any more.
 };
 
 // The actor layer, as the replica asks it.

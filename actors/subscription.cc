@@ -19,8 +19,8 @@ namespace {
 // How often it asks whether the topic still has it: it is put out when its client was away.
 constexpr absl::Duration kAskEvery = absl::Seconds(10);
 
-using DeliverCall = capnp::CallContext<schema::TopicReader::DeliverParams,
-                                       schema::TopicReader::DeliverResults>;
+using DeliverCall =
+    capnp::CallContext<schema::TopicReader::DeliverParams, schema::TopicReader::DeliverResults>;
 
 }  // namespace
 
@@ -172,8 +172,8 @@ uint64_t Subscription::missed() const { return reading_.get() == nullptr ? 0 : r
 
 Task<Subscription> Subscription::Begin(Client& client, ActorId topic, std::string name,
                                        ActorId observer, std::optional<uint64_t> from) {
-  auto reading = kj::refcounted<Reading>(client, std::move(topic), std::move(name),
-                                         std::move(observer), from);
+  auto reading =
+      kj::refcounted<Reading>(client, std::move(topic), std::move(name), std::move(observer), from);
   reading->Observe(client.Observe(capnp::typeId<schema::TopicReader>(),
                                   kj::heap<ReaderObject>(kj::addRef(*reading))));
   Subscription out(kj::mv(reading));

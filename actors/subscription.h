@@ -37,8 +37,8 @@ class Subscription {
 
   class Reading;
   // Of ClientTopic::Subscribe().
-  static Task<Subscription> Begin(Client& client, ActorId topic, std::string name,
-                                  ActorId observer, std::optional<uint64_t> from);
+  static Task<Subscription> Begin(Client& client, ActorId topic, std::string name, ActorId observer,
+                                  std::optional<uint64_t> from);
 
  private:
   explicit Subscription(kj::Own<Reading> reading) noexcept;

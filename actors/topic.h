@@ -1,10 +1,11 @@
 // Topics: what is published to a name goes to all who have subscribed to it.
 //
-//   auto lobby = client.Topic<Guest>("lobby");           // In an actor: context().Topic<Guest>("lobby")
-//   Subscription sub = co_await lobby.Subscribe(screen);  // An observer of this client, ...
-//   co_await lobby.Subscribe(guest_ref);                  // ... or an actor that is a Guest.
-//   co_await lobby.Publish([&](auto& all) { all.Said("ann", "hello"); });
-//   context().Topic<Guest>("lobby").Tell([&](auto& all) { all.Said("ann", "hello"); });  // With the turn.
+//   auto lobby = client.Topic<Guest>("lobby");           // In an actor:
+//   context().Topic<Guest>("lobby") Subscription sub = co_await lobby.Subscribe(screen);  // An
+//   observer of this client, ... co_await lobby.Subscribe(guest_ref);                  // ... or an
+//   actor that is a Guest. co_await lobby.Publish([&](auto& all) { all.Said("ann", "hello"); });
+//   context().Topic<Guest>("lobby").Tell([&](auto& all) { all.Said("ann", "hello"); });  // With
+//   the turn.
 //
 // The language of a topic is the interface of its subscribers: its methods are the messages, and
 // topics of two languages are two topics, whatever their names. Topics are actors: some program of
@@ -68,8 +69,8 @@ class AnyTopic {
 };
 
 struct SubscribeOptions {
-  // The number of the first message that is wanted, of those that the log still has. Not given: from
-  // now on; one that has subscribed already goes on where it is.
+  // The number of the first message that is wanted, of those that the log still has. Not given:
+  // from now on; one that has subscribed already goes on where it is.
   std::optional<uint64_t> from = std::nullopt;
 };
 
@@ -141,8 +142,9 @@ class ClientTopic : public TopicOf<Language> {
   // see Subscription.
   template <typename T>
   requires std::convertible_to<typename T::ActorInterface::Ref, typename Language::Ref>
-  Task<Subscription> Subscribe(const Observer<T>& observer,
-                               const SubscribeOptions& options = {}) const {
+      Task<Subscription> Subscribe(const Observer<T>& observer,
+                                   const SubscribeOptions& options = {})
+  const {
     return Subscription::Begin(*client_, this->id(), this->name(), observer.ref().id(),
                                options.from);
   }

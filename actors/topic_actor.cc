@@ -27,7 +27,8 @@ std::string Topic::Name() {
 
 void Topic::BeginTurn() {
   if (book_.log() == 0) {
-    book_.BeginLog(static_cast<uint64_t>(std::max<int64_t>(1, absl::ToUnixNanos(context().WallNow()))));
+    book_.BeginLog(
+        static_cast<uint64_t>(std::max<int64_t>(1, absl::ToUnixNanos(context().WallNow()))));
   }
   if (delivery_ != nullptr) delivery_->NoteInBook();
 }

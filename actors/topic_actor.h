@@ -4,7 +4,8 @@
 //
 // With a larger log, the same on every node:
 //
-//   .Host<troupe::Topic>([] { return kj::heap<troupe::Topic>(troupe::TopicOptions{.bytes_max = 1 << 20}); })
+//   .Host<troupe::Topic>([] { return kj::heap<troupe::Topic>(troupe::TopicOptions{.bytes_max = 1 <<
+//   20}); })
 //
 // Programs call it by what topic.h gives them. Its turns wait for nobody, so publishers do not wait
 // for subscribers, who are served beside the turns (topic_delivery.h).
@@ -44,8 +45,8 @@ class Topic final : public Actor<schema::Topic, schema::TopicState>, private Top
   TopicBook book_;
   TopicDelivery* delivery_ = nullptr;  // Of the Resume() that runs.
   ActorContext* context_of_delivery_ = nullptr;
-  ActorTimer quiet_;        // Until what was delivered is noted; then until it is forgotten.
-  bool settling_ = false;   // The second.
+  ActorTimer quiet_;       // Until what was delivered is noted; then until it is forgotten.
+  bool settling_ = false;  // The second.
 };
 
 }  // namespace troupe

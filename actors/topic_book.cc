@@ -22,12 +22,11 @@ TopicBook::TopicBook(TopicOptions options) : options_(options) {
       within(options.subscribers_max, kTopicLargest.subscribers_max)) {
     return;
   }
-  kj::throwFatalException(Failed(
-      absl::StrCat("the log of a topic is ", options.messages_max, " messages and ",
-                   options.bytes_max, " bytes for ", options.subscribers_max,
-                   " subscribers; it has 1 to ", kTopicLargest.messages_max, " messages, 1 to ",
-                   kTopicLargest.bytes_max, " bytes and 1 to ", kTopicLargest.subscribers_max,
-                   " subscribers")));
+  kj::throwFatalException(Failed(absl::StrCat(
+      "the log of a topic is ", options.messages_max, " messages and ", options.bytes_max,
+      " bytes for ", options.subscribers_max, " subscribers; it has 1 to ",
+      kTopicLargest.messages_max, " messages, 1 to ", kTopicLargest.bytes_max, " bytes and 1 to ",
+      kTopicLargest.subscribers_max, " subscribers")));
 }
 
 absl::StatusOr<uint64_t> TopicBook::Publish(std::vector<TopicMessage> messages) {

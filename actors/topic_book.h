@@ -44,12 +44,12 @@ struct TopicMessage {
 struct TopicSubscriber {
   ActorId id;
   uint64_t serial = 0;
-  uint64_t delivered = 0;     // Up to this number nothing is to be delivered any more.
-  uint64_t missed = 0;        // Of those, and not being told of.
-  uint64_t notice = 0;        // Being told of, with ...
-  uint64_t notice_next = 0;   // ... this number of the next message.
-  bool is_reader() const;     // A TopicReader, which sees by itself what it has missed.
-  bool is_observer() const;   // Of a client; a reader is one.
+  uint64_t delivered = 0;    // Up to this number nothing is to be delivered any more.
+  uint64_t missed = 0;       // Of those, and not being told of.
+  uint64_t notice = 0;       // Being told of, with ...
+  uint64_t notice_next = 0;  // ... this number of the next message.
+  bool is_reader() const;    // A TopicReader, which sees by itself what it has missed.
+  bool is_observer() const;  // Of a client; a reader is one.
   // The lowest number that it may yet be asked about.
   uint64_t oldest() const { return notice > 0 ? notice_next : delivered + 1; }
 };

@@ -54,10 +54,10 @@ bool TopicDelivery::Next(const TopicSubscriber& to, const Sending& sending, Numb
     params.setCount(to.notice);
     params.setNext(to.notice_next);
     delivers = 0;
-    call = {to.id,     capnp::typeId<schema::Listener>(),
+    call = {to.id,         capnp::typeId<schema::Listener>(),
             kMissedMethod, message.Take(),
-            to.serial, to.notice_next,
-            kNotice,   to.oldest()};
+            to.serial,     to.notice_next,
+            kNotice,       to.oldest()};
     return true;
   }
   const uint64_t number = std::max(to.delivered, sending.delivered) + 1;
@@ -68,7 +68,7 @@ bool TopicDelivery::Next(const TopicSubscriber& to, const Sending& sending, Numb
     return true;
   }
   const auto& message = book_.At(number);
-  call = {to.id,  message.interface_id, message.method_id, message.params, to.serial, number,
+  call = {to.id,      message.interface_id, message.method_id, message.params, to.serial, number,
           /*part=*/0, to.oldest()};
   return true;
 }
@@ -76,7 +76,8 @@ bool TopicDelivery::Next(const TopicSubscriber& to, const Sending& sending, Numb
 NumberedCall TopicDelivery::Batch(const TopicSubscriber& to, uint64_t from) const {
   size_t bytes = 0;
   uint64_t end = from;
-  while (end < book_.next() && end - from < kBatchMessages && (end == from || bytes < kBatchBytes)) {
+  while (end < book_.next() && end - from < kBatchMessages &&
+         (end == from || bytes < kBatchBytes)) {
     bytes += book_.At(end++).bytes();
   }
   OutgoingMessage message(static_cast<unsigned>(bytes / sizeof(capnp::word) + 64));
@@ -85,8 +86,8 @@ NumberedCall TopicDelivery::Batch(const TopicSubscriber& to, uint64_t from) cons
   params.setFirst(from);
   auto messages = params.initMessages(static_cast<unsigned>(end - from));
   for (unsigned i = 0; i < messages.size(); ++i) WriteMessage(book_.At(from + i), messages[i]);
-  NumberedCall call{to.id,     capnp::typeId<schema::TopicReader>(), kDeliverMethod, message.Take(),
-                    to.serial, from};
+  NumberedCall call{
+      to.id, capnp::typeId<schema::TopicReader>(), kDeliverMethod, message.Take(), to.serial, from};
   call.told = false;  // Its answer says that they are done.
   return call;
 }
@@ -126,8 +127,9 @@ Task<void> TopicDelivery::Serve(uint64_t serial) {
     if (none || error.getType() == kj::Exception::Type::FAILED) {
       // Its own error; or it does not want to be told what it missed.
       if (!none) {
-        owner_.log().Warning("a subscriber failed at a message, and is sent the next",
-                             {{"topic", topic_}, {"to", to->id.ToString()}, {"error", Words(error)}});
+        owner_.log().Warning(
+            "a subscriber failed at a message, and is sent the next",
+            {{"topic", topic_}, {"to", to->id.ToString()}, {"error", Words(error)}});
       }
       OnDelivered(*to, sending, delivers, nullptr);
       continue;
@@ -202,8 +204,8 @@ void TopicDelivery::SettleLeft(const TopicSubscriber& left) {
 
 // That nobody hears it costs the subscriber a record; until it hears a later one.
 void TopicDelivery::SendSettle(const ActorId& to, uint64_t serial, uint64_t mark) {
-  NumberedCall call{to,     kActivationInterface, kSettleMethod,    EmptyResults(),
-                    serial, mark,                 /*part=*/kNotice, mark};
+  NumberedCall call{to,   kActivationInterface, kSettleMethod, EmptyResults(), serial,
+                    mark, /*part=*/kNotice,     mark};
   tasks_.add(work_.Call(std::move(call)).then([](Payload&&) {}, [](kj::Exception&&) {}));
 }
 

@@ -1,8 +1,8 @@
 // TopicDelivery: brings what is in a topic's log to its subscribers; each at its own pace.
 //
-// Internal to the Topic actor. Single loop. Lives in the topic's Resume(): it runs beside the turns,
-// looks at the book, and changes it in turns alone. To each subscriber one call is under way at a
-// time; one that fails for now is made again under the same number after a pause.
+// Internal to the Topic actor. Single loop. Lives in the topic's Resume(): it runs beside the
+// turns, looks at the book, and changes it in turns alone. To each subscriber one call is under way
+// at a time; one that fails for now is made again under the same number after a pause.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,8 @@
 
 namespace troupe {
 
-// An observer that cannot be reached for so long is put out: its client is gone, or will come again.
+// An observer that cannot be reached for so long is put out: its client is gone, or will come
+// again.
 inline constexpr absl::Duration kObserverPatience = absl::Minutes(1);
 
 class TopicDelivery {

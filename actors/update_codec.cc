@@ -242,6 +242,42 @@ WatchSnapshot DecodeWatches(wire::Watches::Reader in) {
   return std::make_shared<const WatchLists>(std::move(out));
 }
 
+// ---- Holds
+
+std::shared_ptr<const std::string> DecodeState(capnp::Data::Reader in) {
+  if (in.size() > kStateBytesMax) throw Malformed{absl::StrCat("a state of ", in.size(), " bytes")};
+  return std::make_shared<const std::string>(Text(in));
+}
+
+void EncodeHold(const Hold& from, wire::Hold::Builder out) {
+  SetId(from.id, out.initId());
+  if (!from.holds()) return;
+  out.setAge(from.age);
+  out.setLimitMs(static_cast<uint32_t>(absl::ToInt64Milliseconds(from.limit)));
+  SetActor(from.first, out);
+  out.setLineage(from.grant.lineage);
+  out.setTurn(from.grant.turn);
+  out.setState(Bytes(*from.state));
+  if (from.reminders != nullptr) EncodeReminders(*from.reminders, out.initReminders());
+  out.setResume(from.resume);
+  out.setResumeSince(from.resume_since);
+}
+
+SharedHold DecodeHold(wire::Hold::Reader in) {
+  if (GetId(in.getId()).IsZero()) return NoHold();
+  auto out = std::make_shared<Hold>();
+  out->id = GetId(in.getId());
+  out->age = in.getAge();
+  out->limit = std::min<absl::Duration>(absl::Milliseconds(in.getLimitMs()), kHoldLimitMax);
+  out->first = GetActor(in);
+  out->grant = {in.getLineage(), in.getTurn()};
+  out->state = DecodeState(in.getState());
+  if (in.hasReminders()) out->reminders = DecodeReminders(in.getReminders());
+  out->resume = in.getResume();
+  out->resume_since = in.getResumeSince();
+  return out;
+}
+
 // ---- Updates
 
 void EncodeUpdate(const ActorUpdate& from, absl::Time now, wire::Update::Builder out) {
@@ -255,6 +291,7 @@ void EncodeUpdate(const ActorUpdate& from, absl::Time now, wire::Update::Builder
   if (from.reminders != nullptr) EncodeReminders(*from.reminders, out.initReminders());
   if (from.outbox != nullptr) EncodeOutbox(*from.outbox, out.initOutbox());
   if (from.watches != nullptr) EncodeWatches(*from.watches, out.initWatches());
+  if (from.hold != nullptr) EncodeHold(*from.hold, out.initHold());
   switch (from.kind) {
     case ActorUpdate::Kind::kTombstone:
       out.setTombstone();
@@ -275,11 +312,6 @@ void EncodeUpdate(const ActorUpdate& from, absl::Time now, wire::Update::Builder
   }
 }
 
-std::shared_ptr<const std::string> DecodeState(capnp::Data::Reader in) {
-  if (in.size() > kStateBytesMax) throw Malformed{absl::StrCat("a state of ", in.size(), " bytes")};
-  return std::make_shared<const std::string>(Text(in));
-}
-
 SharedUpdate DecodeUpdate(wire::Update::Reader in, absl::Time now) {
   auto out = std::make_shared<ActorUpdate>();
   out->actor = GetActor(in);
@@ -291,6 +323,7 @@ SharedUpdate DecodeUpdate(wire::Update::Reader in, absl::Time now) {
   if (in.hasReminders()) out->reminders = DecodeReminders(in.getReminders());
   if (in.hasOutbox()) out->outbox = DecodeOutbox(in.getOutbox());
   if (in.hasWatches()) out->watches = DecodeWatches(in.getWatches());
+  if (in.hasHold()) out->hold = DecodeHold(in.getHold());
   switch (in.which()) {
     case wire::Update::TOMBSTONE:
       out->kind = ActorUpdate::Kind::kTombstone;

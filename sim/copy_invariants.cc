@@ -149,7 +149,7 @@ void CopyInvariants::CompareTwins(const ShardReplica& primary, const ShardReplic
     const bool same = *ours->state == *theirs->state && ours->turn == theirs->turn &&
                       ours->resume == theirs->resume && ours->called == theirs->called &&
                       Same(ours->reminders, theirs->reminders) &&
-                      Same(ours->outbox, theirs->outbox) &&
+                      Same(ours->outbox, theirs->outbox) && Same(ours->hold, theirs->hold) &&
                       Same(ours->watches, theirs->watches) &&
                       ours->records.Fingerprint() == theirs->records.Fingerprint();
     if (!same) wrong(entry.actor, ours->version, theirs->version, "other contents");

@@ -37,6 +37,17 @@ TEST(Outbox, KeepsWhatIsToldUntilItIsAnswered) {
   EXPECT_EQ(box.snapshot()->bytes, Call(5).bytes());
 }
 
+TEST(Outbox, TakesBackWhatATurnAndLaterOnesTold) {
+  Outbox box;
+  for (uint64_t turn : {3, 5, 6}) EXPECT_TRUE(box.Add(Call(turn)).ok());
+  EXPECT_EQ(box.LastBefore(5), (ToldNumber{3, 0}));
+  EXPECT_EQ(box.LastBefore(3), ToldNumber());
+  EXPECT_EQ(box.LastBefore(9), (ToldNumber{6, 0}));
+  box.RemoveSince(5);
+  EXPECT_THAT(Turns(box.snapshot()), ElementsAre(3));
+  EXPECT_EQ(box.snapshot()->bytes, Call(3).bytes());
+}
+
 TEST(Outbox, ChangesNoSnapshotThatWasTaken) {
   Outbox box;
   EXPECT_TRUE(box.Add(Call(1)).ok());

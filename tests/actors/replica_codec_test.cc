@@ -89,6 +89,32 @@ TEST(ReplicaCodec, CarriesWhatWasToldAndWhatOfItIsAnswered) {
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(*outbox->added[i], *changes->added[i]);
 }
 
+TEST(ReplicaCodec, CarriesAHoldAndItsEnd) {
+  ActorUpdate update = SomeDelta();
+  auto hold = std::make_shared<Hold>();
+  hold->id = {3, 4};
+  hold->age = 17;
+  hold->limit = absl::Seconds(9);
+  hold->first = {6, "first"};
+  hold->grant = {2, 21};
+  hold->state = std::make_shared<const std::string>("as it was");
+  hold->reminders = std::make_shared<const ReminderTable::List>(1, Reminder{"bell", kHere});
+  hold->resume = true;
+  hold->resume_since = 5;
+  update.hold = hold;
+  auto carried = Carry(BatchOf(update));
+  ASSERT_TRUE(carried.ok()) << carried.status();
+  EXPECT_EQ(*std::get<Batch>(carried->body).updates.at(0)->hold, *hold);
+  update.hold = NoHold();
+  carried = Carry(BatchOf(update));
+  ASSERT_TRUE(carried.ok());
+  EXPECT_FALSE(std::get<Batch>(carried->body).updates.at(0)->hold->holds());
+  update.hold = nullptr;
+  carried = Carry(BatchOf(update));
+  ASSERT_TRUE(carried.ok());
+  EXPECT_EQ(std::get<Batch>(carried->body).updates.at(0)->hold, nullptr) << "unchanged is not none";
+}
+
 TEST(ReplicaCodec, RefusesToldCallsOutOfTheirOrder) {
   ActorUpdate update = SomeDelta();
   auto changes = std::make_shared<OutboxChanges>();

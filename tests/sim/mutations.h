@@ -152,6 +152,22 @@ inline std::vector<Mutation> AllMutations() {
                 "WatchTest.ThatIsNotPartOfTheBatchIsFoundOut"),
       COPY_RULE(any_watch_ends, "P6.16", FoundBy::kModel,
                 "WatchTest.ThatIsEndedByTheNoticeOfAnEarlierOneIsFoundOut"),
+      COPY_RULE(hold_outside_batch, "P6.15", FoundBy::kModel,
+                "TransactionWithoutTest.AHoldOutsideOfTheBatchIsFoundOut"),
+      COPY_RULE(grant_not_compared, "P6.15", FoundBy::kModel,
+                "TransactionWithoutTest.AGrantThatIsNotComparedIsFoundOut"),
+      COPY_RULE(conflict_unrecorded, "P6.15", FoundBy::kModel,
+                "TransactionWithoutTest.AConflictThatIsNotRecordedIsFoundOut"),
+      COPY_RULE(told_before_commit, "P6.15", FoundBy::kModel,
+                "TransactionWithoutTest.ATellThatLeavesBeforeTheCommitIsFoundOut"),
+      COPY_RULE(ask_forgets_outbox, "P6.15", FoundBy::kModel,
+                "TransactionWithoutTest.AnAnswerThatForgetsTheOutboxIsFoundOut"),
+      COPY_RULE(ask_answered_early, "P6.15", FoundBy::kModel,
+                "TransactionWithoutTest.AnAnswerThatIsNotSafeIsFoundOut"),
+      COPY_RULE(hold_ends_by_itself, "P6.15", FoundBy::kModel,
+                "TransactionWithoutTest.AHoldThatEndsByItselfIsFoundOut"),
+      COPY_RULE(finish_answered_early, "P6.15", FoundBy::kModel,
+                "TransactionWithoutTest.AFinishThatIsAnsweredBeforeItIsSafeIsFoundOut"),
   };
 #undef MAP_RULE
 #undef COPY_RULE
