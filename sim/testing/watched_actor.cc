@@ -14,6 +14,7 @@ namespace troupe::testing {
 // What an ActorContext does for those that derive from it, named for use on another one.
 struct Protected : ActorContext {
   using ActorContext::AddTimer;
+  using ActorContext::BeginTransaction;
   using ActorContext::Origin;
   using ActorContext::RunElsewhere;
   using ActorContext::ToldOrigin;
@@ -45,6 +46,9 @@ class WatchedActor::Context final : public ActorContext {
   const Log& log() const override { return real_.log(); }
 
  private:
+  kj::Own<TransactionScope> BeginTransaction() override {
+    return (real_.*&Protected::BeginTransaction)();
+  }
   kj::Promise<void> RunElsewhere(kj::Function<void()> work) override {
     return (real_.*&Protected::RunElsewhere)(kj::mv(work));
   }
