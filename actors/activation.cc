@@ -25,7 +25,10 @@ Activation::Activation(Host& host, Shard& shard, ActorId id, const ActorType& ty
       timers_(host.timer(), *this),
       tasks_(errors_) {}
 
-Activation::~Activation() noexcept(false) { Stop(); }
+Activation::~Activation() noexcept(false) {
+  Stop();
+  if (parent_) parent_->Close();
+}
 
 void Activation::Errors::taskFailed(kj::Exception&& exception) {
   log.Error("turn bookkeeping failed", {{"error", Words(exception)}});

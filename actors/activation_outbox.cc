@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/activation_turn.h"
+#include "troupe/actors/child_key.h"
 #include "troupe/actors/observer_key.h"
 #include "troupe/rpc/status.h"
 #include "troupe/runtime/kj_time.h"
@@ -41,6 +42,11 @@ kj::Own<CallOrigin> Activation::ToldOrigin() { return kj::addRef(*outbox_origin_
 
 void Activation::Tell(Told told) {
   RequireTurnThatGoesOn("Tell()");
+  if (IsChildKey(told.target.key)) {
+    kj::throwFatalException(Failed(absl::StrCat(
+        "actor ", Name(), " cannot tell its child ", std::string(NameOfChildKey(told.target.key)),
+        " anything that is to outlive it: call it, and wait or drop the promise")));
+  }
   const uint64_t ordinal =
       turn_->frame.ordinals[{told.target, told.interface_id, told.method_id}]++;
   told.id =

@@ -139,6 +139,7 @@ class ActorPool::Object final : private ActorContext {
   kj::Own<CallOrigin> Origin() override { return kj::addRef(*origin_); }
   kj::Own<CallOrigin> ToldOrigin() override { Refuse("Tell()"); }
   ActorTimer AddTimer(TimerOptions, ActorTimer::Entry::Work) override { Refuse("StartTimer()"); }
+  ParentSide& AsParent() override { Refuse("Children()"); }
 
   ActorPool& pool_;
   const ActorType& type_;
