@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "troupe/actors/interception.h"
 #include "troupe/rpc/status.h"
 
 namespace troupe {
@@ -113,6 +114,12 @@ std::string Activation::OpenTurn() const {
   return Describe(*reads_.begin()->second->call);
 }
 
+// False: it was refused. What the object before this one has left has been through them.
+bool Activation::Intercepted(InboundCall& call) const {
+  if (type_.interceptors->empty() || call.hooked()) return true;
+  return Intercept(call, type_, InfoOf(call).name, host_, shard_.node());
+}
+
 bool Activation::Deliver(kj::Own<InboundCall>& call) {
   if (stopped_) return false;
   const ChainLink* link = OwnLink(*call);
@@ -141,7 +148,10 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
       MarkDirty();
       if (!records_.CheckRoom(open_.size()).ok()) return false;
     }
-    if (nested || waiting < kMailboxMax) open_[KeyOf(call->header().id)] = Open{hash, {}};
+  }
+  if (!watch_call && !Intercepted(*call)) return true;
+  if (!read_only && (nested || waiting < kMailboxMax)) {
+    open_[KeyOf(call->header().id)] = Open{hash, {}};
   }
   if (nested) {
     turn_->nested_waiting.push_back(kj::mv(call));
@@ -277,6 +287,7 @@ void Activation::StartRead(kj::Own<InboundCall> call) {
   auto& turn = *(reads_[number] = std::make_unique<Turn>());
   ++readers_;
   turn.ticket = shard_.StartRead();
+  call->NoteBegin();
   turn.context = kj::refcounted<MethodContext>(call->params(), Origin());
   turn.call = kj::mv(call);
   auto ended = [this, number](kj::Maybe<kj::Exception> failure) {
@@ -302,6 +313,7 @@ kj::Maybe<kj::Exception> Activation::TakeResults(MethodContext& context, const I
 void Activation::EndRead(Turn& turn, kj::Maybe<kj::Exception> failure) {
   --readers_;
   if (turn.call.get() == nullptr) return;  // Stopped meanwhile.
+  turn.call->NoteEnd();
   shard_.loop_watch().Ended([&] { return Describe(*turn.call); });
   CallOutcome outcome;
   if (failure == nullptr) failure = TakeResults(*turn.context, *turn.call, outcome);

@@ -132,6 +132,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   std::string Describe(const InboundCall& call) const;
 
   // ---- activation.cc: calls in, reads
+  bool Intercepted(InboundCall& call) const;
   void RunReady();
   bool HasWork() const;
   void RunLetter();

@@ -10,6 +10,7 @@ kj::Promise<Payload> Activation::Parent::CallOut(CallHeader header, Payload para
   if (self_.stopped_) return Disconnected("the calling actor has been deactivated");
   if (!self_.reading_) self_.reading_ = std::make_unique<ClientSequence>(self_.host_.RandomId());
   header.id = self_.reading_->Next();
+  header.by_actor = true;
   return self_.caller_.Call(std::move(header), std::move(params), deadline, self_.reading_.get());
 }
 
@@ -20,7 +21,7 @@ void Activation::Parent::RunLater(kj::Function<void()> work) {
 
 ParentSide::Within Activation::Parent::CallsWithin() const {
   const auto* turn = self_.turn_.get();
-  return turn == nullptr ? Within() : Within{turn->frame.chain, turn->frame.deadline};
+  return turn == nullptr ? Within() : Within{turn->frame.chain, turn->frame.deadline, turn->frame.metadata};
 }
 
 ParentSide& Activation::AsParent() {

@@ -289,7 +289,9 @@ void Activation::PassOn(kj::Own<InboundCall>& place, absl::Time now) {
   auto open = open_.find(KeyOf(place->header().id));
   if (open == open_.end()) return;  // `$readOnly`.
   for (auto& repeat : open->second.repeats) {
-    if (repeat->deadline() > place->deadline()) std::swap(repeat, place);
+    if (repeat->deadline() <= place->deadline()) continue;
+    std::swap(repeat, place);
+    place->TakeHook(*repeat);
   }
 }
 

@@ -24,8 +24,9 @@ class Activation::OutboxOrigin final : public CallOrigin {
   explicit OutboxOrigin(Activation& activation) : activation_(activation) {}
 
   kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id, uint16_t method_id,
-                            Payload params, const CallOptions&) override {
-    activation_.Tell({{}, target, interface_id, method_id, {}, std::move(params)});
+                            Payload params, const CallOptions& options) override {
+    activation_.Tell(
+        {{}, target, interface_id, method_id, {}, std::move(params), options.metadata});
     return kj::NEVER_DONE;  // TellTo drops it.
   }
   kj::Promise<Payload> Refuse(kj::Exception&& why) override {
@@ -52,6 +53,7 @@ void Activation::Tell(Told told) {
   told.id =
       DerivedId(turn_->frame.inbound, told.target, told.interface_id, told.method_id, ordinal);
   told.number = {turn_->number, turn_->told++};
+  told.metadata = turn_->frame.metadata.And(told.metadata);
   const auto added = outbox_.Add(std::move(told), watches_.reserve());
   if (!added.ok()) {
     kj::throwFatalException(
@@ -107,6 +109,7 @@ void Activation::MakeCall(const SharedTold& told) {
   const uint64_t oldest = shard_.mutations().told_record_dropped ? next_turn_ : told_floor_;
   header.id =
       ActorCall{id_, shard_.lineage(), shard_.epoch(), turn, oldest, told->id, /*told=*/true};
+  header.metadata = told->metadata;
   NoteCall(told->target, turn);
   tasks_.add(
       caller_.Call(std::move(header), told->params, host_.clock().Now() + kDeadlineDefault, nullptr)

@@ -51,6 +51,8 @@ void Activation::StartMutating(kj::Own<InboundCall> call) {
       records_.Lookup(call->header().id, turn_->argument_hash, shard_.mutations()).record !=
           nullptr;
   turn_->context = kj::refcounted<MethodContext>(call->params(), Origin());
+  turn_->frame.metadata = call->header().metadata;
+  call->NoteBegin();
   turn_->call = kj::mv(call);
   turn_->running =
       Dispatch(*turn_->call, *turn_->context)
@@ -68,6 +70,7 @@ void Activation::EndMutating(kj::Maybe<kj::Exception> failure) {
   if (!stopped_) shard_.loop_watch().Ended([this] { return OpenTurn(); });
   auto call = kj::mv(turn_->call);
   if (stopped_) return;
+  call->NoteEnd();
   const uint64_t hash = turn_->argument_hash;
   auto context = kj::mv(turn_->context);
   CallOutcome outcome;

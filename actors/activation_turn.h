@@ -29,6 +29,7 @@ struct Activation::Frame {
   std::vector<ChainLink> chain;  // With this actor at its end.
   absl::Time deadline;
   bool interrupted = false;  // A run before it left something.
+  CallMetadata metadata = {};
   std::map<std::tuple<ActorId, uint64_t, uint16_t>, uint64_t> ordinals = {};
 };
 

@@ -87,6 +87,14 @@ struct CallFrame {
   # may send too if it knows the watch's id. No method of the actor is run for them; they are recorded
   # as its calls are. An older node answers that they are not implemented, and is told again.
 
+  metadata @18 :List(Metadatum);
+  # By key, at most 16, of 4 KiB in all. What the callee's turn calls and tells carries it on. An older
+  # node drops it.
+
+  byActor @19 :Bool;
+  # By an actor's object, though under a client's id: in a `$readOnly` method, of a pool, by a child. On a
+  # link of a client it counts as not set.
+
   lane @15 :Lane;
   struct Lane {
     # One caller's calls to one actor, in order. When a call of an attempt has been answered `moved`,
@@ -96,6 +104,11 @@ struct CallFrame {
     number @1 :UInt64;
     attempt @2 :UInt32;
   }
+}
+
+struct Metadatum {
+  key @0 :Text;    # 1 to 64 bytes.
+  value @1 :Text;
 }
 
 struct WatchParams {

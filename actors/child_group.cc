@@ -268,6 +268,7 @@ kj::Promise<Payload> ChildGroup::Call(const ActorId& target, uint64_t interface_
   const absl::Time deadline =
       std::min(now + std::min(options.TimeLimit(), kDeadlineMax), within.deadline);
   CallHeader header{target, interface_id, method_id, {}, std::move(within.chain)};
+  header.metadata = within.metadata.And(options.metadata);
   auto paf = kj::newPromiseAndFulfiller<Payload>();
   auto answer = [fulfiller = kj::mv(paf.fulfiller), whole](CallOutcome&& outcome) mutable {
     if (auto* results = std::get_if<Payload>(&outcome)) {

@@ -26,6 +26,7 @@ class ChildGroup::Run::OwnOrigin final : public CallOrigin {
     // Whoever waits for the child waits for this call, too.
     std::erase_if(within.chain, [](const ChainLink& link) { return IsChildKey(link.actor.key); });
     header.chain = std::move(within.chain);
+    header.metadata = within.metadata.And(options.metadata);
     const absl::Time now = run_->host().clock().Now();
     const absl::Time deadline =
         std::min(now + std::min(options.TimeLimit(), kDeadlineMax), within.deadline);
@@ -88,6 +89,7 @@ ParentSide::Within ChildGroup::Run::CallsWithin() const {
   out.chain = call->header().chain;
   out.chain.push_back({id_, number_});
   out.deadline = call->deadline();
+  out.metadata = call->header().metadata;
   return out;
 }
 

@@ -23,6 +23,7 @@ class ParentSide {
   struct Within {
     std::vector<ChainLink> chain = {};
     absl::Time deadline = absl::InfiniteFuture();
+    CallMetadata metadata = {};
   };
   virtual Within CallsWithin() const = 0;
 
