@@ -53,7 +53,10 @@ void Activation::Tell(Told told) {
   told.id =
       DerivedId(turn_->frame.inbound, told.target, told.interface_id, told.method_id, ordinal);
   told.number = {turn_->number, turn_->told++};
-  told.metadata = turn_->frame.metadata.And(told.metadata);
+  // Watches keep room for what they tell, and that carries none.
+  if (told.interface_id != kActivationInterface) {
+    told.metadata = turn_->frame.metadata.And(told.metadata);
+  }
   const auto added = outbox_.Add(std::move(told), watches_.reserve());
   if (!added.ok()) {
     kj::throwFatalException(
