@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "troupe/actors/interception.h"
 #include "troupe/rpc/status.h"
 
 namespace troupe {
@@ -25,7 +26,10 @@ Activation::Activation(Host& host, Shard& shard, ActorId id, const ActorType& ty
       timers_(host.timer(), *this),
       tasks_(errors_) {}
 
-Activation::~Activation() noexcept(false) { Stop(); }
+Activation::~Activation() noexcept(false) {
+  Stop();
+  if (parent_) parent_->Close();
+}
 
 void Activation::Errors::taskFailed(kj::Exception&& exception) {
   log.Error("turn bookkeeping failed", {{"error", Words(exception)}});
@@ -120,6 +124,12 @@ std::string Activation::OpenTurn() const {
   return Describe(*reads_.begin()->second->call);
 }
 
+// False: it was refused. What the object before this one has left has been through them.
+bool Activation::Intercepted(InboundCall& call) const {
+  if (type_.interceptors->empty() || call.hooked()) return true;
+  return Intercept(call, type_, InfoOf(call).name, host_, shard_.node());
+}
+
 bool Activation::Deliver(kj::Own<InboundCall>& call) {
   if (stopped_) return false;
   const bool watch_call = IsWatchCall(call->header());
@@ -154,6 +164,7 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
       if (!records_.CheckRoom(open_.size()).ok()) return false;
     }
   }
+  if (!watch_call && !Intercepted(*call)) return true;
   if (tentative && AnswerByHold(call, hash)) return true;
   if (!nested && waiting >= kMailboxMax && !HeldBy(*call)) {
     call->Finish(Overloaded(absl::StrCat("the mailbox of ", Name(), " is full (", kMailboxMax,
@@ -306,6 +317,7 @@ void Activation::StartRead(kj::Own<InboundCall> call) {
   auto& turn = *(reads_[number] = std::make_unique<Turn>());
   ++readers_;
   turn.ticket = shard_.StartRead();
+  call->NoteBegin();
   turn.context = kj::refcounted<MethodContext>(call->params(), Origin());
   turn.call = kj::mv(call);
   auto ended = [this, number](kj::Maybe<kj::Exception> failure) {
@@ -331,6 +343,7 @@ kj::Maybe<kj::Exception> Activation::TakeResults(MethodContext& context, const I
 void Activation::EndRead(Turn& turn, kj::Maybe<kj::Exception> failure) {
   --readers_;
   if (turn.call.get() == nullptr) return;  // Stopped meanwhile.
+  turn.call->NoteEnd();
   shard_.loop_watch().Ended([&] { return Describe(*turn.call); });
   CallOutcome outcome;
   if (failure == nullptr) failure = TakeResults(*turn.context, *turn.call, outcome);

@@ -123,6 +123,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   class BackgroundOrigin;
   class OutboxOrigin;
   class TurnScope;
+  class Parent;
   struct Turn;
   struct Frame;
   struct Nested;
@@ -145,6 +146,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   std::string Describe(const InboundCall& call) const;
 
   // ---- activation.cc: calls in, reads
+  bool Intercepted(InboundCall& call) const;
   void RunReady();
   bool HasWork() const;
   void BetweenTurns();
@@ -331,6 +333,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   absl::Time WallNow() const override { return host_.clock().WallNow(); }
   const Log& log() const override { return host_.log(); }
   kj::Own<CallOrigin> Origin() override;
+  ParentSide& AsParent() override;
 
   // What may be what runs now.
   template <typename... T>
@@ -340,10 +343,11 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   Shard& shard_;
   const ActorId id_;
   const ActorType& type_;
-  kj::Own<ActorBase> actor_;  // Null before the first turn, and after one that failed.
-  bool ready_ = false;        // It has had its OnActivate().
-  bool restart_due_ = false;  // To be made anew without waiting for a call.
-  bool resume_due_ = false;   // Resume() waits for the object.
+  std::unique_ptr<Parent> parent_;  // To its children; null before there are any.
+  kj::Own<ActorBase> actor_;        // Null before the first turn, and after one that failed.
+  bool ready_ = false;              // It has had its OnActivate().
+  bool restart_due_ = false;        // To be made anew without waiting for a call.
+  bool resume_due_ = false;         // Resume() waits for the object.
   std::unique_ptr<Supervisor> supervisor_;  // Null while there is no failure to remember.
   absl::Time wake_at_ = absl::InfiniteFuture();
 

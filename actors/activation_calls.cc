@@ -35,6 +35,8 @@ class Activation::TurnOrigin final : public CallOrigin {
       }
       if (!self.reading_) self.reading_ = std::make_unique<ClientSequence>(self.host_.RandomId());
       header.id = self.reading_->Next();
+      header.metadata = options.metadata;  // Several may be open: whose would it be?
+      header.by_actor = true;
       return self.caller_.Call(std::move(header), std::move(params), deadline, self.reading_.get());
     }
     if (self.IsTentative()) {
@@ -46,6 +48,7 @@ class Activation::TurnOrigin final : public CallOrigin {
     Frame& frame = turn.frame;
     deadline = std::min(deadline, frame.deadline);
     header.chain = frame.chain;
+    header.metadata = frame.metadata.And(options.metadata);
     const uint64_t ordinal = frame.ordinals[{target, interface_id, method_id}]++;
     if (self.shard_.mutations().ordinal_forgotten) frame.inbound.lo += self.shard_.epoch();
     header.id =
@@ -96,6 +99,7 @@ class Activation::BackgroundOrigin final : public CallOrigin {
     header.id =
         ActorCall{self.id_, self.shard_.lineage(),       self.shard_.epoch(), self.resume_since_,
                   oldest,   options.id.value_or(Id128())};
+    header.metadata = options.metadata;
     self.NoteCall(target, self.resume_since_);
     const absl::Time deadline =
         self.host_.clock().Now() + std::min(options.TimeLimit(), kDeadlineMax);

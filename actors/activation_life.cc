@@ -113,14 +113,12 @@ void Activation::OnFailedOwnTurn(const kj::Exception& failure, TurnKind kind) {
   const auto directive = type_.options.supervision.directive;
   if (directive == Supervision::Directive::kResume && ready_) return;
   if (kind != TurnKind::kActivate && type_.activates) restart_due_ = true;
+  const bool stops = directive == Supervision::Directive::kStop;
   auto refusal = Supervise(failure, what);
-  if (kind == TurnKind::kActivate || directive == Supervision::Directive::kStop ||
-      Suspended(host_.clock().Now())) {
-    restart_due_ &= directive != Supervision::Directive::kStop;
+  if (kind == TurnKind::kActivate || stops || Suspended(host_.clock().Now())) {
+    restart_due_ &= !stops;
     RefuseWaiting(refusal);
-    if (directive == Supervision::Directive::kStop) {
-      TellWatchers(Notice::Why::kStopped, Words(failure));
-    }
+    if (stops) TellWatchers(Notice::Why::kStopped, Words(failure));
   }
   AnnounceReminders();
 }
@@ -156,8 +154,7 @@ kj::Exception Activation::SuspendedError() const {
 void Activation::RefuseWaiting(const kj::Exception& why) {
   auto refused = std::move(mailbox_);
   mailbox_.clear();
-  reminder_waits_ = false;
-  notice_waits_ = false;
+  reminder_waits_ = notice_waits_ = false;
   // Only now: an answer to a caller of this worker may bring its next call at once.
   for (auto& letter : refused) {
     if (letter.call.get() == nullptr) continue;
@@ -290,7 +287,9 @@ void Activation::PassOn(kj::Own<InboundCall>& place, absl::Time now) {
   auto open = open_.find(KeyOf(place->header().id));
   if (open == open_.end()) return;  // `$readOnly`.
   for (auto& repeat : open->second.repeats) {
-    if (repeat->deadline() > place->deadline()) std::swap(repeat, place);
+    if (repeat->deadline() <= place->deadline()) continue;
+    std::swap(repeat, place);
+    place->TakeHook(*repeat);
   }
 }
 

@@ -69,6 +69,8 @@ void Activation::StartNested(kj::Own<InboundCall> call) {
   nested.read_only = InfoOf(*call).read_only;
   Frame frame{InboundId(id), header.chain, call->deadline()};
   frame.chain.push_back({id_, LinkOf(frame.inbound)});
+  frame.metadata = header.metadata;
+  call->NoteBegin();
   if (!nested.read_only) {
     records_.AdvanceFloor(host_.clock().Now(), id, shard_.mutations());
     nested.argument_hash = open_.at(KeyOf(id)).argument_hash;
@@ -121,6 +123,7 @@ void Activation::CloseNested() {
 
 void Activation::EndNested(Nested& nested) {
   auto call = kj::mv(nested.call);
+  call->NoteEnd();
   turn_->nested_called |= !turn_->frame.ordinals.empty();
   turn_->frame = std::move(nested.outer);
   CallOutcome outcome;

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/activation_turn.h"
+#include "troupe/actors/child_key.h"
 #include "troupe/actors/observer_key.h"
 #include "troupe/rpc/status.h"
 #include "troupe/runtime/kj_time.h"
@@ -24,8 +25,9 @@ class Activation::OutboxOrigin final : public CallOrigin {
   explicit OutboxOrigin(Activation& activation) : activation_(activation) {}
 
   kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id, uint16_t method_id,
-                            Payload params, const CallOptions&) override {
-    activation_.Tell({{}, target, interface_id, method_id, {}, std::move(params)});
+                            Payload params, const CallOptions& options) override {
+    activation_.Tell(
+        {{}, target, interface_id, method_id, {}, std::move(params), options.metadata});
     return kj::NEVER_DONE;  // TellTo drops it.
   }
   kj::Promise<Payload> Refuse(kj::Exception&& why) override {
@@ -42,11 +44,20 @@ kj::Own<CallOrigin> Activation::ToldOrigin() { return kj::addRef(*outbox_origin_
 
 void Activation::Tell(Told told) {
   RequireTurnThatGoesOn("Tell()");
+  if (IsChildKey(told.target.key)) {
+    kj::throwFatalException(Failed(absl::StrCat(
+        "actor ", Name(), " cannot tell its child ", std::string(NameOfChildKey(told.target.key)),
+        " anything that is to outlive it: call it, and wait or drop the promise")));
+  }
   const uint64_t ordinal =
       turn_->frame.ordinals[{told.target, told.interface_id, told.method_id}]++;
   told.id =
       DerivedId(turn_->frame.inbound, told.target, told.interface_id, told.method_id, ordinal);
   told.number = {turn_->number, turn_->told++};
+  // Watches keep room for what they tell, and that carries none.
+  if (told.interface_id != kActivationInterface) {
+    told.metadata = turn_->frame.metadata.And(told.metadata);
+  }
   const auto added = outbox_.Add(std::move(told), watches_.reserve());
   if (!added.ok()) {
     kj::throwFatalException(
@@ -109,6 +120,7 @@ void Activation::MakeCall(const SharedTold& told) {
   const uint64_t oldest = shard_.mutations().told_record_dropped ? next_turn_ : told_floor_;
   header.id =
       ActorCall{id_, shard_.lineage(), shard_.epoch(), turn, oldest, told->id, /*told=*/true};
+  header.metadata = told->metadata;
   NoteCall(told->target, turn);
   tasks_.add(
       caller_.Call(std::move(header), told->params, host_.clock().Now() + kDeadlineDefault, nullptr)

@@ -11,6 +11,7 @@
 #include "capnp/serialize.h"
 #include "troupe/actors/activation.h"
 #include "troupe/actors/method_context.h"
+#include "troupe/actors/parent_side.h"
 #include "troupe/rpc/status.h"
 
 namespace troupe {
@@ -28,7 +29,23 @@ struct Activation::Frame {
   std::vector<ChainLink> chain;  // With this actor at its end.
   absl::Time deadline;
   bool interrupted = false;  // A run before it left something.
+  CallMetadata metadata = {};
   std::map<std::tuple<ActorId, uint64_t, uint16_t>, uint64_t> ordinals = {};
+};
+
+class Activation::Parent final : public ParentSide {
+ public:
+  explicit Parent(Activation& self) : self_(self) {}
+  Host& host() override { return self_.host_; }
+  std::string ParentName() const override { return self_.Name(); }
+  Within CallsWithin() const override;
+  void RunLater(kj::Function<void()> work) override;
+  kj::Promise<Payload> CallOut(CallHeader header, Payload params, absl::Time deadline) override;
+  void Close() { closed_ = true; }  // The activation is being destroyed.
+
+ private:
+  Activation& self_;
+  bool closed_ = false;
 };
 
 // One run of a method, or a turn of the actor's own.

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/activation_turn.h"
+#include "troupe/actors/child_key.h"
 #include "troupe/actors/observer_key.h"
 #include "troupe/actors/pool_key.h"
 #include "troupe/actors/shard_of.h"
@@ -41,7 +42,8 @@ void Activation::Watch(const AnyRef& who) {
   RequireTurnThatGoesOn("Watch()");
   RequireOutsideOfTransaction("Watch()");
   const ActorId& target = who.id();
-  if (target.type == 0 || IsObserverKey(target.key) || IsPoolKey(target.key)) {
+  if (target.type == 0 || IsObserverKey(target.key) || IsPoolKey(target.key) ||
+      IsChildKey(target.key)) {
     kj::throwFatalException(Failed(absl::StrCat(
         "actor ", Name(), " cannot watch ",
         target.type == 0 ? "a ref that refers to nobody" : shard_.NameOf(target),

@@ -45,7 +45,10 @@
 
 namespace troupe {
 
+class Children;
+class ChildGroup;
 class Log;
+class ParentSide;
 struct NumberedCall;
 template <typename Language>
 class ActorTopic;
@@ -209,6 +212,10 @@ class ActorContext {
   virtual kj::Own<TransactionScope> BeginTransaction() = 0;
   virtual ActorTimer AddTimer(TimerOptions options, ActorTimer::Entry::Work work) = 0;
   virtual kj::Promise<void> RunElsewhere(kj::Function<void()> work) = 0;
+
+  friend class Children;
+  friend class ChildGroup;
+  virtual ParentSide& AsParent() = 0;  // For Children (children.h).
 };
 
 // What Resume() works with. It runs beside the actor's turns, so that two actors that finish work

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "troupe/actors/interception.h"
 #include "troupe/actors/method_context.h"
 #include "troupe/rpc/status.h"
 #include "troupe/runtime/kj_time.h"
@@ -23,6 +24,7 @@ class ActorPool::Object final : private ActorContext {
 
   void Begin(kj::Own<InboundCall> call) {
     call_ = kj::mv(call);
+    call_->NoteBegin();
     running_ = true;
     work_ = Run().AsPromise().eagerlyEvaluate([this](kj::Exception&& e) { OnError(kj::mv(e)); });
   }
@@ -49,8 +51,11 @@ class ActorPool::Object final : private ActorContext {
       auto deadline = pool.host_.clock().Now() + std::min(options.TimeLimit(), kDeadlineMax);
       if (object_->call_.get() != nullptr) {
         header.chain = object_->call_->header().chain;  // They wait for this call, too.
+        header.metadata = object_->call_->header().metadata;
         deadline = std::min(deadline, object_->call_->deadline());
       }
+      header.metadata = header.metadata.And(options.metadata);
+      header.by_actor = true;
       return pool.caller_.Call(std::move(header), std::move(params), deadline, &pool.sequence_);
     }
 
@@ -97,6 +102,7 @@ class ActorPool::Object final : private ActorContext {
 
   void Finish(CallOutcome&& outcome) {
     auto call = kj::mv(call_);
+    call->NoteEnd();
     idle_since_ = pool_.host_.clock().Now();
     // Not within the promise that ends here.
     pool_.tasks_.add(kj::evalLater([this, &pool = pool_, &type = type_] {
@@ -140,6 +146,7 @@ class ActorPool::Object final : private ActorContext {
   kj::Own<CallOrigin> ToldOrigin() override { Refuse("Tell()"); }
   kj::Own<TransactionScope> BeginTransaction() override { Refuse("Transact()"); }
   ActorTimer AddTimer(TimerOptions, ActorTimer::Entry::Work) override { Refuse("StartTimer()"); }
+  ParentSide& AsParent() override { Refuse("Children()"); }
 
   ActorPool& pool_;
   const ActorType& type_;
@@ -153,9 +160,10 @@ class ActorPool::Object final : private ActorContext {
   kj::Promise<void> work_ = nullptr;
 };
 
-ActorPool::ActorPool(Host& host, const Registry& registry, Router& router)
+ActorPool::ActorPool(Host& host, const Registry& registry, Router& router, std::string node)
     : host_(host),
       registry_(registry),
+      node_(std::move(node)),
       sequence_(host.RandomId()),
       caller_(router),
       errors_(host.log()),
@@ -183,6 +191,8 @@ void ActorPool::Deliver(kj::Own<InboundCall> call) {
         absl::StrCat("actor type ", type.name, " has no interface ", absl::Hex(header.interface_id),
                      " with a method ", header.method_id, "; is its schema older here?")));
   }
+  const auto& method = type.methods.at({header.interface_id, header.method_id}).name;
+  if (!type.interceptors->empty() && !Intercept(*call, type, method, host_, node_)) return;
   auto& of_type = types_[type.id];
   if (of_type.waiting.size() >= kPoolWaitingMax) {
     return call->Finish(

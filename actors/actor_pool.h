@@ -28,7 +28,7 @@ inline constexpr size_t kPoolWaitingMax = 1024;  // Calls of one type; then OVER
 class ActorPool {
  public:
   // All outlive it. `router`: by which pooled objects call.
-  ActorPool(Host& host, const Registry& registry, Router& router);
+  ActorPool(Host& host, const Registry& registry, Router& router, std::string node);
   ~ActorPool() noexcept(false);
   KJ_DISALLOW_COPY(ActorPool);
 
@@ -55,6 +55,7 @@ class ActorPool {
 
   Host& host_;
   const Registry& registry_;
+  const std::string node_;
   ClientSequence sequence_;
   Router::Caller caller_;
   std::map<uint64_t, OfType> types_;

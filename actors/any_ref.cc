@@ -11,7 +11,7 @@ AnyRef::AnyRef(const AnyRef& other)
 AnyRef& AnyRef::operator=(AnyRef other) noexcept {
   origin_ = kj::mv(other.origin_);
   actor_ = std::move(other.actor_);
-  options_ = other.options_;
+  options_ = std::move(other.options_);
   return *this;
 }
 
@@ -38,6 +38,12 @@ capnp::Capability::Client AnyRef::ToCapability() const {
 AnyRef AnyRef::With(std::optional<absl::Duration> deadline) const {
   AnyRef out(*this);
   out.options_.deadline = deadline;
+  return out;
+}
+
+AnyRef AnyRef::With(std::string_view key, std::string_view value) const {
+  AnyRef out(*this);
+  out.options_.metadata = out.options_.metadata.With(key, value);
   return out;
 }
 

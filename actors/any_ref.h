@@ -18,6 +18,7 @@
 #include <iosfwd>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -60,6 +61,7 @@ class AnyRef {
   static AnyRef Of(capnp::Capability::Client capability);
   capnp::Capability::Client ToCapability() const;
   AnyRef With(std::optional<absl::Duration> deadline) const;
+  AnyRef With(std::string_view key, std::string_view value) const;
   std::string ToString(const char* interface) const;
 
  private:
@@ -92,6 +94,11 @@ class RefTo : public AnyRef {
   // The same actor; calls by it end after that long, whatever the schema says.
   typename InterfaceType::Ref WithDeadline(absl::Duration deadline) const {
     return typename InterfaceType::Ref(With(deadline));
+  }
+
+  // The same; its calls carry that, too (call_metadata.h). FAILED beyond the bounds.
+  typename InterfaceType::Ref WithMetadata(std::string_view key, std::string_view value) const {
+    return typename InterfaceType::Ref(With(key, value));
   }
 
   // "Account/alice"

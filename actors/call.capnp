@@ -89,6 +89,14 @@ struct CallFrame {
   #
   # Interface 0, methods 16 to 20: see transaction.capnp.
 
+  metadata @18 :List(Metadatum);
+  # By key, at most 16, of 4 KiB in all. What the callee's turn calls and tells carries it on. An older
+  # node drops it.
+
+  byActor @19 :Bool;
+  # By an actor's object, though under a client's id: in a `$readOnly` method, of a pool, by a child. On a
+  # link of a client it counts as not set.
+
   lane @15 :Lane;
   struct Lane {
     # One caller's calls to one actor, in order. When a call of an attempt has been answered `moved`,
@@ -98,6 +106,11 @@ struct CallFrame {
     number @1 :UInt64;
     attempt @2 :UInt32;
   }
+}
+
+struct Metadatum {
+  key @0 :Text;    # 1 to 64 bytes.
+  value @1 :Text;
 }
 
 struct WatchParams {

@@ -80,6 +80,11 @@ void EncodeCall(uint64_t number, const CallHeader& header, absl::Duration time_l
   lane.setOrigin(header.lane.origin);
   lane.setNumber(header.lane.number);
   lane.setAttempt(header.lane.attempt);
+  out.setByActor(header.by_actor);
+  if (!header.metadata.empty()) {
+    EncodeMetadata(header.metadata,
+                   out.initMetadata(static_cast<unsigned>(header.metadata.entries().size())));
+  }
   if (header.chain.empty()) return;
   auto chain = out.initChain(static_cast<unsigned>(header.chain.size()));
   auto turns = out.initChainTurns(chain.size());
@@ -104,6 +109,8 @@ CallHeader DecodeCall(wire::CallFrame::Reader in) {
         DecodeId(id.getId()),        id.getTold()};
   }
   out.lane = {in.getLane().getOrigin(), in.getLane().getNumber(), in.getLane().getAttempt()};
+  out.by_actor = in.getByActor();
+  if (in.hasMetadata()) out.metadata = DecodeMetadata(in.getMetadata());
   KJ_REQUIRE(in.getChain().size() <= kChainMax, "calls within calls too deep");
   for (auto actor : in.getChain()) out.chain.push_back({DecodeActor(actor), 0});
   const auto turns = in.getChainTurns();

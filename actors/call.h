@@ -15,6 +15,7 @@
 #include "kj/function.h"
 #include "troupe/actors/actor_id.h"
 #include "troupe/actors/call.capnp.h"
+#include "troupe/actors/call_metadata.h"
 #include "troupe/actors/call_record.h"
 #include "troupe/rpc/payload.h"
 
@@ -46,6 +47,10 @@ struct CallHeader {
   std::vector<ChainLink> chain;  // Whose open turns wait for this call, outermost first.
   CallLane lane = {};
   std::shared_ptr<const TransactionStamp> transaction = nullptr;  // That it is part of; or null.
+  CallMetadata metadata = {};
+  // By an actor's object, though under a client's id: in a `$readOnly` method, of a pool, by a
+  // child.
+  bool by_actor = false;
 };
 
 // The call did not run here: another node is the primary, or nobody can be now. To be sent again.
@@ -55,6 +60,15 @@ struct Moved {
 };
 
 using CallOutcome = std::variant<Payload, kj::Exception, Moved>;
+
+// Is told how a call goes on: see interception.h.
+class CallHook {
+ public:
+  virtual ~CallHook() = default;
+  virtual void OnBegin() = 0;  // Its turn.
+  virtual void OnEnd() = 0;
+  virtual void OnFinish(const CallOutcome& outcome) = 0;  // The last.
+};
 
 // A call at the node that is to run it. Answered exactly once; one that is dropped unanswered
 // answers Moved, so that no caller waits for nothing.
@@ -81,8 +95,24 @@ class InboundCall {
   void Finish(CallOutcome&& outcome) {
     if (answered_) return;
     answered_ = true;
+    if (hook_) hook_->OnFinish(outcome);
     answer_(std::move(outcome));
   }
+
+  void SetMetadata(CallMetadata metadata) { header_.metadata = std::move(metadata); }
+  void SetHook(std::unique_ptr<CallHook> hook) { hook_ = std::move(hook); }
+  bool hooked() const { return hook_ != nullptr; }
+  void TakeHook(InboundCall& other) {
+    std::swap(hook_, other.hook_);
+    std::swap(header_.metadata, other.header_.metadata);
+  }
+  void NoteBegin() {
+    if (hook_) hook_->OnBegin();
+  }
+  void NoteEnd() {
+    if (hook_) hook_->OnEnd();
+  }
+
   // Nobody is there any more to be answered: the loop that the call came to has ended.
   void Abandon() { answered_ = true; }
 
@@ -91,6 +121,7 @@ class InboundCall {
   Payload params_;
   absl::Time deadline_;
   Answer answer_;
+  std::unique_ptr<CallHook> hook_;  // Null: nobody asks.
   bool answered_ = false;
 };
 

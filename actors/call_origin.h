@@ -9,6 +9,7 @@
 #include "kj/async.h"
 #include "kj/refcount.h"
 #include "troupe/actors/actor_id.h"
+#include "troupe/actors/call_metadata.h"
 #include "troupe/runtime/ids.h"
 
 namespace troupe {
@@ -23,6 +24,9 @@ struct CallOptions {
 
   // Of an actor's call: its id instead of one derived from the turn (see ResumeContext).
   std::optional<Id128> id = std::nullopt;
+
+  // Goes with the call, beside what its turn hands on, and counts more than that.
+  CallMetadata metadata = {};
 
   absl::Duration TimeLimit() const { return deadline.value_or(kDeadlineDefault); }
 };

@@ -23,6 +23,7 @@ class Client::ClientOrigin final : public CallOrigin {
   kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id, uint16_t method_id,
                             Payload params, const CallOptions& options) override {
     CallHeader header{target, interface_id, method_id, client_.sequence_.Next(), {}};
+    header.metadata = client_.options_.metadata.And(options.metadata);
     const absl::Time deadline =
         client_.host_.clock().Now() + std::min(options.TimeLimit(), kDeadlineMax);
     return client_.caller_.Call(std::move(header), std::move(params), deadline, &client_.sequence_);

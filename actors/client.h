@@ -36,6 +36,7 @@ struct ClientOptions {
   std::vector<std::string> nodes;  // host:port; at least one that is reachable.
   std::string cluster_name = "troupe";
   std::string name = "client";  // For the logs of the nodes.
+  CallMetadata metadata = {};   // Goes with each of its calls; what a ref adds counts more.
 };
 
 class Client final : private LinkPool::Watcher, private Router::Surroundings {

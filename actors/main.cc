@@ -14,8 +14,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "kj/debug.h"
+#include "troupe/actors/authorization.h"
 #include "troupe/actors/node.h"
 #include "troupe/actors/node_settings.h"
+#include "troupe/actors/tracing.h"
 #include "troupe/rpc/status.h"
 #include "troupe/runtime/kj_time.h"
 #include "troupe/runtime/uv_machine.h"
@@ -119,6 +121,9 @@ int Main::Run() {
     }
     node->node.membership.gossip_keys = std::move(*keys);
   }
+  if (auto added = AddInterceptors(*node); !added.ok()) {
+    return Refuse(std::string(added.message()), 2);
+  }
   std::signal(SIGPIPE, SIG_IGN);  // A peer that is gone is an error of a write, not our end.
   SetStandardErrorLogLevel(node->log_level);
   try {
@@ -128,6 +133,28 @@ int Main::Run() {
   } catch (const std::exception& e) {
     return Refuse(e.what(), 1);
   }
+}
+
+// Around those of the program: what is refused is traced, too.
+absl::Status Main::AddInterceptors(const NodeSettings& settings) {
+  auto bad = [](const absl::Status& status, const char* setting) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(std::string(status.message()), " (setting ", setting, ")"));
+  };
+  if (settings.permissions_file) {
+    auto file = ReadFile(*settings.permissions_file);
+    if (!file.ok()) return bad(file.status(), "permissions");
+    auto permissions = Permissions::Parse(*file, *settings.permissions_file);
+    if (!permissions.ok()) return bad(permissions.status(), "permissions");
+    registry_.Intercept(std::make_shared<Authorization>(*std::move(permissions)),
+                        Registry::Place::kOutermost);
+  }
+  if (settings.trace_file) {
+    auto spans = FileSpans::Open(*settings.trace_file);
+    if (!spans.ok()) return bad(spans.status(), "trace");
+    registry_.Intercept(std::make_shared<Tracing>(*std::move(spans)), Registry::Place::kOutermost);
+  }
+  return absl::OkStatus();
 }
 
 // At each SIGHUP. A file that is not right changes nothing.

@@ -10,10 +10,12 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "kj/async.h"
 #include "troupe/actors/actor.h"
 #include "troupe/actors/registry.h"
@@ -40,6 +42,12 @@ class Main {
     return *this;
   }
 
+  // Runs before and after the calls of this node's actors (interceptor.h).
+  Main& Intercept(std::shared_ptr<Interceptor> interceptor) {
+    registry_.Intercept(std::move(interceptor));
+    return *this;
+  }
+
   // The exit code: 0 after an orderly end, 1 when the node could not start or had to end, 2 when
   // the settings are wrong. What is wrong is said on standard error.
   int Run();
@@ -47,6 +55,7 @@ class Main {
  private:
   int Refuse(const std::string& complaint, int code) const;
   int RunNode(const NodeSettings& settings);
+  absl::Status AddInterceptors(const NodeSettings& settings);
   kj::Promise<int> ReloadKeys(UvMachine& machine, Node& node, const std::string& path) const;
   int RunOn(UvMachine& machine, const NodeSettings& settings);
 

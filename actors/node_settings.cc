@@ -238,6 +238,14 @@ std::vector<SettingInfo> NodeSettingTable(const NodeDefaults& defaults) {
        "How long turns may delay an end by SIGTERM or SIGINT. The last copy of a shard delays it "
        "as long as it takes. A second signal ends at once.",
        IsDrainLimit},
+      {"trace", kText, "FILE", "", "the path of a file",
+       "Writes a span for each call that its caller has traced (W3C traceparent), one line of JSON "
+       "each.",
+       nullptr},
+      {"permissions", kText, "FILE", "", "the path of a TOML file of permissions",
+       "Refuses calls without a token that allows them. Tokens are secrets that anybody who reads "
+       "the network can use.",
+       nullptr},
       {"log-level", kText, "LEVEL", "info", "debug, info, warning or error",
        "The least important lines that are logged, to standard error.", IsLogLevel},
   };
@@ -272,6 +280,8 @@ absl::StatusOr<NodeSettings> ToNodeSettings(const Settings& settings) {
   }
   out.node.workers = Count(settings, "workers");
   if (!settings.Text("data-dir").empty()) out.data_directory = settings.Text("data-dir");
+  if (!settings.Text("trace").empty()) out.trace_file = settings.Text("trace");
+  if (!settings.Text("permissions").empty()) out.permissions_file = settings.Text("permissions");
   out.log_level = ToLogLevel(settings.Text("log-level"));
   absl::ParseDuration(settings.Text("drain-limit"), &out.drain_limit);
   return out;

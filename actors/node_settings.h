@@ -29,6 +29,8 @@ struct NodeSettings {
   NodeOptions node;
   std::optional<std::string> data_directory;
   std::optional<std::string> gossip_key_file;  // Of which node.membership.gossip_keys are to be.
+  std::optional<std::string> trace_file;
+  std::optional<std::string> permissions_file;
   LogLevel log_level = LogLevel::kInfo;
   absl::Duration drain_limit;
 };

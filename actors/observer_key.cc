@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kj/exception.h"
+#include "troupe/actors/child_key.h"
 #include "troupe/actors/pool_key.h"
 #include "troupe/rpc/status.h"
 
@@ -67,6 +68,11 @@ std::string UserKey(std::string_view key) {
     kj::throwFatalException(
         Failed("a key cannot begin with the bytes \"\\x00troupe pool\\x00\", by which refs of "
                "pools are told; use Pool<...>(), or another key"));
+  }
+  if (IsChildKey(key)) {
+    kj::throwFatalException(
+        Failed("a key cannot begin with the bytes \"\\x00troupe child\\x00\", by which refs of "
+               "children are told; use Children::Ref<...>(name)"));
   }
   return std::string(key);
 }

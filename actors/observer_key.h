@@ -30,8 +30,9 @@ struct ObserverKey {
 // Whether it begins with the reserved bytes.
 bool IsObserverKey(std::string_view key);
 
-// The key as it is. Throws FAILED when it begins with the reserved bytes, or those of pools: refs
-// of observers come from Client::Observe() and from others, of pools from Pool(), not from Get().
+// The key as it is. Throws FAILED when it begins with the reserved bytes, or those of pools or
+// children: refs of observers come from Client::Observe() and from others, of pools from Pool(), of
+// children from Children, not from Get().
 std::string UserKey(std::string_view key);
 
 // The id under which a client's observers are known. Refs spread it; only who has the secret can

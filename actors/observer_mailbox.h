@@ -2,35 +2,31 @@
 // client.
 //
 // Internal to Client and Observer. Single loop. An observer runs one call at a time, in order of
-// arrival. What is dropped, or has more waiting than it may, is told to the caller at once.
+// arrival (ObjectMailbox), and of what it is told nothing twice.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <map>
 
 #include "kj/async.h"
 #include "kj/refcount.h"
 #include "troupe/actors/actor.h"
 #include "troupe/actors/call.h"
+#include "troupe/actors/object_mailbox.h"
 #include "troupe/actors/observer_key.h"
 #include "troupe/actors/told_seen.h"
 #include "troupe/runtime/host.h"
 
 namespace troupe {
 
-inline constexpr size_t kObserverMailboxMax = 1024;           // Waiting calls; then OVERLOADED.
-inline constexpr size_t kObserverMailboxBytesMax = 64 << 20;  // Of their parameters, the same.
-
-class ObserverMailbox final : public kj::Refcounted {
+class ObserverMailbox final : public kj::Refcounted, private ObjectMailbox::Owner {
  public:
   // `host` and whom `origin` is of outlive the call of End(). Refs among parameters call by
   // `origin`.
   ObserverMailbox(Host& host, ActorId name, kj::Own<ActorBase> object, kj::Own<CallOrigin> origin);
 
   const ActorId& name() const { return name_; }
-  ActorBase& object() { return *object_; }
 
   void Deliver(kj::Own<InboundCall> call);
 
@@ -38,25 +34,16 @@ class ObserverMailbox final : public kj::Refcounted {
   // cancelled. Its calls are answered DISCONNECTED.
   void End();
   // The same when the client goes. Nobody is answered any more.
-  void Abandon();
-  bool ended() const { return ended_; }
+  void Abandon() { mailbox_->Abandon(); }
+  bool ended() const { return mailbox_->ended(); }
 
  private:
-  Task<void> RunAll();
-  void Finish(CallOutcome&& outcome);
-  kj::Exception Ended() const;
+  void OnError(const InboundCall* call, const kj::Exception& error) override;
 
   Host& host_;
   const ActorId name_;
-  kj::Own<ActorBase> object_;
-  kj::Own<CallOrigin> origin_;
   ToldSeen told_seen_;
-  std::deque<kj::Own<InboundCall>> waiting_;
-  size_t waiting_bytes_ = 0;
-  kj::Own<InboundCall> open_;  // Whose method runs.
-  bool busy_ = false;          // RunAll() is under way.
-  bool ended_ = false;
-  kj::Promise<void> running_ = nullptr;
+  kj::Own<ObjectMailbox> mailbox_;
 };
 
 class Observers {

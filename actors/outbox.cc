@@ -32,7 +32,7 @@ std::string Kept(OutboxReserve reserve) {
 
 bool operator==(const Told& a, const Told& b) {
   return a.number == b.number && a.target == b.target && a.interface_id == b.interface_id &&
-         a.method_id == b.method_id && a.id == b.id &&
+         a.method_id == b.method_id && a.id == b.id && a.metadata == b.metadata &&
          a.params.words().asBytes() == b.params.words().asBytes();
 }
 

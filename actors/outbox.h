@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "troupe/actors/actor_id.h"
+#include "troupe/actors/call_metadata.h"
 #include "troupe/rpc/payload.h"
 #include "troupe/runtime/ids.h"
 
@@ -42,8 +43,12 @@ struct Told {
   uint16_t method_id = 0;
   Id128 id;  // Of the call, on whichever node it is made.
   Payload params;
+  CallMetadata metadata = {};
 
-  size_t bytes() const { return 96 + target.key.size() + params.size_bytes(); }
+  size_t bytes() const {
+    return 96 + target.key.size() + params.size_bytes() + metadata.bytes() +
+           48 * metadata.entries().size();
+  }
   friend bool operator==(const Told& a, const Told& b);
 };
 using SharedTold = std::shared_ptr<const Told>;

@@ -44,6 +44,7 @@ void AddMethods(capnp::InterfaceSchema schema, ActorType& type) {
 void Registry::Add(capnp::InterfaceSchema schema, ActorType type) {
   type.id = schema.getProto().getId();
   type.name = ShortName(schema);
+  type.interceptors = interceptors_;
   AddMethods(schema, type);
   for (auto annotation : schema.getProto().getAnnotations()) {
     if (annotation.getId() != kIdleTimeout) continue;
@@ -60,8 +61,14 @@ void Registry::Add(capnp::InterfaceSchema schema, ActorType type) {
   }
 }
 
+void Registry::Intercept(std::shared_ptr<Interceptor> interceptor, Place place) {
+  const auto at = place == Place::kOutermost ? interceptors_->begin() : interceptors_->end();
+  interceptors_->insert(at, std::move(interceptor));
+}
+
 Registry Registry::OfRoles(const std::vector<std::string>& roles) const {
   Registry out;
+  out.interceptors_ = interceptors_;
   for (const auto& [id, type] : types_) {
     const auto& role = type.options.role;
     if (roles.empty() || std::find(roles.begin(), roles.end(), role) != roles.end()) {

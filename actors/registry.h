@@ -19,6 +19,7 @@
 #include "kj/memory.h"
 #include "troupe/actors/actor.h"
 #include "troupe/actors/actor_options.h"
+#include "troupe/actors/interceptor.h"
 
 namespace troupe {
 
@@ -40,6 +41,7 @@ struct ActorType {
   // Whether the class overrides OnActivate() and OnDeactivate(): no turn is made of what is empty.
   bool activates = true;
   bool deactivates = true;
+  std::shared_ptr<const Interceptors> interceptors;  // Of the program; never null.
 };
 
 // False only when `ActorClass` surely has the base's empty one; a private override is one too.
@@ -73,6 +75,10 @@ class Registry {
     Add(capnp::Schema::from<typename ActorClass::ActorInterface>(), std::move(type));
   }
 
+  // Of the calls of all types, also of those that are hosted later. `place`: among the others.
+  enum class Place : uint8_t { kInnermost, kOutermost };
+  void Intercept(std::shared_ptr<Interceptor> interceptor, Place place = Place::kInnermost);
+
   // The types of these roles only; of none: all.
   Registry OfRoles(const std::vector<std::string>& roles) const;
 
@@ -83,6 +89,7 @@ class Registry {
  private:
   void Add(capnp::InterfaceSchema schema, ActorType type);
   std::map<uint64_t, ActorType> types_;
+  std::shared_ptr<Interceptors> interceptors_ = std::make_shared<Interceptors>();
 };
 
 }  // namespace troupe

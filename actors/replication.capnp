@@ -183,7 +183,13 @@ struct Outbox {
     idHi @5 :UInt64;
     idLo @6 :UInt64;
     params @7 :Data;  # A whole message.
+    metadata @8 :List(ToldMetadatum);  # As of a call (actors/call.capnp). An older node drops it.
   }
+}
+
+struct ToldMetadatum {
+  key @0 :Text;
+  value @1 :Text;
 }
 
 struct Watches {

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/actor_name.h"
+#include "troupe/actors/child_key.h"
 #include "troupe/actors/observer_key.h"
 #include "troupe/actors/pool_key.h"
 #include "troupe/actors/router_lane.h"
@@ -118,6 +119,12 @@ kj::Maybe<kj::Exception> Router::Refuse(const CallHeader& header, const Payload&
   if (IsPoolKey(header.actor.key) && !NumberOfPoolKey(header.actor.key)) {
     return Failed(absl::StrCat("the key of ", NameOf(header.actor, map_.get()),
                                " begins as those of pools do, but is none of them"));
+  }
+  if (IsChildKey(header.actor.key)) {
+    return Failed(
+        absl::StrCat("child ", std::string(NameOfChildKey(header.actor.key)),
+                     " is called from outside: only its parent's object and that object's "
+                     "other children reach it, by refs that are not kept or sent"));
   }
   if (params.size_bytes() > kCallBytesMax) {
     return Failed(absl::StrCat("the parameters of the call to ", NameOf(header.actor, map_.get()),

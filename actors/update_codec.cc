@@ -161,12 +161,23 @@ void EncodeOutbox(const OutboxChanges& from, wire::Outbox::Builder out) {
     added[i].setIdHi(told.id.hi);
     added[i].setIdLo(told.id.lo);
     added[i].setParams(told.params.words().asBytes());
+    if (!told.metadata.empty()) {
+      EncodeMetadata(told.metadata, added[i].initMetadata(Size(told.metadata.entries().size())));
+    }
   }
   auto done = out.initDone(Size(from.done.size()));
   for (unsigned i = 0; i < done.size(); ++i) {
     done[i].setTurn(from.done[i].turn);
     done[i].setIndex(from.done[i].index);
   }
+}
+
+CallMetadata MetadataOf(wire::Outbox::Told::Reader in) {
+  if (!in.hasMetadata()) return {};
+  CallMetadata out;
+  auto failure = kj::runCatchingExceptions([&] { out = DecodeMetadata(in.getMetadata()); });
+  if (failure != nullptr) throw Malformed{"metadata of a told call"};
+  return out;
 }
 
 std::shared_ptr<const OutboxChanges> DecodeOutbox(wire::Outbox::Reader in) {
@@ -184,9 +195,9 @@ std::shared_ptr<const OutboxChanges> DecodeOutbox(wire::Outbox::Reader in) {
     if (!out->added.empty() && number <= out->added.back()->number) {
       throw Malformed{"told calls out of their order"};
     }
-    out->added.push_back(std::make_shared<const Told>(
-        Told{number, GetActor(told), told.getInterface(), told.getMethod(),
-             Id128{told.getIdHi(), told.getIdLo()}, Payload::Own(kj::mv(words))}));
+    out->added.push_back(std::make_shared<const Told>(Told{
+        number, GetActor(told), told.getInterface(), told.getMethod(),
+        Id128{told.getIdHi(), told.getIdLo()}, Payload::Own(kj::mv(words)), MetadataOf(told)}));
   }
   for (auto done : in.getDone()) out->done.push_back({done.getTurn(), done.getIndex()});
   if (!std::ranges::is_sorted(out->done)) throw Malformed{"answered calls out of their order"};

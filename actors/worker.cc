@@ -40,6 +40,7 @@ class Worker::OwnOrigin final : public CallOrigin {
   kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id, uint16_t method_id,
                             Payload params, const CallOptions& options) override {
     CallHeader header{target, interface_id, method_id, worker_.own_calls_.Next(), {}};
+    header.metadata = options.metadata;
     const absl::Time deadline =
         worker_.host_.clock().Now() + std::min(options.TimeLimit(), kDeadlineMax);
     return worker_.own_caller_.Call(std::move(header), std::move(params), deadline,
@@ -66,7 +67,7 @@ Worker::Worker(Host& host, const Registry& registry, WorkerControl& control, Wor
       own_calls_(host.RandomId()),
       own_caller_(router_),
       observer_links_(host, introduction_.node, options_.limits.observers),
-      pool_(host, registry, router_),
+      pool_(host, registry, router_, introduction_.node),
       last_tick_(host.clock().Now()),
       errors_(host.log()),
       tasks_(errors_) {
@@ -185,6 +186,7 @@ void Worker::OnCallFrame(uint64_t id, Session& session, kj::Own<Frame> frame) {
                                       " carries the id of an actor's call; only nodes send those, "
                                       "and a client gives its calls ids of its own")));
   }
+  if (session.link->peer().role == Role::kClient) header.by_actor = false;
   // Throws when the payload is not a message: an actor is never given one that cannot be read.
   CheckMessage(frame->payload());
   const auto time_left =

@@ -85,6 +85,11 @@ class Harness : public Awaiting<Harness> {
     registry_.Host<ActorClass>(AddType(schema, state, std::move(make)), options);
   }
 
+  // Before the first Get(), too.
+  void Intercept(std::shared_ptr<Interceptor> interceptor) {
+    registry_.Intercept(std::move(interceptor));
+  }
+
   // ---- What stands in for other actors
   // The same one for the same key.
   template <typename Interface>

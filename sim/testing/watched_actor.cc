@@ -16,6 +16,7 @@ struct Protected : ActorContext {
   using ActorContext::AddTimer;
   using ActorContext::BeginTransaction;
   using ActorContext::Origin;
+  using ActorContext::AsParent;
   using ActorContext::RunElsewhere;
   using ActorContext::ToldOrigin;
 };
@@ -54,6 +55,7 @@ class WatchedActor::Context final : public ActorContext {
   }
   kj::Own<CallOrigin> Origin() override { return (real_.*&Protected::Origin)(); }
   kj::Own<CallOrigin> ToldOrigin() override { return (real_.*&Protected::ToldOrigin)(); }
+  ParentSide& AsParent() override { return (real_.*&Protected::AsParent)(); }
   ActorTimer AddTimer(TimerOptions options, ActorTimer::Entry::Work work) override {
     auto timer = std::make_shared<Timer>();
     owner_.timers_.push_back(timer);

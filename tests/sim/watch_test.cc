@@ -306,6 +306,17 @@ TEST_P(WatchTest, OfAnErasedWatcherNothingIsKept) {
   EXPECT_THAT(Notices("w"), IsEmpty());
 }
 
+TEST_P(WatchTest, OfManyThatAreUnwatchedAtOnceTheMetadataOfTheTurnTakesNoRoom) {
+  Host();
+  Start({"a", "b", "c"});
+  std::vector<std::string> many;
+  for (int i = 0; i < 500; ++i) many.push_back("x" + std::to_string(i));
+  cluster_->Await(StartWatch("w", many));
+  ASSERT_TRUE(Registered("w", "x499"));
+  cluster_->Await(At("w").WithMetadata("note", std::string(4000, 'n')).Erase());
+  EXPECT_TRUE(cluster_->RunUntil([&] { return WatchersOf("x499") == 0; }, absl::Seconds(20)));
+}
+
 TEST_P(WatchTest, OneWatchesItselfAndLeavesAtOnce) {
   Host();
   Start({"a", "b", "c"});

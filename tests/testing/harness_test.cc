@@ -266,6 +266,25 @@ TEST_F(HarnessTest, AKillWithinATurnDoesNotSellTwice) {
   EXPECT_THAT(harness_->Calls(office_), ElementsAre(_, HasSubstr("sell"), HasSubstr("sell"), _));
 }
 
+// Lets nothing be sold to eve.
+class Doorman final : public troupe::Interceptor {
+  void Before(troupe::CallInfo& call) override {
+    KJ_REQUIRE(call.received.Find("buyer") != "eve", "not to her");
+  }
+};
+
+TEST(HarnessInterceptTest, InterceptorsOfTheProgramRun) {
+  Harness harness;
+  harness.Host<BoxOfficeActor>();
+  harness.Fake<Mailer>("smtp");
+  harness.Intercept(std::make_shared<Doorman>());
+  auto office = harness.Get<BoxOffice>("hamlet");
+  harness.Await(office.Open(10));
+  EXPECT_THAT(harness.Fails(office.WithMetadata("buyer", "eve").Sell(1, "eve")),
+              HasSubstr("not to her"));
+  EXPECT_EQ(harness.Await(office.WithMetadata("buyer", "bob").Sell(1, "bob")), 9u);
+}
+
 TEST_F(HarnessTest, FailoverKeepsWhatWasAnswered) {
   Begin({.nodes = 3});
   harness_->Await(office_.Sell(2, "bob"));
