@@ -13,9 +13,9 @@ using ::testing::HasSubstr;
 
 class ReentrantTest : public ClusterFixture {
  protected:
-  ReentrantTest() {
+  explicit ReentrantTest(absl::Duration turn_limit = absl::Minutes(1)) {
     registry_.Host<DeskActor>([this] { return kj::heap<DeskActor>(office_); },
-                              {.turn_limit = absl::Minutes(1)});
+                              {.turn_limit = turn_limit});
   }
 
   Desk::Ref At(const std::string& key) { return client_->Get<Desk>(key); }
@@ -265,6 +265,24 @@ TEST_P(ReentrantTest, NothingIsKeptOfATurnThatIsToBeUndone) {
   EXPECT_EQ(look.marks, 0u);
   EXPECT_EQ(look.tours, 0u);
 }
+
+class ReentrantLimitTest : public ReentrantTest {
+ protected:
+  ReentrantLimitTest() : ReentrantTest(absl::Seconds(5)) {}
+};
+
+TEST_P(ReentrantLimitTest, WhatWaitsToRunWithinATurnThatIsCutShortRunsAfterIt) {
+  Start({"a", "b", "c"});
+  office_.gate = [] { return kj::Promise<void>(kj::NEVER_DONE); };
+  office_.tour = "both";
+  office_.then = "mark";
+  EXPECT_THAT(ErrorOf(Quietly("x", {"y"}, "wait")), HasSubstr("has not ended within 5s"));
+  cluster_->Run(absl::Seconds(1));
+  EXPECT_EQ(Look("x").halves, 0u);
+  EXPECT_EQ(Look("x").marks, 1u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, ReentrantLimitTest, ::testing::ValuesIn(SeedsOr(1, 3)));
 
 // Beside the matter, but a desk is at hand.
 TEST_P(ReentrantTest, AnActorGivesKeysThatAreInItsOwnShard) {
