@@ -284,6 +284,12 @@ TEST_P(ReentrantLimitTest, WhatWaitsToRunWithinATurnThatIsCutShortRunsAfterIt) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, ReentrantLimitTest, ::testing::ValuesIn(SeedsOr(1, 3)));
 
+TEST_P(ReentrantTest, OneCannotEraseTheActor) {
+  Start({"a", "b", "c"});
+  EXPECT_THAT(ErrorOf(Quietly("x", {"y"}, "erase")),
+              HasSubstr("called Erase() in a method that runs within another turn"));
+}
+
 // Beside the matter, but a desk is at hand.
 TEST_P(ReentrantTest, AnActorGivesKeysThatAreInItsOwnShard) {
   Start({"a", "b", "c"});
