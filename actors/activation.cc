@@ -130,7 +130,9 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
     call->Finish(SuspendedError());
     return true;
   }
-  const size_t waiting = watch_call ? watch_calls_.size() : mailbox_.size();
+  const size_t waiting = nested       ? turn_->nested_waiting.size()
+                         : watch_call ? watch_calls_.size()
+                                      : mailbox_.size();
   if (!read_only) {
     if (!records_.CheckRoom(open_.size()).ok()) {
       // What this call says of those before it may make the room.
@@ -138,17 +140,17 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
       MarkDirty();
       if (!records_.CheckRoom(open_.size()).ok()) return false;
     }
-    if (nested || waiting < kMailboxMax) open_[KeyOf(call->header().id)] = Open{hash, {}};
-  }
-  if (nested) {
-    turn_->nested_waiting.push_back(kj::mv(call));
-    RunNested();
-    return true;
+    if (waiting < kMailboxMax) open_[KeyOf(call->header().id)] = Open{hash, {}};
   }
   if (waiting >= kMailboxMax) {
     call->Finish(
         Overloaded(absl::StrCat("the mailbox of ", Name(), " is full (", kMailboxMax,
                                 " calls wait; running: ", Running(), "); call again later")));
+    return true;
+  }
+  if (nested) {
+    turn_->nested_waiting.push_back(kj::mv(call));
+    RunNested();
     return true;
   }
   if (watch_call) {

@@ -290,6 +290,19 @@ TEST_P(ReentrantTest, OneCannotEraseTheActor) {
               HasSubstr("called Erase() in a method that runs within another turn"));
 }
 
+TEST_P(ReentrantTest, AsManyWaitForOneWithinATurnAsForATurn) {
+  Start({"a", "b", "c"});
+  bool open = false;
+  office_.gate = Gate(open);
+  office_.tour = "flood";
+  std::string error;
+  auto tour = Quietly("x", {"y"}, "wait").catch_([&](kj::Exception&& e) { error = Words(e); });
+  cluster_->Run(absl::Seconds(3));
+  open = true;
+  cluster_->Await(tour.then([] { return 0; }));
+  EXPECT_THAT(error, HasSubstr("the mailbox of Desk/x is full (1024 calls wait"));
+}
+
 // Beside the matter, but a desk is at hand.
 TEST_P(ReentrantTest, AnActorGivesKeysThatAreInItsOwnShard) {
   Start({"a", "b", "c"});
