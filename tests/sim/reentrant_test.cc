@@ -303,6 +303,25 @@ TEST_P(ReentrantTest, AsManyWaitForOneWithinATurnAsForATurn) {
   EXPECT_THAT(error, HasSubstr("the mailbox of Desk/x is full (1024 calls wait"));
 }
 
+TEST_P(ReentrantTest, AMoveDoesNotHoldItUp) {
+  Start({"a", "b", "c"});
+  bool open = false;
+  office_.gate = Gate(open);
+  office_.then = "mark";
+  office_.again = "{p}again";  // In the shard that moves.
+  bool over = false;
+  auto tour = Quietly("{p}x", {"y"}, "late").then([&] { over = true; }).eagerlyEvaluate(nullptr);
+  cluster_->Run(absl::Milliseconds(500));
+  const ActorId x{capnp::typeId<Desk>(), "{p}x"};
+  const std::string from = cluster_->PrimaryOf(x);
+  cluster_->Leave(from);
+  cluster_->Run(absl::Milliseconds(200));
+  open = true;
+  EXPECT_TRUE(cluster_->RunUntil([&] { return over; }, absl::Seconds(2)));
+  EXPECT_TRUE(cluster_->RunUntil([&] { return cluster_->PrimaryOf(x) != from; }, absl::Seconds(2)));
+  EXPECT_EQ(Look("{p}x").marks, 2u);
+}
+
 // Beside the matter, but a desk is at hand.
 TEST_P(ReentrantTest, AnActorGivesKeysThatAreInItsOwnShard) {
   Start({"a", "b", "c"});
