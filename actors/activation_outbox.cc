@@ -24,6 +24,7 @@ class Activation::OutboxOrigin final : public CallOrigin {
 
   kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id, uint16_t method_id,
                             Payload params, const CallOptions&) override {
+    activation_.RequireTurnThatGoesOn("Tell()");
     activation_.Tell({{}, target, interface_id, method_id, {}, std::move(params)});
     return kj::NEVER_DONE;  // TellTo drops it.
   }
@@ -39,8 +40,8 @@ kj::Own<CallOrigin> Activation::MakeOutboxOrigin() { return kj::refcounted<Outbo
 
 kj::Own<CallOrigin> Activation::ToldOrigin() { return kj::addRef(*outbox_origin_); }
 
+// In a turn.
 void Activation::Tell(Told told) {
-  RequireTurnThatGoesOn("Tell()");
   const uint64_t ordinal =
       turn_->frame.ordinals[{told.target, told.interface_id, told.method_id}]++;
   told.id =
