@@ -64,6 +64,18 @@ TEST_P(PoolTest, SpreadsOverTheNodesThatHostIt) {
   EXPECT_GE(yard_.most, 3u);
 }
 
+TEST_P(PoolTest, SpreadsOverTheLoopsOfEachNode) {
+  Host(1);
+  auto options = Options();
+  options.workers = 2;
+  Start({"a", "b"}, options);
+  MeetAllNodes();
+  kj::Vector<kj::Promise<void>> ground;
+  for (int i = 0; i < 60; ++i) ground.add(Grind(100));
+  cluster_->Await(kj::joinPromises(ground.releaseAsArray()));
+  EXPECT_EQ(yard_.most, 4u);
+}
+
 TEST_P(PoolTest, OfAnActorIsThatOfItsOwnNode) {
   Host(1);
   Start({"a", "b", "c"});
