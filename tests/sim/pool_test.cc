@@ -141,6 +141,17 @@ TEST_P(PoolTest, OneThatFailsIsReplaced) {
   EXPECT_GT(yard_.built, built);
 }
 
+TEST_P(PoolTest, OneThatNeverEndsIsReplaced) {
+  registry_.Host<MillActor>([this] { return kj::heap<MillActor>(yard_); },
+                            {.turn_limit = absl::Seconds(5), .pool_size = 1});
+  Start({"a"});
+  auto pause = std::exchange(
+      yard_.pause, [](uint32_t) { return kj::Promise<void>(kj::NEVER_DONE); });
+  EXPECT_THAT(ErrorOf(Grind(1)), HasSubstr("Mill.grind of the pool Mill has not ended within 5s"));
+  yard_.pause = std::move(pause);
+  for (int i = 0; i < 20; ++i) cluster_->Await(Grind(1));
+}
+
 TEST_P(PoolTest, ThoseThatAreIdleGo) {
   Host();
   Start({"a"});
