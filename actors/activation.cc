@@ -155,7 +155,9 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
     call->Finish(SuspendedError());
     return true;
   }
-  const size_t waiting = watch_call ? watch_calls_.size() : mailbox_.size();
+  const size_t waiting = nested       ? turn_->nested_waiting.size()
+                         : watch_call ? watch_calls_.size()
+                                      : mailbox_.size();
   if (!read_only) {
     if (!records_.CheckRoom(open_.size()).ok()) {
       // What this call says of those before it may make the room.
@@ -166,7 +168,7 @@ bool Activation::Deliver(kj::Own<InboundCall>& call) {
   }
   if (!watch_call && !Intercepted(*call)) return true;
   if (tentative && AnswerByHold(call, hash)) return true;
-  if (!nested && waiting >= kMailboxMax && !HeldBy(*call)) {
+  if (waiting >= kMailboxMax && !HeldBy(*call)) {
     call->Finish(Overloaded(absl::StrCat("the mailbox of ", Name(), " is full (", kMailboxMax,
                                          " calls wait; running: ", Running(), WhoHolds(),
                                          "); call again later")));

@@ -73,6 +73,9 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   // until earlier calls of its caller are answered and their records go.
   bool Deliver(kj::Own<InboundCall>& call);
 
+  // Whether the open turn of that link waits, so that a call in whose chain it is may end it.
+  bool Waits(const ChainLink& link) const { return IsNested(link); }
+
   // For the next batch; nothing while a mutating turn is open.
   std::optional<ActorChange> Encode();
 

@@ -272,6 +272,7 @@ void Activation::EndWhatNeverEnds(absl::Time now) {
 void Activation::EndOpenTurn(const kj::Exception& why) {
   const uint64_t number = turn_->number;
   const bool of_a_call = turn_->call.get() != nullptr;
+  turn_->cut = true;
   // While the object is still there.
   turn_->running = nullptr;
   CutNestedShort(why);

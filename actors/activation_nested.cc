@@ -49,7 +49,7 @@ kj::Exception Activation::CallCycle(const InboundCall& call) const {
 
 // Those that the innermost waits for. Others wait until that is done: one at a time.
 void Activation::RunNested() {
-  while (!stopped_ && turn_ != nullptr) {
+  while (!stopped_ && turn_ != nullptr && !turn_->cut) {
     auto& waiting = turn_->nested_waiting;
     const auto next = std::find_if(waiting.begin(), waiting.end(), [this](const auto& call) {
       return OwnLink(*call)->turn == turn_->frame.chain.back().turn;

@@ -26,6 +26,7 @@ class Activation::OutboxOrigin final : public CallOrigin {
 
   kj::Promise<Payload> Call(const ActorId& target, uint64_t interface_id, uint16_t method_id,
                             Payload params, const CallOptions& options) override {
+    activation_.RequireTurnThatGoesOn("Tell()");
     activation_.Tell(
         {{}, target, interface_id, method_id, {}, std::move(params), options.metadata});
     return kj::NEVER_DONE;  // TellTo drops it.
@@ -42,8 +43,8 @@ kj::Own<CallOrigin> Activation::MakeOutboxOrigin() { return kj::refcounted<Outbo
 
 kj::Own<CallOrigin> Activation::ToldOrigin() { return kj::addRef(*outbox_origin_); }
 
+// In a turn.
 void Activation::Tell(Told told) {
-  RequireTurnThatGoesOn("Tell()");
   if (IsChildKey(told.target.key)) {
     kj::throwFatalException(Failed(absl::StrCat(
         "actor ", Name(), " cannot tell its child ", std::string(NameOfChildKey(told.target.key)),

@@ -306,6 +306,13 @@ void Activation::Deactivate() {
 void Activation::Erase() {
   RequireTurn("Erase()");
   RequireOutsideOfTransaction("Erase()");
+  // Its caller would have the answer, and the turn that runs again would not erase.
+  if (!turn_->nested.empty()) {
+    kj::throwFatalException(
+        Failed(absl::StrCat("actor ", Name(),
+                            " called Erase() in a method that runs within another turn: let that "
+                            "turn erase it, or Tell() it to")));
+  }
   turn_->erases = true;
 }
 

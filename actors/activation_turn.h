@@ -80,6 +80,7 @@ struct Activation::Turn {
   bool nested_called = false;           // Others.
   kj::Maybe<kj::Function<void()>> end;  // It is over itself, but not what runs within it.
   kj::Maybe<kj::Exception> spoiled;     // Why it cannot end well.
+  bool cut = false;                     // By its limit: nothing more begins within it.
   kj::Promise<void> running = nullptr;
 
   void Abandon();  // Its calls are not answered here.

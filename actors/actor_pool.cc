@@ -25,6 +25,7 @@ class ActorPool::Object final : private ActorContext {
   void Begin(kj::Own<InboundCall> call) {
     call_ = kj::mv(call);
     call_->NoteBegin();
+    begun_at_ = pool_.host_.clock().Now();
     running_ = true;
     work_ = Run().AsPromise().eagerlyEvaluate([this](kj::Exception&& e) { OnError(kj::mv(e)); });
   }
@@ -32,6 +33,16 @@ class ActorPool::Object final : private ActorContext {
   void EndIfLate(absl::Time now) {
     if (call_.get() == nullptr || call_->deadline() > now) return;
     call_->Finish(Overloaded(absl::StrCat(Describe(), " is still running at its deadline")));
+  }
+
+  // Waits for what does not come: it is to go. Its caller is told so.
+  bool EndIfOverLimit(absl::Time now) {
+    const auto limit = type_.options.turn_limit;
+    if (call_.get() == nullptr || now < begun_at_ + limit) return false;
+    call_->Finish(Failed(
+        absl::StrCat(Describe(), " has not ended within ", absl::FormatDuration(limit),
+                     ", the turn_limit of its type: ", "does it wait for what never comes?")));
+    return true;
   }
 
  private:
@@ -156,7 +167,7 @@ class ActorPool::Object final : private ActorContext {
   kj::Own<InboundCall> call_;
   bool running_ = false;
   bool spent_ = false;
-  absl::Time idle_since_;
+  absl::Time begun_at_, idle_since_;
   kj::Promise<void> work_ = nullptr;
 };
 
@@ -244,6 +255,9 @@ void ActorPool::Tick(absl::Time now) {
                        before - 1, " others; call again later, or give it a larger pool_size")));
     }
     for (auto& object : of_type.objects) object->EndIfLate(now);
+    std::erase_if(of_type.objects,
+                  [now](const kj::Own<Object>& object) { return object->EndIfOverLimit(now); });
+    Run(of_type);
     if (type.idle_timeout == absl::ZeroDuration()) continue;
     std::erase_if(of_type.objects, [&](const kj::Own<Object>& object) {
       return !object->busy() && now >= object->idle_since() + type.idle_timeout;

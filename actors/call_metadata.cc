@@ -56,9 +56,9 @@ CallMetadata CallMetadata::With(std::string_view key, std::string_view value) co
   }
   CallMetadata out;
   if (!list.empty()) out.entries_ = std::make_shared<const std::vector<Entry>>(std::move(list));
-  if (const size_t bytes = out.bytes(); bytes > kMetadataBytesMax) {
+  if (const size_t bytes = out.bytes(); bytes > kCallMetadataBytesMax) {
     Refuse(absl::StrCat(bytes, " bytes with ", std::string(key), ", expected at most ",
-                        kMetadataBytesMax));
+                        kCallMetadataBytesMax));
   }
   return out;
 }

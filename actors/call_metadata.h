@@ -15,9 +15,9 @@
 
 namespace troupe {
 
-inline constexpr size_t kMetadataMax = 16;            // Entries of one call.
-inline constexpr size_t kMetadataKeyBytesMax = 64;    // Of each.
-inline constexpr size_t kMetadataBytesMax = 4 << 10;  // Of all keys and values.
+inline constexpr size_t kMetadataMax = 16;                // Entries of one call.
+inline constexpr size_t kMetadataKeyBytesMax = 64;        // Of each.
+inline constexpr size_t kCallMetadataBytesMax = 4 << 10;  // Of all keys and values.
 
 class CallMetadata {
  public:

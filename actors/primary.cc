@@ -153,7 +153,8 @@ absl::Status Primary::Admit(CallKind kind) const {
     return absl::UnavailableError(
         absl::StrCat("shard ", copy_.shard, ": epoch ", epoch_, " is being taken over"));
   }
-  if (move_.has_value()) {
+  const bool drains = move_.has_value() && move_->stage == Move::Stage::kDraining;
+  if (move_.has_value() && !(drains && kind == CallKind::kAwaited)) {
     return absl::UnavailableError(
         absl::StrCat("shard ", copy_.shard, " is moving to copy ", move_->command.to));
   }

@@ -219,7 +219,8 @@ void Router::Pump(Lane& lane) {
     if (place == Place::kLost) {
       auto lost = kj::mv(first->second);
       lane.waiting.erase(first);
-      Complete(kj::mv(lost), IsPoolKey(lost->header.actor.key) ? Unimplemented(why) : Failed(why));
+      const bool pooled = IsPoolKey(lost->header.actor.key);
+      Complete(kj::mv(lost), pooled ? Unimplemented(why) : Failed(why));
       continue;
     }
     if (place == Place::kNowhere) {

@@ -7,6 +7,15 @@
 #include "troupe/actors/router_lane.h"
 
 namespace troupe {
+namespace {
+
+// Evenly, also of every second or third number: those of one loop of each node (Worker::OwnerOf).
+size_t Spread(uint64_t number, size_t count) {
+  constexpr uint64_t kGoldenRatio = 0x9E3779B97F4A7C15;
+  return static_cast<size_t>(((number * kGoldenRatio) >> 32) * count >> 32);
+}
+
+}  // namespace
 
 // Which nodes host the type, kept for as long as the map says so.
 const std::vector<const NodeEntry*>& Router::HostsOf(uint64_t type) const {
@@ -46,7 +55,7 @@ Router::Place Router::LocatePool(const Outgoing& call, std::string& node, std::s
     return Place::kNowhere;
   }
   const size_t tries = static_cast<size_t>(call.attempts);
-  const size_t first = *NumberOfPoolKey(call.header.actor.key) % hosts.size() + tries;
+  const size_t first = Spread(*NumberOfPoolKey(call.header.actor.key), hosts.size()) + tries;
   for (size_t i = 0; i < hosts.size() && tries == 0; ++i) {
     if (hosts[i]->boot == self_) return Place::kHere;
   }

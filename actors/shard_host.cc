@@ -280,11 +280,12 @@ void ShardHost::Retire(Activation& activation) {
   parked_.insert(parked_.begin(), std::make_move_iterator(waiting.begin()),
                  std::make_move_iterator(waiting.end()));
   Unpark();
-  // A notice that came during its last turn.
+  // A notice that came during its last turn, or what is told as that has erased it.
   const auto* stored = replica_.store().Find(actor);
-  if (stored != nullptr && stored->watches != nullptr && stored->watches->HasDue() && admitting_) {
-    Activate(actor, type);
-  }
+  if (stored == nullptr || !admitting_) return;
+  const bool due = stored->watches != nullptr && stored->watches->HasDue();
+  const bool told = stored->outbox != nullptr && !stored->outbox->entries.empty();
+  if (due || told) Activate(actor, type);
 }
 
 void ShardHost::OnSuspended(const ActorId& actor, bool suspended) {

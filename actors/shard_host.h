@@ -110,6 +110,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   void StopServing();
   void Unpark();
   void Take(kj::Own<InboundCall> call, const ActorType& type);
+  bool Awaited(const InboundCall& call) const;
   Activation& Activate(const ActorId& id, const ActorType& type);
   void Give(kj::Own<InboundCall> call, const ActorType& type);
   void Unsuspend(kj::Own<InboundCall> call);

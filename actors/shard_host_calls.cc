@@ -49,7 +49,8 @@ void ShardHost::Deliver(kj::Own<InboundCall> call) {
   if (!InOrder(header.lane)) {
     return call->Finish(Moved{worker_.map_version(), kBehindARefusedOne});
   }
-  if (replica_.serving() && (!admitting_ || unparking_)) {
+  // What an open turn waits for is part of what drains.
+  if (replica_.serving() && (!admitting_ || unparking_) && !Awaited(*call)) {
     if (parked_.size() < kParkedMax) return parked_.push_back(kj::mv(call));
     RefuseLane(header.lane);
     return call->Finish(Moved{worker_.map_version(), absl::StrCat("shard ", shard_, " is moving")});
@@ -80,7 +81,9 @@ void ShardHost::Take(kj::Own<InboundCall> call, const ActorType& type) {
   const bool to_actor = header.interface_id != kActivationInterface;
   const bool read_only = to_actor && header.transaction == nullptr &&
                          type.methods.at({header.interface_id, header.method_id}).read_only;
-  const auto kind = read_only ? CallKind::kReadOnly : CallKind::kMutating;
+  const auto kind = !admitting_ && Awaited(*call) ? CallKind::kAwaited
+                    : read_only                   ? CallKind::kReadOnly
+                                                  : CallKind::kMutating;
   if (auto admitted = replica_.Admit(kind); !admitted.ok()) {
     RefuseLane(header.lane);
     return call->Finish(Moved{worker_.map_version(), std::string(admitted.message())});
@@ -89,6 +92,14 @@ void ShardHost::Take(kj::Own<InboundCall> call, const ActorType& type) {
   if (header.method_id == kUnsuspendMethod) return Unsuspend(kj::mv(call));
   if (header.method_id != kSettleMethod) return Give(kj::mv(call), type);
   Activate(header.actor, type).DeliverSettle(kj::mv(call));
+}
+
+bool ShardHost::Awaited(const InboundCall& call) const {
+  for (const auto& link : call.header().chain) {
+    auto it = activations_.find(link.actor);
+    if (it != activations_.end() && it->second->Waits(link)) return true;
+  }
+  return false;
 }
 
 void ShardHost::Give(kj::Own<InboundCall> call, const ActorType& type) {

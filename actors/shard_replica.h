@@ -65,7 +65,8 @@ enum class HoldKind : uint8_t {
   kOutgoing,  // Something an open turn sends: waits for what earlier turns changed (P6.6).
 };
 
-enum class CallKind : uint8_t { kMutating, kReadOnly };
+// kAwaited: one that an open turn of the shard waits for; so also while a move drains.
+enum class CallKind : uint8_t { kMutating, kReadOnly, kAwaited };
 
 // The right to one read, decided when it starts.
 struct ReadTicket {

@@ -74,7 +74,7 @@ TEST(ReplicaCodec, CarriesWhatWasToldAndWhatOfItIsAnswered) {
   auto changes = std::make_shared<OutboxChanges>();
   for (uint32_t i = 0; i < 3; ++i) {
     auto words = kj::heapArray<capnp::word>(1);
-    std::memset(words.begin(), static_cast<int>(i + 1), sizeof(capnp::word));
+    std::memset(words.asBytes().begin(), static_cast<int>(i + 1), sizeof(capnp::word));
     changes->added.push_back(std::make_shared<const Told>(
         Told{{9, i}, {6, "callee"}, 12, 3, {4, i}, Payload::Own(kj::mv(words))}));
   }

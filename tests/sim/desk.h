@@ -14,8 +14,10 @@ namespace troupe {
 struct DeskOffice {
   std::function<kj::Promise<void>()> gate;  // For marks that wait.
   bool leaves_early = false;                // A tour does not wait for its answer.
-  std::string tour;                         // What a tour does beside: "tell, fail", "resume".
+  std::string tour;                         // What a tour does beside: "tell, fail", "resume", "both",
+                                            // "flood".
   std::string then;                         // Not empty: a tour has one more pass, so.
+  std::string again = "again";              // By whom.
   uint64_t resumed = 0;
 };
 
@@ -31,6 +33,15 @@ class DeskActor final : public Desk::Actor {
     if (office_.tour == "tell, fail") context().Tell<Desk>("ledger").Told();
     if (office_.tour == "resume") context().RequestResume();
     auto passed = Pass(way, std::string(context().key()), how);
+    if (office_.tour == "both" || office_.tour == "flood") {
+      co_await context().Sleep(absl::Seconds(1));
+    }
+    if (office_.tour == "both") co_await Again(office_.then);
+    if (office_.tour == "flood") {
+      std::vector<Task<int64_t>> floods;
+      for (int i = 0; i < 6; ++i) floods.push_back(PassBack("f" + std::to_string(i), "flood"));
+      for (auto& flood : floods) co_await flood;
+    }
     if (office_.leaves_early) {
       auto sent = kj::mv(passed).AsPromise().ignoreResult().eagerlyEvaluate(nullptr);
       auto pause = kj::evalLater([] {});
@@ -46,17 +57,26 @@ class DeskActor final : public Desk::Actor {
     co_return {++tours_, marks_};
   }
 
-  Task<void> Again(std::string how) {
-    auto passed = context().Get<Desk>("again").PassWith([&](Desk::PassParams::Builder out) {
+  Task<int64_t> PassBack(std::string key, std::string how) {
+    return context().Get<Desk>(key).PassWith([&](Desk::PassParams::Builder out) {
       out.initWay(0);
       out.setBack(std::string(context().key()).c_str());
       out.setHow(how);
     });
+  }
+  Task<void> Again(std::string how) {
+    auto passed = PassBack(office_.again, how);
     co_await passed;
   }
 
   Task<int64_t> Pass(Way way, std::string back, std::string how) override {
     if (way.size() == 0) {
+      if (how == "flood") {
+        std::vector<Task<uint64_t>> seen;
+        for (int i = 0; i < 250; ++i) seen.push_back(context().Get<Desk>(back).Seen());
+        for (auto& one : seen) co_await one;
+        co_return 0;
+      }
       if (how == "late") {
         auto opened = office_.gate();
         co_await opened;

@@ -19,6 +19,7 @@ struct GuardOffice {
   std::map<std::string, int> fails_notices;  // By key: so many turns of OnNotice.
   std::set<std::string> fails_to_activate;
   std::set<std::string> watches_again;
+  std::set<std::string> erased_as_they_go;  // By OnDeactivate.
   bool holds = false;
   bool counts_elsewhere = false;  // A notice adds one to the counter of the same key.
 };
@@ -30,6 +31,10 @@ class GuardActor final : public Guard::Actor {
  private:
   Task<void> OnActivate() override {
     KJ_REQUIRE(!office_.fails_to_activate.contains(Key()), "told to fail to activate");
+    co_return;
+  }
+  Task<void> OnDeactivate() override {
+    if (office_.erased_as_they_go.contains(Key())) context().Erase();
     co_return;
   }
   Task<void> OnNotice(const Notice& notice) override { return Take(notice); }

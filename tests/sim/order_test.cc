@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "door.capnp.h"
 #include "cluster_fixture.h"
+#include "door.capnp.h"
 
 namespace troupe {
 namespace {

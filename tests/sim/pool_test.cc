@@ -64,6 +64,18 @@ TEST_P(PoolTest, SpreadsOverTheNodesThatHostIt) {
   EXPECT_GE(yard_.most, 3u);
 }
 
+TEST_P(PoolTest, SpreadsOverTheLoopsOfEachNode) {
+  Host(1);
+  auto options = Options();
+  options.workers = 2;
+  Start({"a", "b"}, options);
+  MeetAllNodes();
+  kj::Vector<kj::Promise<void>> ground;
+  for (int i = 0; i < 60; ++i) ground.add(Grind(100));
+  cluster_->Await(kj::joinPromises(ground.releaseAsArray()));
+  EXPECT_EQ(yard_.most, 4u);
+}
+
 TEST_P(PoolTest, OfAnActorIsThatOfItsOwnNode) {
   Host(1);
   Start({"a", "b", "c"});
@@ -127,6 +139,17 @@ TEST_P(PoolTest, OneThatFailsIsReplaced) {
   const auto built = yard_.built;
   for (int i = 0; i < 20; ++i) cluster_->Await(Grind(1));
   EXPECT_GT(yard_.built, built);
+}
+
+TEST_P(PoolTest, OneThatNeverEndsIsReplaced) {
+  registry_.Host<MillActor>([this] { return kj::heap<MillActor>(yard_); },
+                            {.turn_limit = absl::Seconds(5), .pool_size = 1});
+  Start({"a"});
+  auto pause =
+      std::exchange(yard_.pause, [](uint32_t) { return kj::Promise<void>(kj::NEVER_DONE); });
+  EXPECT_THAT(ErrorOf(Grind(1)), HasSubstr("Mill.grind of the pool Mill has not ended within 5s"));
+  yard_.pause = std::move(pause);
+  for (int i = 0; i < 20; ++i) cluster_->Await(Grind(1));
 }
 
 TEST_P(PoolTest, ThoseThatAreIdleGo) {

@@ -13,9 +13,9 @@ using ::testing::HasSubstr;
 
 class ReentrantTest : public ClusterFixture {
  protected:
-  ReentrantTest() {
+  explicit ReentrantTest(absl::Duration turn_limit = absl::Minutes(1)) {
     registry_.Host<DeskActor>([this] { return kj::heap<DeskActor>(office_); },
-                              {.turn_limit = absl::Minutes(1)});
+                              {.turn_limit = turn_limit});
   }
 
   Desk::Ref At(const std::string& key) { return client_->Get<Desk>(key); }
@@ -264,6 +264,62 @@ TEST_P(ReentrantTest, NothingIsKeptOfATurnThatIsToBeUndone) {
   EXPECT_EQ(look.halves, 0u);
   EXPECT_EQ(look.marks, 0u);
   EXPECT_EQ(look.tours, 0u);
+}
+
+class ReentrantLimitTest : public ReentrantTest {
+ protected:
+  ReentrantLimitTest() : ReentrantTest(absl::Seconds(5)) {}
+};
+
+TEST_P(ReentrantLimitTest, WhatWaitsToRunWithinATurnThatIsCutShortRunsAfterIt) {
+  Start({"a", "b", "c"});
+  office_.gate = [] { return kj::Promise<void>(kj::NEVER_DONE); };
+  office_.tour = "both";
+  office_.then = "mark";
+  EXPECT_THAT(ErrorOf(Quietly("x", {"y"}, "wait")), HasSubstr("has not ended within 5s"));
+  cluster_->Run(absl::Seconds(1));
+  EXPECT_EQ(Look("x").halves, 0u);
+  EXPECT_EQ(Look("x").marks, 1u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, ReentrantLimitTest, ::testing::ValuesIn(SeedsOr(1, 3)));
+
+TEST_P(ReentrantTest, OneCannotEraseTheActor) {
+  Start({"a", "b", "c"});
+  EXPECT_THAT(ErrorOf(Quietly("x", {"y"}, "erase")),
+              HasSubstr("called Erase() in a method that runs within another turn"));
+}
+
+TEST_P(ReentrantTest, AsManyWaitForOneWithinATurnAsForATurn) {
+  Start({"a", "b", "c"});
+  bool open = false;
+  office_.gate = Gate(open);
+  office_.tour = "flood";
+  std::string error;
+  auto tour = Quietly("x", {"y"}, "wait").catch_([&](kj::Exception&& e) { error = Words(e); });
+  cluster_->Run(absl::Seconds(3));
+  open = true;
+  cluster_->Await(tour.then([] { return 0; }));
+  EXPECT_THAT(error, HasSubstr("the mailbox of Desk/x is full (1024 calls wait"));
+}
+
+TEST_P(ReentrantTest, AMoveDoesNotHoldItUp) {
+  Start({"a", "b", "c"});
+  bool open = false;
+  office_.gate = Gate(open);
+  office_.then = "mark";
+  office_.again = "{p}again";  // In the shard that moves.
+  bool over = false;
+  auto tour = Quietly("{p}x", {"y"}, "late").then([&] { over = true; }).eagerlyEvaluate(nullptr);
+  cluster_->Run(absl::Milliseconds(500));
+  const ActorId x{capnp::typeId<Desk>(), "{p}x"};
+  const std::string from = cluster_->PrimaryOf(x);
+  cluster_->Leave(from);
+  cluster_->Run(absl::Milliseconds(200));
+  open = true;
+  EXPECT_TRUE(cluster_->RunUntil([&] { return over; }, absl::Seconds(2)));
+  EXPECT_TRUE(cluster_->RunUntil([&] { return cluster_->PrimaryOf(x) != from; }, absl::Seconds(2)));
+  EXPECT_EQ(Look("{p}x").marks, 2u);
 }
 
 // Beside the matter, but a desk is at hand.

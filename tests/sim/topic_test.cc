@@ -152,8 +152,8 @@ TEST_P(TopicTest, ThroughKillsNothingIsLostOrDoubledOrOutOfOrder) {
   for (int kill = 0; kill < 8; ++kill) {
     cluster_->Run(absl::Milliseconds(static_cast<int64_t>(random.Below(700))));
     // The topic's, or a reader's.
-    const auto node = kill % 2 == 0 ? cluster_->PrimaryOf(TopicId())
-                                    : cluster_->names()[random.Below(3)];
+    const auto node =
+        kill % 2 == 0 ? cluster_->PrimaryOf(TopicId()) : cluster_->names()[random.Below(3)];
     cluster_->Kill(node);
     cluster_->Run(absl::Milliseconds(static_cast<int64_t>(random.Below(1500))));
     cluster_->Restart(node);
@@ -294,7 +294,8 @@ TEST_P(TopicTest, BoundsAreNamed) {
   EXPECT_THAT(ErrorOf(kj::mv(too_many).AsPromise().ignoreResult()),
               HasSubstr("11 messages with 792 bytes were published at once; the log"));
   auto too_large = Daily().Publish([](auto& all) { all.Item(1, std::string(20000, 'x')); });
-  EXPECT_THAT(ErrorOf(kj::mv(too_large).AsPromise().ignoreResult()), HasSubstr("were published at once"));
+  EXPECT_THAT(ErrorOf(kj::mv(too_large).AsPromise().ignoreResult()),
+              HasSubstr("were published at once"));
   Publish();
   EXPECT_TRUE(Comes("ann", 1));
   for (const std::string& name : {std::string(), std::string(901, 'x')}) {
@@ -371,10 +372,10 @@ TEST_P(TopicTest, AnObserverGoesOnWithTheLogAfterItsClientWasAway) {
   cluster_->Isolate("other");
   for (int i = 0; i < 100; ++i) Publish();
   cluster_->Run(absl::Minutes(3));  // Long enough to be put out.
-  EXPECT_EQ(cluster_->Await(client_->Get<schema::Topic>(TopicId().key)
-                                .lookRequest()
-                                .send()
-                                .then([](auto&& r) { return r.getSubscribers(); })),
+  EXPECT_EQ(cluster_->Await(
+                client_->Get<schema::Topic>(TopicId().key).lookRequest().send().then([](auto&& r) {
+                  return r.getSubscribers();
+                })),
             0u);
   cluster_->Heal();
   EXPECT_TRUE(cluster_->RunUntil([&] { return screen->numbers.size() == 51; }, absl::Minutes(2)));

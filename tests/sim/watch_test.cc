@@ -327,6 +327,17 @@ TEST_P(WatchTest, OneWatchesItselfAndLeavesAtOnce) {
   EXPECT_TRUE(Hears("v", 1));
 }
 
+TEST_P(WatchTest, OneThatIsErasedInItsLastTurnTellsAllWhoAreToKnow) {
+  Host();
+  Start({"a", "b", "c"});
+  office_.erased_as_they_go = {"w"};
+  Watch("v", {"w"});
+  cluster_->Await(At("w").WatchAndLeave(At("x")));
+  ASSERT_TRUE(Hears("v", 1));
+  EXPECT_THAT(Notices("v"), ElementsAre("erased w: Guard/w has been erased"));
+  EXPECT_TRUE(cluster_->RunUntil([&] { return WatchersOf("x") == 0; }, absl::Seconds(5)));
+}
+
 TEST_P(WatchTest, HasAsManyWatchersAsItMayAndSaysSoToTheNext) {
   Host();
   Start({"a", "b", "c"});
