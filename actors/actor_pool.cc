@@ -256,7 +256,7 @@ void ActorPool::Tick(absl::Time now) {
     }
     for (auto& object : of_type.objects) object->EndIfLate(now);
     std::erase_if(of_type.objects,
-                  [now](const kj::Own<Object>& object) { return object->EndIfOverLimit(now); });
+                  [now](kj::Own<Object>& object) { return object->EndIfOverLimit(now); });
     Run(of_type);
     if (type.idle_timeout == absl::ZeroDuration()) continue;
     std::erase_if(of_type.objects, [&](const kj::Own<Object>& object) {

@@ -14,10 +14,10 @@ namespace troupe {
 struct DeskOffice {
   std::function<kj::Promise<void>()> gate;  // For marks that wait.
   bool leaves_early = false;                // A tour does not wait for its answer.
-  std::string tour;                         // What a tour does beside: "tell, fail", "resume", "both",
-                                            // "flood".
-  std::string then;                         // Not empty: a tour has one more pass, so.
-  std::string again = "again";              // By whom.
+  std::string tour;             // What a tour does beside: "tell, fail", "resume", "both",
+                                // "flood".
+  std::string then;             // Not empty: a tour has one more pass, so.
+  std::string again = "again";  // By whom.
   uint64_t resumed = 0;
 };
 
