@@ -91,7 +91,8 @@ bool Activation::IsRead(const InboundCall& call) const {
 std::string Activation::Name() const { return absl::StrCat(type_.name, "/", id_.key); }
 
 std::string Activation::Describe(const InboundCall& call) const {
-  const bool decides = call.header().interface_id == kActivationInterface;
+  const bool decides =
+      call.header().interface_id == kActivationInterface && !IsWatchCall(call.header());
   return absl::StrCat(decides ? "the outcome of a transaction" : InfoOf(call).name, " on ", Name());
 }
 

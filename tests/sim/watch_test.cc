@@ -349,7 +349,7 @@ TEST_P(WatchTest, HasAsManyWatchersAsItMayAndSaysSoToTheNext) {
   for (auto& watch : begun) cluster_->Await(watch.then([] { return 0; }));
   ASSERT_TRUE(
       cluster_->RunUntil([&] { return WatchersOf("x") == kWatchersMax; }, absl::Seconds(60)));
-  cluster_->Run(absl::Seconds(2));
+  cluster_->Run(absl::Seconds(6));
   cluster_->Await(At("x").Erase());
   cluster_->Run(absl::Seconds(20));
   size_t erased = 0, refused = 0;
