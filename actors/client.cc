@@ -69,6 +69,7 @@ class Client::TransactionCaller::Scope final : public TransactionScope {
                             Payload params, const CallOptions& options) override {
     if (host() == nullptr) return Disconnected("the client has ended");
     CallHeader header{target, interface_id, method_id, caller_->sequence_.Next(), {}};
+    header.metadata = caller_->client_->options_.metadata.And(options.metadata);
     const absl::Time deadline = host()->clock().Now() + std::min(options.TimeLimit(), kDeadlineMax);
     return caller_->caller_->Call(std::move(header), std::move(params), deadline,
                                   &caller_->sequence_);

@@ -78,11 +78,12 @@ kj::Promise<Payload> TransactionOrigin::Call(const ActorId& target, uint64_t int
   const absl::Time deadline =
       options.deadline ? std::min(deadline_, now + *options.deadline) : deadline_;
   auto self = kj::addRef(*this);
-  auto sent = first ? Send(target, std::move(call), id, deadline)
-                    : first_answered_.addBranch().then(
-                          [this, target, call = std::move(call), id, deadline]() mutable {
-                            return Send(target, std::move(call), id, deadline);
-                          });
+  auto sent =
+      first ? Send(target, std::move(call), id, deadline, options.metadata)
+            : first_answered_.addBranch().then([this, target, call = std::move(call), id, deadline,
+                                                metadata = options.metadata]() mutable {
+                return Send(target, std::move(call), id, deadline, std::move(metadata));
+              });
   auto answer =
       sent.then([this, target](Payload&& payload) { return OnAnswer(target, std::move(payload)); },
                 [this, first](kj::Exception&& e) -> kj::Promise<Payload> {
@@ -104,12 +105,13 @@ CallOptions TransactionOrigin::Until(absl::Time deadline, Id128 id) {
 }
 
 kj::Promise<Payload> TransactionOrigin::Send(const ActorId& target, TransactedCall call, Id128 id,
-                                             absl::Time deadline) {
+                                             absl::Time deadline, CallMetadata metadata) {
   if (lost()) return kj::NEVER_DONE;
   if (scope_->host() == nullptr) return Disconnected("whoever began the transaction has ended");
   call.stamp.grant = members_[target].grant;
-  return scope_->Call(target, kActivationInterface, kTransactedMethod, Encode(call),
-                      Until(deadline, id));
+  auto options = Until(deadline, id);
+  options.metadata = std::move(metadata);
+  return scope_->Call(target, kActivationInterface, kTransactedMethod, Encode(call), options);
 }
 
 kj::Promise<Payload> TransactionOrigin::OnAnswer(const ActorId& target, Payload payload) {

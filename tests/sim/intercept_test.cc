@@ -138,6 +138,19 @@ TEST_P(InterceptTest, MetadataIsHandedOnByWhatATurnCallsAndTells) {
   EXPECT_TRUE(Sees("before Relay.add of by-child for ann by an actor"));
 }
 
+TEST_P(InterceptTest, CallsOfATransactionAreJudgedOneByOne) {
+  Begin();
+  auto add_two = [&](Transaction& tx) -> Task<void> {
+    co_await tx.Get<Relay>("x").WithMetadata("user", "ann").Add(1);
+    co_await tx.Get<Relay>("y").WithMetadata("user", "bob").Add(1);
+  };
+  auto done = client_->Transact(add_two);
+  cluster_->Await(kj::mv(done).AsPromise().then([] { return 0; }));
+  EXPECT_TRUE(Sees("before Relay.add of x for ann"));
+  EXPECT_TRUE(Sees("before Relay.add of y for bob"));
+  EXPECT_EQ(cluster_->Await(At("y").Value()), 1u);
+}
+
 TEST_P(InterceptTest, WhatAnActorDoesByItselfHasNoMetadata) {
   Begin();
   cluster_->Await(At("x").Later("later"));

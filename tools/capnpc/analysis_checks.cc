@@ -25,7 +25,8 @@ constexpr const char* kReserved[] = {
     "Actor",         "Ref",       "Save",         "Load",           "Tell",
     "Resume",        "Attach",    "Self",         "Task",           "Dispatch",
     "UnknownMethod", "SaveState", "LoadState",    "ActorInterface", "Interface",
-    "ToString",      "With",      "WithDeadline", "Client",         "Server"};
+    "ToString",      "With",      "WithDeadline", "WithMetadata",   "Client",
+    "Server"};
 
 // The same of streams, in a writer.
 constexpr const char* kReservedInWriter[] = {"Writer", "Done", "NewStreamCall", "SendStreamCall"};

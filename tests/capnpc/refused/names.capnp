@@ -14,6 +14,10 @@ interface Taken $Troupe.actor() {
   struct SeveralReply {}  # error: SeveralReply is a name of what is generated
 }
 
+interface TakenToo $Troupe.actor() {
+  withMetadata @0 () -> ();  # error: as WithMetadata()
+}
+
 interface A $Troupe.actor() { close @0 () -> (); }
 interface B extends(A) $Troupe.actor() {
   close @0 () -> ();  # error: Close(), which method `close` is too
