@@ -36,13 +36,15 @@ void TopicDelivery::Errors::taskFailed(kj::Exception&& exception) {
 void TopicDelivery::Proceed() {
   for (const auto& [serial, subscriber] : book_.subscribers()) {
     auto& sending = sending_[serial];
-    NumberedCall call;
-    uint64_t delivers = 0;
-    const bool wanted = subscriber.missed > 0 || Next(subscriber, sending, call, delivers);
-    if (sending.busy || !wanted) continue;
+    if (sending.busy || !IsToGet(subscriber, sending)) continue;
     sending.busy = true;
     tasks_.add(Serve(serial));
   }
+}
+
+bool TopicDelivery::IsToGet(const TopicSubscriber& to, const Sending& sending) const {
+  return to.missed > 0 || (to.notice > 0 && !sending.noticed) ||
+         std::max(to.delivered, sending.delivered) + 1 < book_.next();
 }
 
 bool TopicDelivery::Next(const TopicSubscriber& to, const Sending& sending, NumberedCall& call,

@@ -281,6 +281,20 @@ TEST_P(TopicTest, SubscribersGetWhatTheLogHasFromANumberOn) {
   EXPECT_THAT(Seen("ann").numbers, ElementsAre(25, 26, 27, 28, 29, 30, 29, 30));
 }
 
+TEST_P(TopicTest, WhoDoesNotWantToKnowWhatItMissedGetsTheRest) {
+  Begin({.messages_max = 10});
+  auto orders = client_->Topic<Editor>("orders");  // No Listener.
+  for (int i = 0; i < 30; ++i) {
+    cluster_->Await(orders.Publish([](auto& all) { all.Print("nowhere", 1, false); }));
+  }
+  auto editor = client_->Get<Editor>("ed");
+  EXPECT_EQ(cluster_->Await(orders.Subscribe(editor, {.from = 1})), 21u);
+  auto printed = [&] { return cluster_->Await(editor.Print("nowhere", 0, false)); };
+  EXPECT_TRUE(cluster_->RunUntil([&] { return printed() == 10; }));
+  cluster_->Run(absl::Seconds(1));
+  EXPECT_EQ(printed(), 10u);
+}
+
 TEST_P(TopicTest, BoundsAreNamed) {
   Begin({.messages_max = 10, .bytes_max = 10000, .subscribers_max = 2});
   Follow("ann");
