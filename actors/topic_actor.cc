@@ -121,7 +121,10 @@ void Topic::WakeAfter(absl::Duration time) {
 
 void Topic::OnQuiet() {
   BeginTurn();
-  if (!book_.all_delivered()) return;  // There will be progress, or nobody to make it.
+  if (!book_.all_delivered()) {
+    if (delivery_ != nullptr) delivery_->Proceed();
+    return;
+  }
   context().CancelResume();
   if (settling_) {
     if (delivery_ != nullptr) delivery_->Settle();

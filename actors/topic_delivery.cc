@@ -102,7 +102,7 @@ Task<void> TopicDelivery::Serve(uint64_t serial) {
       co_return;
     }
     auto& sending = sending_[serial];
-    if (to->missed > 0 && to->notice == 0) {
+    if (to->missed > 0 && (to->notice == 0 || sending.noticed)) {
       auto begun = work_.InTurn([this, serial] {
         NoteInBook();
         book_.BeginNotice(serial);
@@ -144,7 +144,9 @@ Task<void> TopicDelivery::Serve(uint64_t serial) {
     if (GivesUp(*to, sending)) {
       owner_.log().Info("an observer that cannot be reached is no subscriber any more",
                         {{"topic", topic_}, {"observer", to->id.ToString()}});
-      auto out = work_.InTurn([this, id = to->id] { book_.Unsubscribe(id); });
+      auto out = work_.InTurn([this, serial] {
+        if (const auto* gone = book_.Find(serial)) book_.Unsubscribe(ActorId(gone->id));
+      });
       co_await out;
       continue;
     }
@@ -161,8 +163,14 @@ void TopicDelivery::OnDelivered(const TopicSubscriber& to, Sending& sending, uin
   if (delivers == 0) {
     sending.noticed = true;
   } else if (to.is_reader() && results != nullptr) {
-    capnp::FlatArrayMessageReader message(results->words());
-    const uint64_t next = message.getRoot<schema::TopicReader::DeliverResults>().getNext();
+    uint64_t next = 0;
+    KJ_IF_MAYBE (e, kj::runCatchingExceptions([&] {
+                   capnp::FlatArrayMessageReader message(results->words());
+                   next = message.getRoot<schema::TopicReader::DeliverResults>().getNext();
+                 })) {
+      owner_.log().Warning("a reader's answer cannot be read",
+                           {{"topic", topic_}, {"error", Words(*e)}});
+    }
     // One that wants what is gone, or is not there yet, gets what there is.
     sending.delivered = std::clamp(next, delivers + 1, book_.next()) - 1;
   } else {
