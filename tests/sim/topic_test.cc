@@ -1,6 +1,7 @@
 // Topics: what is published reaches actors once and in order, and nobody waits for the slow.
 #include "topic_fixture.h"
 #include "troupe/actors/shard_of.h"
+#include "troupe/actors/transaction.h"
 
 namespace troupe {
 namespace {
@@ -153,6 +154,34 @@ TEST_P(TopicTest, NothingIsDeliveredBeforeItIsSafe) {
   cluster_->Await(kj::mv(published));
   EXPECT_TRUE(Comes(reader, 2));
   EXPECT_THAT(Seen(reader).numbers, SizeIs(2));
+}
+
+TEST_P(TopicTest, WhatATransactionPublishesIsDeliveredOnceItIsCommitted) {
+  Begin();
+  Follow("ann");
+  Publish();
+  ASSERT_TRUE(Comes("ann", 1));
+  auto& timer = cluster_->world().machine("client").control().timer();
+  auto transact = [&](bool fails) {
+    return client_->Transact([this, &timer, fails](Transaction& tx) -> Task<void> {
+      auto request = tx.Get<schema::Topic>(TopicId().key).publishRequest();
+      TopicMessage message{capnp::typeId<News>(), 0, {}};
+      capnp::MallocMessageBuilder params;
+      params.initRoot<News::ItemParams>().setNumber(fails ? 666 : 2);
+      message.params = Payload::Of(params);
+      WriteMessage(message, request.initMessages(1)[0]);
+      auto sent = request.send().ignoreResult();
+      co_await sent;
+      auto pause = timer.afterDelay(300 * kj::MILLISECONDS);
+      co_await pause;
+      EXPECT_EQ(office_.items, 1u);
+      if (fails) co_await Fail("changed my mind");
+    });
+  };
+  EXPECT_THAT(ErrorOf(transact(true).AsPromise()), HasSubstr("changed my mind"));
+  cluster_->Await(transact(false));
+  EXPECT_TRUE(Comes("ann", 2));
+  EXPECT_EQ(Seen("ann").numbers, From(1, 2));
 }
 
 TEST_P(TopicTest, ASubscriberThatIsStuckHoldsUpNobody) {
