@@ -256,6 +256,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   kj::Promise<void> Pause(absl::Duration time) override;
   kj::Promise<Payload> Call(NumberedCall call) override;
   kj::Promise<void> TurnOver();
+  void GoOnAfterTurn();
   kj::Own<CallOrigin> ResumeOrigin() override;
 
   // ---- activation_calls.cc

@@ -62,6 +62,7 @@ void Activation::DropResuming() {
     DestroyLater(kj::mv(*resuming));
     resuming_ = nullptr;
     resume_scheduled_ = false;
+    DestroyLater(std::exchange(turn_over_, {}));  // Those who wait are gone by then.
   }
 }
 
@@ -89,11 +90,17 @@ kj::Promise<void> Activation::Pause(absl::Duration time) {
   return host_.timer().afterDelay(ToKj(time));
 }
 
+// And kept: what a transaction may yet undo is not.
 kj::Promise<void> Activation::TurnOver() {
-  if (turn_ == nullptr) return kj::READY_NOW;
+  if (turn_ == nullptr && held_ == nullptr) return kj::READY_NOW;
   auto paf = kj::newPromiseAndFulfiller<void>();
   turn_over_.push_back(kj::mv(paf.fulfiller));
   return kj::mv(paf.promise);
+}
+
+void Activation::GoOnAfterTurn() {
+  if (held_ != nullptr) return;
+  for (auto& waiter : std::exchange(turn_over_, {})) waiter->fulfill();  // They run a little later.
 }
 
 // P6.19: under a name and marks of the sequence's own.

@@ -278,6 +278,7 @@ void Activation::KeepHold() {
   held_ = nullptr;
   hold_moved_ = true;
   MarkDirty();
+  GoOnAfterTurn();
   ProceedWithTold();
   if (resume_) ScheduleResume();
 }

@@ -181,11 +181,8 @@ bool Activation::CloseTurn(kj::Maybe<kj::Exception>& failure) {
   } else if (retired->notice && !shard_.mutations().notice_outside_batch) {
     watches_.Remove(retired->watch);
   }
-  if (undo) {
-    AbandonResume();
-    DestroyLater(std::exchange(turn_over_, {}));  // Those who wait are gone by then.
-  }
-  for (auto& waiter : std::exchange(turn_over_, {})) waiter->fulfill();  // They run a little later.
+  if (undo) AbandonResume();
+  GoOnAfterTurn();
   if (!undo && (retired->deactivates || retired->erases) && retire_ != Retirement::kForMove) {
     retire_ = Retirement::kAsked;
     retire_since_ = host_.clock().Now();

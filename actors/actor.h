@@ -52,6 +52,8 @@ class ParentSide;
 struct NumberedCall;
 template <typename Language>
 class ActorTopic;
+template <typename Language>
+class GroupOf;
 
 // When a reminder is due. One of `at` and `after` is given, or neither: then after `every`, and one
 // of that name that has this rhythm already stays as it is.
@@ -115,6 +117,9 @@ class ActorContext {
   // To publish to a topic and to subscribe to one: include topic.h.
   template <HasRef Language>
   ActorTopic<Language> Topic(std::string_view name);
+  // The actors of a group: include group.h.
+  template <HasRef Language>
+  GroupOf<Language> Group(std::string_view name);
 
   // Within a mutating method: calls to other actors that take effect together, or not at all
   // (transaction.h). This actor is none of them, and what its own turn changes is apart from it.

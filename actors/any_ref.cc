@@ -15,9 +15,16 @@ AnyRef& AnyRef::operator=(AnyRef other) noexcept {
   return *this;
 }
 
-void AnyRef::Write(schema::ActorRef::Builder out) const {
-  out.setType(actor_.type);
-  out.setKey(kj::arrayPtr(reinterpret_cast<const kj::byte*>(actor_.key.data()), actor_.key.size()));
+void AnyRef::Write(schema::ActorRef::Builder out) const { WriteActor(actor_, out); }
+
+void WriteActor(const ActorId& actor, schema::ActorRef::Builder out) {
+  out.setType(actor.type);
+  out.setKey(kj::arrayPtr(reinterpret_cast<const kj::byte*>(actor.key.data()), actor.key.size()));
+}
+
+ActorId ReadActor(schema::ActorRef::Reader in) {
+  const auto key = in.getKey().asChars();
+  return {in.getType(), std::string(key.begin(), key.size())};
 }
 
 AnyRef AnyRef::Of(capnp::Capability::Client capability) {

@@ -71,6 +71,10 @@ class AnyRef {
   CallOptions options_;
 };
 
+// A name, where a message says whom it means.
+void WriteActor(const ActorId& actor, schema::ActorRef::Builder out);
+ActorId ReadActor(schema::ActorRef::Reader in);
+
 template <typename InterfaceType>
 class RefTo : public AnyRef {
  public:

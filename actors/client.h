@@ -31,6 +31,8 @@ namespace troupe {
 
 template <typename Language>
 class ClientTopic;
+template <typename Language>
+class GroupOf;
 
 struct ClientOptions {
   std::vector<std::string> nodes;  // host:port; at least one that is reachable.
@@ -89,6 +91,9 @@ class Client final : private LinkPool::Watcher, private Router::Surroundings {
   // To publish to a topic and to subscribe to one: include topic.h. Valid while the client is.
   template <HasRef Language>
   ClientTopic<Language> Topic(std::string_view name);
+  // The actors of a group: include group.h. Valid while the client is.
+  template <HasRef Language>
+  GroupOf<Language> Group(std::string_view name);
 
   kj::Timer& timer() { return host_.timer(); }
 

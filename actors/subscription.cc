@@ -5,6 +5,7 @@
 
 #include "capnp/schema.h"
 #include "troupe/actors/actor.h"
+#include "troupe/actors/any_ref.h"
 #include "troupe/actors/client.h"
 #include "troupe/actors/ref.h"
 #include "troupe/actors/ref_message.h"

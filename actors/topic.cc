@@ -1,8 +1,8 @@
 #include "troupe/actors/topic.h"
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "troupe/actors/observer_key.h"
+#include <algorithm>
+
+#include "troupe/actors/named_key.h"
 #include "troupe/actors/ref.h"
 #include "troupe/rpc/status.h"
 
@@ -11,15 +11,6 @@ namespace {
 
 schema::Topic::Client At(kj::Own<CallOrigin> origin, const ActorId& topic) {
   return ReferTo(kj::mv(origin), topic, {}).castAs<schema::Topic>();
-}
-
-ActorId IdOf(uint64_t language, std::string_view name) {
-  if (name.empty() || name.size() > kTopicNameBytesMax) {
-    kj::throwFatalException(Failed(absl::StrCat("the name of a topic has ", name.size(),
-                                                " bytes; it has 1 to ", kTopicNameBytesMax)));
-  }
-  return {capnp::typeId<schema::Topic>(),
-          UserKey(absl::StrCat(std::string(name), "@", absl::StrFormat("%016x", language)))};
 }
 
 }  // namespace
@@ -36,7 +27,9 @@ kj::Promise<Payload> AnyTopic::Recorder::Refuse(kj::Exception&& why) {
 }
 
 AnyTopic::AnyTopic(kj::Own<CallOrigin> origin, uint64_t language, std::string_view name)
-    : origin_(kj::mv(origin)), id_(IdOf(language, name)), name_(name) {}
+    : origin_(kj::mv(origin)),
+      id_{capnp::typeId<schema::Topic>(), NamedKey("topic", name, language)},
+      name_(name) {}
 
 AnyRef AnyTopic::Into(Recorder& recorder, uint64_t language) {
   return AnyRef(kj::addRef(recorder), {language, ""}, {});

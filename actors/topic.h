@@ -35,8 +35,6 @@
 
 namespace troupe {
 
-inline constexpr size_t kTopicNameBytesMax = 900;
-
 // Without the language.
 class AnyTopic {
  public:

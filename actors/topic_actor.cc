@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kj/common.h"
+#include "troupe/actors/named_key.h"
 #include "troupe/rpc/status.h"
 
 namespace troupe {
@@ -20,10 +21,7 @@ constexpr absl::Duration kSettleAfter = absl::Seconds(5);
 
 }  // namespace
 
-std::string Topic::Name() {
-  const auto key = context().key();
-  return std::string(key.substr(0, key.rfind('@')));
-}
+std::string Topic::Name() { return std::string(NameInKey(context().key())); }
 
 void Topic::BeginTurn() {
   if (book_.log() == 0) {
@@ -123,7 +121,10 @@ void Topic::WakeAfter(absl::Duration time) {
 
 void Topic::OnQuiet() {
   BeginTurn();
-  if (!book_.all_delivered()) return;  // There will be progress, or nobody to make it.
+  if (!book_.all_delivered()) {
+    if (delivery_ != nullptr) delivery_->Proceed();
+    return;
+  }
   context().CancelResume();
   if (settling_) {
     if (delivery_ != nullptr) delivery_->Settle();

@@ -4,8 +4,8 @@
 //
 // With a larger log, the same on every node:
 //
-//   .Host<troupe::Topic>([] { return kj::heap<troupe::Topic>(troupe::TopicOptions{.bytes_max = 1 <<
-//   20}); })
+//   const troupe::TopicOptions larger{.messages_max = 10000, .bytes_max = 1 << 20};
+//   main.Host<troupe::Topic>([larger] { return kj::heap<troupe::Topic>(larger); });
 //
 // Programs call it by what topic.h gives them. Its turns wait for nobody, so publishers do not wait
 // for subscribers, who are served beside the turns (topic_delivery.h).

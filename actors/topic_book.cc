@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "capnp/schema.h"
 #include "kj/debug.h"
+#include "troupe/actors/any_ref.h"
 #include "troupe/actors/observer_key.h"
 #include "troupe/actors/ref_message.h"
 #include "troupe/rpc/status.h"
@@ -135,16 +136,6 @@ bool TopicBook::all_delivered() const {
 }
 
 // ---- As it is kept
-
-void WriteActor(const ActorId& actor, schema::ActorRef::Builder out) {
-  out.setType(actor.type);
-  out.setKey(kj::arrayPtr(reinterpret_cast<const kj::byte*>(actor.key.data()), actor.key.size()));
-}
-
-ActorId ReadActor(schema::ActorRef::Reader in) {
-  const auto key = in.getKey().asChars();
-  return {in.getType(), std::string(key.begin(), key.size())};
-}
 
 void WriteMessage(const TopicMessage& message, schema::TopicMessage::Builder out) {
   out.setInterface(message.interface_id);

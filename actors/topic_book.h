@@ -106,7 +106,5 @@ class TopicBook {
 void WriteMessage(const TopicMessage& message, schema::TopicMessage::Builder out);
 // Throws FAILED when the parameters are no message.
 TopicMessage ReadMessage(schema::TopicMessage::Reader in);
-ActorId ReadActor(schema::ActorRef::Reader in);
-void WriteActor(const ActorId& actor, schema::ActorRef::Builder out);
 
 }  // namespace troupe

@@ -36,13 +36,15 @@ void TopicDelivery::Errors::taskFailed(kj::Exception&& exception) {
 void TopicDelivery::Proceed() {
   for (const auto& [serial, subscriber] : book_.subscribers()) {
     auto& sending = sending_[serial];
-    NumberedCall call;
-    uint64_t delivers = 0;
-    const bool wanted = subscriber.missed > 0 || Next(subscriber, sending, call, delivers);
-    if (sending.busy || !wanted) continue;
+    if (sending.busy || !IsToGet(subscriber, sending)) continue;
     sending.busy = true;
     tasks_.add(Serve(serial));
   }
+}
+
+bool TopicDelivery::IsToGet(const TopicSubscriber& to, const Sending& sending) const {
+  return to.missed > 0 || (to.notice > 0 && !sending.noticed) ||
+         std::max(to.delivered, sending.delivered) + 1 < book_.next();
 }
 
 bool TopicDelivery::Next(const TopicSubscriber& to, const Sending& sending, NumberedCall& call,
@@ -100,7 +102,7 @@ Task<void> TopicDelivery::Serve(uint64_t serial) {
       co_return;
     }
     auto& sending = sending_[serial];
-    if (to->missed > 0 && to->notice == 0) {
+    if (to->missed > 0 && (to->notice == 0 || sending.noticed)) {
       auto begun = work_.InTurn([this, serial] {
         NoteInBook();
         book_.BeginNotice(serial);
@@ -142,7 +144,9 @@ Task<void> TopicDelivery::Serve(uint64_t serial) {
     if (GivesUp(*to, sending)) {
       owner_.log().Info("an observer that cannot be reached is no subscriber any more",
                         {{"topic", topic_}, {"observer", to->id.ToString()}});
-      auto out = work_.InTurn([this, id = to->id] { book_.Unsubscribe(id); });
+      auto out = work_.InTurn([this, serial] {
+        if (const auto* gone = book_.Find(serial)) book_.Unsubscribe(ActorId(gone->id));
+      });
       co_await out;
       continue;
     }
@@ -159,8 +163,14 @@ void TopicDelivery::OnDelivered(const TopicSubscriber& to, Sending& sending, uin
   if (delivers == 0) {
     sending.noticed = true;
   } else if (to.is_reader() && results != nullptr) {
-    capnp::FlatArrayMessageReader message(results->words());
-    const uint64_t next = message.getRoot<schema::TopicReader::DeliverResults>().getNext();
+    uint64_t next = 0;
+    KJ_IF_MAYBE (e, kj::runCatchingExceptions([&] {
+                   capnp::FlatArrayMessageReader message(results->words());
+                   next = message.getRoot<schema::TopicReader::DeliverResults>().getNext();
+                 })) {
+      owner_.log().Warning("a reader's answer cannot be read",
+                           {{"topic", topic_}, {"error", Words(*e)}});
+    }
     // One that wants what is gone, or is not there yet, gets what there is.
     sending.delivered = std::clamp(next, delivers + 1, book_.next()) - 1;
   } else {

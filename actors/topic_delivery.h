@@ -60,6 +60,7 @@ class TopicDelivery {
     absl::Time failing_since = absl::InfiniteFuture();
   };
 
+  bool IsToGet(const TopicSubscriber& to, const Sending& sending) const;
   Task<void> Serve(uint64_t serial);
   // The next call for the subscriber, and what it delivers: a number, or 0 for a notice. Nothing:
   // it has all.

@@ -16,7 +16,7 @@ namespace troupe {
 
 // What the actors of a test are told beside their calls. Outlives the cluster.
 struct NewsOffice {
-  std::set<std::string> stuck;  // Readers whose turns do not end.
+  std::set<std::string> stuck;            // Readers whose turns do not end.
   std::map<std::string, int> overloaded;  // How often a reader refuses for now.
   std::map<std::string, int> failing;     // The same, for good.
   uint64_t items = 0;                     // That readers were given.

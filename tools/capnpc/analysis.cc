@@ -67,6 +67,15 @@ bool Analysis::IsActor(Node node) const {
   return node.isInterface() && Find(node.getAnnotations(), annotation::kActor).times > 0;
 }
 
+// It is one, or one is above it.
+bool Analysis::ExtendsAnActor(Node node) const {
+  if (IsActor(node)) return true;
+  for (auto parent : node.getInterface().getSuperclasses()) {
+    if (ExtendsAnActor(schema_.Get(parent.getId()))) return true;
+  }
+  return false;
+}
+
 std::string Analysis::CppName(Node node) const {
   return NameOrRenamed(schema_.ShortName(node), node.getAnnotations());
 }
@@ -209,8 +218,8 @@ void Analysis::AddMethods(Node of, Node actor, Interface& out, std::set<uint64_t
                            ", which this extends, has type parameters; an actor cannot");
       continue;
     }
+    if (ExtendsAnActor(node)) Include(node);
     if (IsActor(node)) {
-      Include(node);
       // Its classes come first, and its ref is made from ours.
       if (schema_.FileOf(node).getId() == requested_.getId()) AddInterface(node);
       if (!seen.contains(node.getId())) out.parents.push_back(NameOf(node));

@@ -34,6 +34,7 @@ class Analysis {
   std::vector<Node> InFile(bool (Node::*is)() const) const;
   void NoteHiddenNames();
   bool IsActor(Node node) const;
+  bool ExtendsAnActor(Node interface) const;
   std::string NameOf(Node node);          // As generated code writes it.
   std::string CppName(Node node) const;   // Its last part.
   std::string Relative(Node node) const;  // To its file's namespace.
