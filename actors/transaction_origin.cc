@@ -33,7 +33,7 @@ TransactionOrigin::TransactionOrigin(kj::Own<TransactionScope> scope, Id128 id, 
       first_answered_(MakeFork(first_answers_)),
       tasks_(*this) {}
 
-kj::Maybe<kj::Exception> TransactionOrigin::Refuse(const ActorId& target) {
+kj::Maybe<kj::Exception> TransactionOrigin::WhyNot(const ActorId& target) {
   if (closed_ || scope_->host() == nullptr) {
     return Failed(
         "a ref of a transaction was called after its body had ended: wait for its calls in the "
@@ -63,7 +63,7 @@ kj::Promise<Payload> TransactionOrigin::Call(const ActorId& target, uint64_t int
                                              uint16_t method_id, Payload params,
                                              const CallOptions& options) {
   if (lost()) return kj::NEVER_DONE;
-  if (auto refusal = Refuse(target); refusal != nullptr) {
+  if (auto refusal = WhyNot(target); refusal != nullptr) {
     return kj::mv(KJ_ASSERT_NONNULL(refusal));
   }
   ++calls_;
