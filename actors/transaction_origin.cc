@@ -83,13 +83,16 @@ kj::Promise<Payload> TransactionOrigin::Call(const ActorId& target, uint64_t int
                           [this, target, call = std::move(call), id, deadline]() mutable {
                             return Send(target, std::move(call), id, deadline);
                           });
+  auto known = sent.then([](Payload&& payload) { return DecodeTransactedAnswer(payload); });
   auto answer =
-      sent.then([this, target](Payload&& payload) { return OnAnswer(target, std::move(payload)); },
-                [this, first](kj::Exception&& e) -> kj::Promise<Payload> {
-                  if (unknown_ == nullptr) unknown_ = kj::cp(e);
-                  if (first) first_answers_->reject(kj::cp(e));
-                  return kj::mv(e);
-                })
+      known
+          .then(
+              [this, target](TransactedAnswer&& said) { return OnAnswer(target, std::move(said)); },
+              [this, first](kj::Exception&& e) -> kj::Promise<Payload> {
+                if (unknown_ == nullptr) unknown_ = kj::cp(e);
+                if (first) first_answers_->reject(kj::cp(e));
+                return kj::mv(e);
+              })
           .fork();
   // Also of a call that nobody waits for: without its answer there is no commit. One that never
   // comes ends with the run.
@@ -112,14 +115,13 @@ kj::Promise<Payload> TransactionOrigin::Send(const ActorId& target, TransactedCa
                       Until(deadline, id));
 }
 
-kj::Promise<Payload> TransactionOrigin::OnAnswer(const ActorId& target, Payload payload) {
-  auto answer = DecodeTransactedAnswer(payload);
+kj::Promise<Payload> TransactionOrigin::OnAnswer(const ActorId& target, TransactedAnswer answer) {
   if (const auto* conflict = std::get_if<TransactedAnswer::Conflict>(&answer.body)) {
     Lose(conflict->holder);
     return kj::NEVER_DONE;
   }
-  if (std::holds_alternative<TransactedAnswer::Gone>(answer.body)) {
-    Lose(absl::StrCat("its hold of ", target.ToString(), " has ended"));
+  if (const auto* gone = std::get_if<TransactedAnswer::Gone>(&answer.body)) {
+    Lose(gone->hold);
     return kj::NEVER_DONE;
   }
   auto& done = std::get<TransactedAnswer::Done>(answer.body);

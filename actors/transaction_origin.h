@@ -51,7 +51,7 @@ class TransactionOrigin final : public CallOrigin, private kj::TaskSet::ErrorHan
   kj::Maybe<kj::Exception> WhyNot(const ActorId& target);
   kj::Promise<Payload> Send(const ActorId& target, TransactedCall call, Id128 id,
                             absl::Time deadline);
-  kj::Promise<Payload> OnAnswer(const ActorId& target, Payload payload);
+  kj::Promise<Payload> OnAnswer(const ActorId& target, TransactedAnswer answer);
   void Lose(std::string why);
   CallOptions Until(absl::Time deadline, Id128 id);
 
