@@ -65,7 +65,7 @@ bool Activation::AnswerByHold(kj::Own<InboundCall>& call, uint64_t argument_hash
   if (verdict == HoldVerdict::kConflict) {
     answer.body = TransactedAnswer::Conflict{absl::StrCat("it waits for ", Name(), WhoHolds())};
   } else if (verdict == HoldVerdict::kGone) {
-    answer.body = TransactedAnswer::Gone{};
+    answer.body = TransactedAnswer::Gone{absl::StrCat("its hold of ", Name(), " has ended")};
   } else {
     return false;
   }

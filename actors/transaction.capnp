@@ -45,7 +45,7 @@ struct TransactedAnswer {
       }
     }
     conflict @3 :Text;   # An older transaction holds the actor; this says which. Nothing ran.
-    gone @4 :Void;       # The hold that the call goes by has ended. Nothing ran.
+    gone @4 :Text;       # The hold that the call goes by has ended; this says of whom. Nothing ran.
   }
 }
 

@@ -87,7 +87,7 @@ Payload Encode(const TransactedAnswer& from) {
   } else if (const auto* conflict = std::get_if<TransactedAnswer::Conflict>(&from.body)) {
     out.setConflict(Text(conflict->holder));
   } else {
-    out.setGone();
+    out.setGone(Text(std::get<TransactedAnswer::Gone>(from.body).hold));
   }
   return Payload::Of(message);
 }
@@ -107,7 +107,7 @@ TransactedAnswer DecodeTransactedAnswer(const Payload& payload) {
     case wire::TransactedAnswer::CONFLICT:
       return {TransactedAnswer::Conflict{Text(in.getConflict())}};
     case wire::TransactedAnswer::GONE:
-      return {TransactedAnswer::Gone{}};
+      return {TransactedAnswer::Gone{Text(in.getGone())}};
   }
   kj::throwFatalException(Failed("an answer to a call of a transaction of an unknown kind"));
 }

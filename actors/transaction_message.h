@@ -32,7 +32,9 @@ struct TransactedAnswer {
   struct Conflict {
     std::string holder;
   };
-  struct Gone {};
+  struct Gone {
+    std::string hold;
+  };
   std::variant<Done, Conflict, Gone> body;
 };
 

@@ -33,7 +33,7 @@ TransactionOrigin::TransactionOrigin(kj::Own<TransactionScope> scope, Id128 id, 
       first_answered_(MakeFork(first_answers_)),
       tasks_(*this) {}
 
-kj::Maybe<kj::Exception> TransactionOrigin::Refuse(const ActorId& target) {
+kj::Maybe<kj::Exception> TransactionOrigin::WhyNot(const ActorId& target) {
   if (closed_ || scope_->host() == nullptr) {
     return Failed(
         "a ref of a transaction was called after its body had ended: wait for its calls in the "
@@ -63,7 +63,7 @@ kj::Promise<Payload> TransactionOrigin::Call(const ActorId& target, uint64_t int
                                              uint16_t method_id, Payload params,
                                              const CallOptions& options) {
   if (lost()) return kj::NEVER_DONE;
-  if (auto refusal = Refuse(target); refusal != nullptr) {
+  if (auto refusal = WhyNot(target); refusal != nullptr) {
     return kj::mv(KJ_ASSERT_NONNULL(refusal));
   }
   ++calls_;
@@ -84,13 +84,16 @@ kj::Promise<Payload> TransactionOrigin::Call(const ActorId& target, uint64_t int
                                                 metadata = options.metadata]() mutable {
                 return Send(target, std::move(call), id, deadline, std::move(metadata));
               });
+  auto known = sent.then([](Payload&& payload) { return DecodeTransactedAnswer(payload); });
   auto answer =
-      sent.then([this, target](Payload&& payload) { return OnAnswer(target, std::move(payload)); },
-                [this, first](kj::Exception&& e) -> kj::Promise<Payload> {
-                  if (unknown_ == nullptr) unknown_ = kj::cp(e);
-                  if (first) first_answers_->reject(kj::cp(e));
-                  return kj::mv(e);
-                })
+      known
+          .then(
+              [this, target](TransactedAnswer&& said) { return OnAnswer(target, std::move(said)); },
+              [this, first](kj::Exception&& e) -> kj::Promise<Payload> {
+                if (unknown_ == nullptr) unknown_ = kj::cp(e);
+                if (first) first_answers_->reject(kj::cp(e));
+                return kj::mv(e);
+              })
           .fork();
   // Also of a call that nobody waits for: without its answer there is no commit. One that never
   // comes ends with the run.
@@ -114,14 +117,13 @@ kj::Promise<Payload> TransactionOrigin::Send(const ActorId& target, TransactedCa
   return scope_->Call(target, kActivationInterface, kTransactedMethod, Encode(call), options);
 }
 
-kj::Promise<Payload> TransactionOrigin::OnAnswer(const ActorId& target, Payload payload) {
-  auto answer = DecodeTransactedAnswer(payload);
+kj::Promise<Payload> TransactionOrigin::OnAnswer(const ActorId& target, TransactedAnswer answer) {
   if (const auto* conflict = std::get_if<TransactedAnswer::Conflict>(&answer.body)) {
     Lose(conflict->holder);
     return kj::NEVER_DONE;
   }
-  if (std::holds_alternative<TransactedAnswer::Gone>(answer.body)) {
-    Lose(absl::StrCat("its hold of ", target.ToString(), " has ended"));
+  if (const auto* gone = std::get_if<TransactedAnswer::Gone>(&answer.body)) {
+    Lose(gone->hold);
     return kj::NEVER_DONE;
   }
   auto& done = std::get<TransactedAnswer::Done>(answer.body);

@@ -48,10 +48,10 @@ class TransactionOrigin final : public CallOrigin, private kj::TaskSet::ErrorHan
   };
 
   void taskFailed(kj::Exception&&) override {}
-  kj::Maybe<kj::Exception> Refuse(const ActorId& target);
+  kj::Maybe<kj::Exception> WhyNot(const ActorId& target);
   kj::Promise<Payload> Send(const ActorId& target, TransactedCall call, Id128 id,
                             absl::Time deadline, CallMetadata metadata);
-  kj::Promise<Payload> OnAnswer(const ActorId& target, Payload payload);
+  kj::Promise<Payload> OnAnswer(const ActorId& target, TransactedAnswer answer);
   void Lose(std::string why);
   CallOptions Until(absl::Time deadline, Id128 id);
 

@@ -56,8 +56,8 @@ TEST(TransactionMessage, CarriesEachAnswer) {
   EXPECT_EQ(Words(std::get<kj::Exception>(outcome)), "no");
   auto conflict = DecodeTransactedAnswer(Encode({TransactedAnswer::Conflict{"him"}}));
   EXPECT_EQ(std::get<TransactedAnswer::Conflict>(conflict.body).holder, "him");
-  auto gone = DecodeTransactedAnswer(Encode({TransactedAnswer::Gone{}}));
-  EXPECT_TRUE(std::holds_alternative<TransactedAnswer::Gone>(gone.body));
+  auto gone = DecodeTransactedAnswer(Encode({TransactedAnswer::Gone{"of him"}}));
+  EXPECT_EQ(std::get<TransactedAnswer::Gone>(gone.body).hold, "of him");
 }
 
 TEST(TransactionMessage, CarriesTheOutcome) {
