@@ -33,9 +33,6 @@ class DeskActor final : public Desk::Actor {
     if (office_.tour == "tell, fail") context().Tell<Desk>("ledger").Told();
     if (office_.tour == "resume") context().RequestResume();
     auto passed = Pass(way, std::string(context().key()), how);
-    if (office_.tour == "both" || office_.tour == "flood") {
-      co_await context().Sleep(absl::Seconds(1));
-    }
     if (office_.tour == "both") co_await Again(office_.then);
     if (office_.tour == "flood") {
       std::vector<Task<int64_t>> floods;
@@ -71,6 +68,7 @@ class DeskActor final : public Desk::Actor {
 
   Task<int64_t> Pass(Way way, std::string back, std::string how) override {
     if (way.size() == 0) {
+      if (how == "slow" || how == "flood") co_await context().Sleep(absl::Seconds(1));
       if (how == "flood") {
         std::vector<Task<uint64_t>> seen;
         for (int i = 0; i < 250; ++i) seen.push_back(context().Get<Desk>(back).Seen());
