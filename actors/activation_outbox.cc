@@ -17,8 +17,8 @@ constexpr absl::Duration kPauseMax = absl::Seconds(2);
 constexpr absl::Duration kFinishPause = absl::Milliseconds(100);
 constexpr size_t kPushedMax = 16;  // To one observer at once; the next waits for an answer.
 
-// The end of a transaction; what watches tell is told as any other call is.
-bool Finishes(const Told& told) {
+// Of a transaction that this actor has committed (P6.15).
+bool IsFinish(const Told& told) {
   return told.interface_id == kActivationInterface && told.method_id == kFinishMethod;
 }
 
@@ -105,7 +105,7 @@ void Activation::SendTold(const ActorId* to) {
     if (stopped_ || told->number > told_safe_) return;
     if (to != nullptr && told->target != *to) continue;
     if (told_done_.contains(told->number)) continue;
-    if (Finishes(*told)) {
+    if (IsFinish(*told)) {
       // Never behind what waits there for the end of the hold.
       if (finishing_.insert(told->number).second) MakeCall(told);
       continue;
@@ -140,7 +140,7 @@ void Activation::MakeCall(const SharedTold& told) {
 
 void Activation::EndTold(const SharedTold& told, kj::Maybe<kj::Exception> failure) {
   if (stopped_) return;
-  if (Finishes(*told)) return EndFinish(told, failure);
+  if (IsFinish(*told)) return EndFinish(told, failure);
   auto& telling = telling_[told->target];
   telling.pushed.erase(told->number);
   KJ_IF_MAYBE (e, failure) {

@@ -42,8 +42,15 @@ class TripActor final : public Trip::Actor {
   }
 
   Task<void> Resume(ResumeContext& work) override {
-    Saga saga(work, number_, progress_);
-    for (const auto& stage : stages_) {
+    uint64_t number = 0;
+    std::vector<std::string> stages;
+    auto looked = work.InTurn([&] {
+      number = number_;
+      stages = stages_;
+    });
+    co_await looked;
+    Saga saga(work, number, progress_);
+    for (const auto& stage : stages) {
       if (stage == "gate") {
         saga.Step([&](Id128) { return PassGate(); }, [](Id128) -> Task<void> { co_return; });
         continue;
