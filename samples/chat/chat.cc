@@ -20,6 +20,7 @@ troupe::Task<void> Chat(troupe::Client& client, troupe::Host& host, std::string 
   auto screen = client.Observe<Screen>();
   auto guests = client.Topic<Guest>(room);
   auto subscription = co_await guests.Subscribe(screen);
+  std::cerr << "in " << room << std::endl;
   std::string line;
   auto read = [&line] { std::getline(std::cin, line); };
   while (true) {

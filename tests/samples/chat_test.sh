@@ -24,6 +24,7 @@ start() {
 }
 until_true() { for _ in {1..600}; do "$@" && return; sleep 0.05; done; return 1; }
 whole() { "$command" status --nodes "$seeds" --json | grep -q '"healthy":true,"nodes_up":3,'; }
+joined() { grep -q '^in lobby' "$work/$1.log"; }
 heard() { (($(wc -l <"$work/$1.seen") >= $2)); }
 
 for node in n1 n2 n3; do start "$node"; done
@@ -34,6 +35,8 @@ for guest in ann bob; do
   guests+=($!)
 done
 exec 3>"$work/ann" 4>"$work/bob"
+until_true joined ann  # What was said before, they are not told.
+until_true joined bob
 
 said=0
 for node in n1 n2 n3; do

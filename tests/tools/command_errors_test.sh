@@ -34,7 +34,8 @@ refused 1 "no node answers at" "$troupe" recover --yes --nodes 127.0.0.1:1
 start() {
   local event=$1
   shift
-  "$program" --name one --cluster errors --listen 127.0.0.1:0 "$@" 2>log &
+  : >log  # The node may not have opened it when it is first read.
+  "$program" --name one --cluster errors --listen 127.0.0.1:0 "$@" 2>>log &
   node=$!
   for ((i = 0; i < 600; ++i)); do
     address=$(sed -n "s/.* $event .*address=\\([0-9.:]*\\).*/\\1/p" log)
