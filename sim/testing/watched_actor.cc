@@ -14,9 +14,9 @@ namespace troupe::testing {
 // What an ActorContext does for those that derive from it, named for use on another one.
 struct Protected : ActorContext {
   using ActorContext::AddTimer;
+  using ActorContext::AsParent;
   using ActorContext::BeginTransaction;
   using ActorContext::Origin;
-  using ActorContext::AsParent;
   using ActorContext::RunElsewhere;
   using ActorContext::ToldOrigin;
 };
