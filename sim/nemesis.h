@@ -11,6 +11,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -35,7 +36,9 @@ struct Arena {
   std::set<std::string> unreadable = {};  // Down until their disk can be read.
   std::set<std::string> torn_disks = {};  // A crash may damage what they hold.
   std::set<VoterId> gone = {};            // Voters of which nothing is left.
-  std::set<std::string> erased = {};      // Nodes that lost all and are not registered anew.
+  std::map<std::string, VoterId> last_voters =
+      {};                             // What each node voted as when it was last lost.
+  std::set<std::string> erased = {};  // Nodes that lost all and are not registered anew.
   int joined = 0;
   SharedMap seen = nullptr;  // The newest ever; who had it may be dead.
 
