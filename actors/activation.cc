@@ -253,19 +253,27 @@ void Activation::RunLetter(size_t index) {
   StartReminderTurn();
 }
 
-void Activation::RunCall(kj::Own<InboundCall> call) {
+// Whether it waited until nobody would hear it any more; then it is answered.
+bool Activation::WaitedInVain(kj::Own<InboundCall>& call) {
   const absl::Time now = host_.clock().Now();
   PassOn(call, now);
   if (call->deadline() <= now) {
     const auto why = absl::StrCat(Describe(*call), " waited for its turn past its deadline");
     EndLate(kj::mv(call), why);
-  } else if (IsRead(*call)) {
+    return true;
+  }
+  if (IsRead(*call) || !OutdatedWhileWaiting(*call)) return false;
+  const auto stale =
+      Failed(absl::StrCat("Stale: the caller of ", Describe(*call), " has moved on"));
+  FinishWaiters(KeyOf(call->header().id), kj::cp(stale));
+  call->Finish(kj::cp(stale));
+  return true;
+}
+
+void Activation::RunCall(kj::Own<InboundCall> call) {
+  if (WaitedInVain(call)) return;
+  if (IsRead(*call)) {
     StartRead(kj::mv(call));
-  } else if (OutdatedWhileWaiting(*call)) {
-    const auto stale =
-        Failed(absl::StrCat("Stale: the caller of ", Describe(*call), " has moved on"));
-    FinishWaiters(KeyOf(call->header().id), kj::cp(stale));
-    call->Finish(kj::cp(stale));
   } else if (IsWatchCall(call->header())) {
     RunWatchCall(kj::mv(call));
   } else if (call->header().transaction == nullptr ||

@@ -154,6 +154,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   bool HasWork() const;
   void BetweenTurns();
   void RunLetter(size_t index);
+  bool WaitedInVain(kj::Own<InboundCall>& call);
   void RunCall(kj::Own<InboundCall> call);
   void ReadInsideTurn();
   bool PauseAtEndOfSlice();

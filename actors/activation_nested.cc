@@ -57,7 +57,7 @@ void Activation::RunNested() {
     if (next == waiting.end()) return;
     auto call = kj::mv(*next);
     waiting.erase(next);
-    StartNested(kj::mv(call));
+    if (!WaitedInVain(call)) StartNested(kj::mv(call));
   }
 }
 
