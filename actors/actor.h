@@ -164,7 +164,7 @@ class ActorContext {
   // refs. Rejects with what it throws; OVERLOADED when too much waits on this node
   // (runtime/work_pool.h). Run again with the method, should that run again.
   template <typename Work>
-  Task<std::invoke_result_t<Work&>> Offload(Work work) {
+  NamedTask<std::invoke_result_t<Work&>> Offload(Work work) {
     using Result = std::invoke_result_t<Work&>;
     if constexpr (std::is_void_v<Result>) {
       return RunElsewhere(kj::mv(work));

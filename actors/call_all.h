@@ -1,6 +1,7 @@
 // CallAll: a call of each of many, so many at a time, and what became of each.
 //
-//   auto outcomes = co_await CallAll(refs, [](auto& ref) { return ref.Ping(); });
+//   auto asked = CallAll(refs, [](auto& ref) { return ref.Ping(); });
+//   auto outcomes = co_await asked;
 //   for (size_t i = 0; i < refs.size(); ++i) {
 //     if (!outcomes[i].ok()) Note(refs[i], Words(outcomes[i].exception()));
 //   }
@@ -38,15 +39,11 @@ template <typename T>
 struct AwaitedBy<kj::Promise<T>> {
   using Type = T;
 };
-}  // namespace internal
 
-// `call`, given each element of `all` in order, returns a Task or a promise; it may throw. Resolves
-// once all have ended, to their outcomes in the order of `all`. Rejects only with FAILED, when none
-// may be under way. Each call has the deadline that it has by itself, from when it is made.
 template <typename Ref, typename Call>
-auto CallAll(std::vector<Ref> all, Call call, CallAllOptions options = {}) -> Task<
-    std::vector<Outcome<typename internal::AwaitedBy<std::invoke_result_t<Call&, Ref&>>::Type>>> {
-  using T = typename internal::AwaitedBy<std::invoke_result_t<Call&, Ref&>>::Type;
+auto CallEach(std::vector<Ref> all, Call call, CallAllOptions options)
+    -> Task<std::vector<Outcome<typename AwaitedBy<std::invoke_result_t<Call&, Ref&>>::Type>>> {
+  using T = typename AwaitedBy<std::invoke_result_t<Call&, Ref&>>::Type;
   if (options.at_once == 0) {
     co_await Fail("CallAll() was told to have 0 calls under way at once; it needs 1");
   }
@@ -70,6 +67,17 @@ auto CallAll(std::vector<Ref> all, Call call, CallAllOptions options = {}) -> Ta
   outcomes.reserve(ended.size());
   for (auto& outcome : ended) outcomes.push_back(kj::mv(*outcome));
   co_return outcomes;
+}
+}  // namespace internal
+
+// `call`, given each element of `all` in order, returns a Task or a promise; it may throw. Resolves
+// once all have ended, to their outcomes in the order of `all`. Rejects only with FAILED, when none
+// may be under way. Each call has the deadline that it has by itself, from when it is made.
+template <typename Ref, typename Call>
+auto CallAll(std::vector<Ref> all, Call call, CallAllOptions options = {}) {
+  using T = typename internal::AwaitedBy<std::invoke_result_t<Call&, Ref&>>::Type;
+  return NamedTask<std::vector<Outcome<T>>>(
+      internal::CallEach(std::move(all), std::move(call), options));
 }
 
 }  // namespace troupe

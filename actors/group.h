@@ -1,8 +1,10 @@
 // Groups: actors that are known by a common name.
 //
-//   co_await client.Group<Guest>("regulars").Join(ann);   // In an actor:
-//   context().Group<Guest>(...) auto members = co_await client.Group<Guest>("regulars").Members();
-//   auto answers = co_await CallAll(members, [](auto& guest) { return guest.Hear("hello"); });
+//   auto regulars = client.Group<Guest>("regulars");  // In an actor: context().Group<Guest>(...)
+//   co_await regulars.Join(ann);
+//   auto members = co_await regulars.Members();
+//   auto asked = CallAll(members, [](auto& guest) { return guest.Hear("hello"); });
+//   auto answers = co_await asked;
 //
 // A group is a list of refs, no more: to be a member costs an actor nothing, and nobody leaves by
 // himself. Groups are actors: some program of the cluster hosts them, .Host<troupe::Group>().

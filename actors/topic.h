@@ -1,11 +1,13 @@
 // Topics: what is published to a name goes to all who have subscribed to it.
 //
-//   auto lobby = client.Topic<Guest>("lobby");           // In an actor:
-//   context().Topic<Guest>("lobby") Subscription sub = co_await lobby.Subscribe(screen);  // An
-//   observer of this client, ... co_await lobby.Subscribe(guest_ref);                  // ... or an
-//   actor that is a Guest. co_await lobby.Publish([&](auto& all) { all.Said("ann", "hello"); });
-//   context().Topic<Guest>("lobby").Tell([&](auto& all) { all.Said("ann", "hello"); });  // With
-//   the turn.
+//   auto lobby = client.Topic<Guest>("lobby");  // In an actor: context().Topic<Guest>("lobby")
+//   Subscription sub = co_await lobby.Subscribe(screen);  // An observer of this client, or
+//   co_await lobby.Subscribe(guest);                      // an actor that is a Guest, by its ref.
+//   auto said = lobby.Publish([&](auto& all) { all.Said("ann", "hello"); });
+//   co_await said;
+//
+//   // In an actor, as part of what the turn changes:
+//   context().Topic<Guest>("lobby").Tell([&](auto& all) { all.Said("ann", "hello"); });
 //
 // The language of a topic is the interface of its subscribers: its methods are the messages, and
 // topics of two languages are two topics, whatever their names. Topics are actors: some program of
@@ -82,7 +84,7 @@ class TopicOf : public AnyTopic {
   // between. It runs at once. Resolves when that is safe, to the number of the first; it waits for
   // no subscriber. Rejects with FAILED, naming the bound, for what the log has no room for.
   template <typename Say>
-  Task<uint64_t> Publish(Say&& say) const {
+  NamedTask<uint64_t> Publish(Say&& say) const {
     auto recorder = Listen(say);
     return AnyTopic::Publish(*recorder);
   }

@@ -98,7 +98,7 @@ template <typename Body>
 auto Transact(kj::Own<TransactionScope> scope, Body body, TransactOptions options) {
   using T = typename internal::ResultOf<std::invoke_result_t<Body&, Transaction&>>::Type;
   if constexpr (std::is_void_v<T>) {
-    return Task<void>(RunTransaction(
+    return NamedTask<void>(RunTransaction(
         kj::mv(scope),
         [body = std::move(body)](Transaction& tx) mutable { return body(tx).AsPromise(); },
         options));
@@ -108,9 +108,8 @@ auto Transact(kj::Own<TransactionScope> scope, Body body, TransactOptions option
       result->reset();
       return body(tx).AsPromise().then([result](T&& value) { result->emplace(kj::mv(value)); });
     };
-    return Task<T>(RunTransaction(kj::mv(scope), std::move(run), options).then([result]() -> T {
-      return kj::mv(**result);
-    }));
+    auto done = RunTransaction(kj::mv(scope), std::move(run), options);
+    return NamedTask<T>(done.then([result]() -> T { return kj::mv(**result); }));
   }
 }
 

@@ -64,6 +64,21 @@ class [[nodiscard]] Task {
   internal::OwnPromiseNode node_;
 };
 
+// The Task of a function that is given a lambda. It is named before it is awaited,
+//
+//   auto dug = context().Offload([depth] { return Ore(depth); });
+//   co_await dug;
+//
+// for in `co_await context().Offload([text] {...})` g++ 12 destroys the captures of the lambda
+// twice (GCC bug 99576), which nothing shows until the program crashes. As one expression it does
+// not compile.
+template <typename T>
+class [[nodiscard]] NamedTask : public Task<T> {
+ public:
+  NamedTask(Task<T>&& task) : Task<T>(kj::mv(task)) {}
+  NamedTask(kj::Promise<T>&& promise) : Task<T>(kj::mv(promise)) {}
+};
+
 template <typename T>
 Task<T> AsTask(kj::Promise<T>&& promise) {
   return Task<T>(kj::mv(promise));
@@ -108,6 +123,13 @@ internal::SettledPromise<T> Settled(Task<T>&& task) {
 template <typename T>
 internal::SettledPromise<T> Settled(Task<T>& task) {
   return Settled(kj::mv(task));
+}
+template <typename T>
+internal::SettledPromise<T> Settled(NamedTask<T>&& task) {
+  static_assert(internal::kNever<T>,
+                "name what is given a lambda: auto done = F([] {...}); then "
+                "co_await Settled(done);");
+  return Settled(kj::mv(task).AsPromise());
 }
 
 inline Task<void> internal::TaskFrame<void>::get_return_object() { return Task<void>(Owned()); }

@@ -21,6 +21,8 @@ namespace troupe {
 template <typename T>
 class Task;
 template <typename T>
+class NamedTask;
+template <typename T>
 class Outcome;
 
 namespace internal {
@@ -142,6 +144,9 @@ class FailureAwaiter {
   kj::Exception exception_;
 };
 
+template <typename>
+inline constexpr bool kNever = false;
+
 // What may be awaited inside a Task.
 class TaskFrameAwaits : public TaskFrameBase {
  public:
@@ -157,6 +162,12 @@ class TaskFrameAwaits : public TaskFrameBase {
   }
   template <typename U>
   Awaiter<U> await_transform(Task<U>&& task) {
+    return await_transform(kj::mv(task).AsPromise());
+  }
+  template <typename U>
+  Awaiter<U> await_transform(NamedTask<U>&& task) {
+    static_assert(kNever<U>,
+                  "name what is given a lambda: auto done = F([] {...}); co_await done;");
     return await_transform(kj::mv(task).AsPromise());
   }
   template <typename U>

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "troupe/actors/pool_key.h"
 #include "troupe/rpc/status.h"
 #include "troupe/testing/watched_actor.h"
 
@@ -251,6 +252,11 @@ Harness::Next Harness::NextCall(const Whom& whom, std::string_view method) {
   auto type = watch_.types.find(actor.type);
   if (type == watch_.types.end()) {
     Refuse(absl::StrCat("NextCall: no actors of the type of ", actor.ToString(), " are hosted"));
+  }
+  if (IsPoolKey(actor.key)) {
+    Refuse(absl::StrCat("NextCall: of the pool of ", type->second.name,
+                        ", whose calls have no actor of their own; say it of the actor that calls "
+                        "the pool"));
   }
   if (!method.empty()) RequireMethod(type->second.schema, type->second.name, method);
   return Next(*this, actor, method);

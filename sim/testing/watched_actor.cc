@@ -208,7 +208,8 @@ void WatchedActor::MakeRoomForANewOne() {
   for (const auto& weak : timers_) {
     if (auto timer = weak.lock(); timer != nullptr && !timer->over) return;
   }
-  context().Deactivate();
+  // What a transaction may yet undo does not go before its outcome.
+  (void)kj::runCatchingExceptions([this] { context().Deactivate(); });
 }
 
 void WatchedActor::Leave() {

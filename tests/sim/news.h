@@ -87,8 +87,9 @@ class EditorActor final : public Editor::Actor {
   }
   Task<uint64_t> Ask(std::string topic) override {
     ++printed_;
-    co_return co_await context().Topic<News>(topic).Publish(
-        [&](auto& all) { all.Item(printed_, "asked"); });
+    auto published =
+        context().Topic<News>(topic).Publish([&](auto& all) { all.Item(printed_, "asked"); });
+    co_return co_await published;
   }
   void Save(EditorState::Builder out) const override { out.setPrinted(printed_); }
   void Load(EditorState::Reader in) override { printed_ = in.getPrinted(); }

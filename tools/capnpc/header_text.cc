@@ -61,7 +61,7 @@ std::string RefText(const Interface& interface) {
     out +=
         "  // The same; `fill` runs at once and writes the parameters where they are sent from.\n";
     out += "  template <typename = void>\n" +
-           Listed(begin + "With", FillParameters(method), " const;") + "\n";
+           Listed(NamedWith(begin), FillParameters(method), " const;") + "\n";
   }
   return out + "};\n\n";
 }
@@ -100,7 +100,7 @@ std::string WriterText(const Interface& interface) {
     out += "\n" + MethodComment(method) + "  template <typename = void>\n" +
            Listed(begin, RefParameters(method, Defaults::kShown), ";") + "\n";
     if (!method.in_place) continue;
-    out += "  template <typename = void>\n" + Listed(begin + "With", FillParameters(method), ";") +
+    out += "  template <typename = void>\n" + Listed(NamedWith(begin), FillParameters(method), ";") +
            "\n";
   }
   return out + "};\n\n";

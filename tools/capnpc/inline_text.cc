@@ -126,7 +126,7 @@ std::string CallingText(const Method& method, const std::string& begin, const st
                     Listed(begin, RefParameters(method, Defaults::kLeftOut), end) + "\n" + made +
                     SettingParams(method, call) + sending + "}\n\n";
   if (!method.in_place) return out;
-  return out + "template <typename>\n" + Listed(begin + "With", FillParameters(method), end) +
+  return out + "template <typename>\n" + Listed(NamedWith(begin), FillParameters(method), end) +
          "\n" + made + "  fill(" + call + "Params<" + method.params_struct + ">());\n" + sending +
          "}\n\n";
 }

@@ -110,4 +110,9 @@ std::string Unqualified(const File& file, const std::string& text) {
   return out;
 }
 
+std::string NamedWith(std::string begin) {
+  const std::string_view task = "::troupe::Task<";
+  return begin.replace(begin.find(task), task.size(), "::troupe::NamedTask<") + "With";
+}
+
 }  // namespace troupe::capnpc

@@ -26,6 +26,8 @@ std::vector<std::string> RefParameters(const Method& method, Defaults defaults);
 std::vector<std::string> FillParameters(const Method& method);  // Of DepositWith().
 std::string ActorResult(const Method& method);                  // "uint64_t" of Task<uint64_t>
 std::string RefResult(const Method& method);
+// "Task<uint64_t> Deposit" as "NamedTask<uint64_t> DepositWith".
+std::string NamedWith(std::string begin);
 
 // `begin(a, b)end`, in lines of at most 100 columns where that is possible; what follows the first
 // is indented by that of `begin` and four more. Without a line end.
