@@ -359,10 +359,7 @@ void Activation::EndRead(Turn& turn, kj::Maybe<kj::Exception> failure) {
   CallOutcome outcome;
   if (failure == nullptr) failure = TakeResults(*turn.context, *turn.call, outcome);
   KJ_IF_MAYBE (e, failure) outcome.emplace<kj::Exception>(kj::mv(*e));
-  shard_.Hold(id_, HoldKind::kRead, turn.ticket,
-              [call = kj::mv(turn.call), outcome = std::move(outcome)](bool ok) mutable {
-                if (ok) call->Finish(std::move(outcome));
-              });
+  FinishWhenSafe(HoldKind::kRead, kj::mv(turn.call), std::move(outcome), turn.ticket);
 }
 
 kj::Own<CallOrigin> Activation::Origin() { return kj::addRef(*origin_); }

@@ -173,6 +173,9 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   bool Overtaken(const CallId& id) const;
   void AnswerRepeat(kj::Own<InboundCall> repeat, uint64_t argument_hash);
   void Record(const CallId& id, uint64_t argument_hash, const CallOutcome& outcome);
+  void AnswerRepeats(const CallId& id, uint64_t argument_hash);
+  void FinishWhenSafe(HoldKind kind, kj::Own<InboundCall> call, CallOutcome outcome,
+                      ReadTicket ticket = {});
   void FinishWaiters(const CallKey& key, const CallOutcome& outcome);
   enum class Recorded : uint8_t { kYes, kNo };
   void Answer(kj::Own<InboundCall> call, uint64_t hash, CallOutcome outcome, Recorded recorded);
@@ -231,6 +234,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   kj::Exception SuspendedError() const;
   std::string Name() const;
   void CheckDeadlines(absl::Time now);
+  kj::Exception StillRunning(const InboundCall& call) const;
   void EndWhatNeverEnds(absl::Time now);
   void EndOpenTurn(const kj::Exception& why);
   void PassOn(kj::Own<InboundCall>& place, absl::Time now);

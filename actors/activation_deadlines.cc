@@ -28,12 +28,15 @@ void Activation::CheckDeadlines(absl::Time now) {
   }
   if (turn_ && turn_->call.get() && turn_->call->deadline() <= now) {
     if (shard_.mutations().cancel_ends_turn) return EndMutating(Failed("cancelled"));
-    turn_->call->Finish(
-        Overloaded(absl::StrCat(Describe(*turn_->call),
-                                " is still running at its deadline; it goes on, and a retry under "
-                                "the same id would get its answer")));
+    turn_->call->Finish(StillRunning(*turn_->call));
   }
   if (turn_) CheckNestedDeadlines(now);
+}
+
+kj::Exception Activation::StillRunning(const InboundCall& call) const {
+  return Overloaded(absl::StrCat(Describe(call),
+                                 " is still running at its deadline; it goes on, and a retry under "
+                                 "the same id would get its answer"));
 }
 
 // A turn that waits for what does not come would block its actor for ever.

@@ -132,17 +132,12 @@ void Activation::EndNested(Nested& nested) {
   if (!nested.read_only) {
     const auto& id = call->header().id;
     KeepNested(nested, failure, outcome, id);
-    auto repeats = std::move(open_.at(KeyOf(id)).repeats);
-    open_.erase(KeyOf(id));
-    for (auto& repeat : repeats) AnswerRepeat(kj::mv(repeat), nested.argument_hash);
+    AnswerRepeats(id, nested.argument_hash);
   } else KJ_IF_MAYBE (e, failure) {
     outcome.emplace<kj::Exception>(kj::mv(*e));
   }
   // The turn that waits for it is open: what that has changed itself cannot be waited for.
-  shard_.Hold(id_, HoldKind::kOutgoing, {},
-              [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
-                if (ok) call->Finish(std::move(outcome));
-              });
+  FinishWhenSafe(HoldKind::kOutgoing, kj::mv(call), std::move(outcome));
 }
 
 // If it has changed something, that and all that the turn has changed so far stays, as by
@@ -201,10 +196,7 @@ void Activation::CheckNestedDeadlines(absl::Time now) {
   if (turn_ == nullptr) return;
   for (auto& nested : turn_->nested) {
     if (nested->call.get() == nullptr || nested->call->deadline() > now) continue;
-    nested->call->Finish(
-        Overloaded(absl::StrCat(Describe(*nested->call),
-                                " is still running at its deadline; it goes on, and a retry under "
-                                "the same id would get its answer")));
+    nested->call->Finish(StillRunning(*nested->call));
   }
 }
 

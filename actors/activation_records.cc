@@ -111,9 +111,7 @@ void Activation::AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& rec
   if (shard_.mutations().repeat_answered_early) return call->Finish(std::move(outcome));
   // An open turn may wait for the answer (P6.17); what earlier ones changed was staged before it.
   const auto kind = turn_ != nullptr ? HoldKind::kOutgoing : HoldKind::kAnswer;
-  shard_.Hold(id_, kind, {}, [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
-    if (ok) call->Finish(std::move(outcome));
-  });
+  FinishWhenSafe(kind, kj::mv(call), std::move(outcome));
 }
 
 // Its call has ended. Without a record when the caller settled it meanwhile; a caller that has gone
@@ -122,6 +120,23 @@ void Activation::AnswerRepeat(kj::Own<InboundCall> repeat, uint64_t argument_has
   const auto found = records_.Lookup(repeat->header().id, argument_hash, shard_.mutations());
   if (found.record != nullptr) return AnswerRecorded(kj::mv(repeat), *found.record);
   repeat->Finish(Failed(absl::StrCat("Stale: the caller of ", Describe(*repeat), " has moved on")));
+}
+
+void Activation::AnswerRepeats(const CallId& id, uint64_t argument_hash) {
+  auto open = open_.find(KeyOf(id));
+  if (open == open_.end()) return;
+  auto repeats = std::move(open->second.repeats);
+  open_.erase(open);
+  for (auto& repeat : repeats) AnswerRepeat(kj::mv(repeat), argument_hash);
+}
+
+// `kind` says what is waited for.
+void Activation::FinishWhenSafe(HoldKind kind, kj::Own<InboundCall> call, CallOutcome outcome,
+                                ReadTicket ticket) {
+  shard_.Hold(id_, kind, ticket,
+              [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
+                if (ok) call->Finish(std::move(outcome));
+              });
 }
 
 void Activation::FinishWaiters(const CallKey& key, const CallOutcome& outcome) {
@@ -157,14 +172,9 @@ void Activation::Answer(kj::Own<InboundCall> call, uint64_t hash, CallOutcome ou
     FinishWaiters(KeyOf(id), outcome);
   } else {
     Record(id, hash, outcome);
-    auto repeats = std::move(open_.at(KeyOf(id)).repeats);
-    open_.erase(KeyOf(id));
-    for (auto& repeat : repeats) AnswerRepeat(kj::mv(repeat), hash);
+    AnswerRepeats(id, hash);
   }
-  shard_.Hold(id_, HoldKind::kAnswer, {},
-              [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
-                if (ok) call->Finish(std::move(outcome));
-              });
+  FinishWhenSafe(HoldKind::kAnswer, kj::mv(call), std::move(outcome));
 }
 
 void Activation::DeliverSettle(kj::Own<InboundCall> call) {
@@ -176,10 +186,7 @@ void Activation::DeliverSettle(kj::Own<InboundCall> call) {
   if (!records_.Settle(host_.clock().Now(), *last)) return call->Finish(std::move(results));
   MarkDirty();
   // The answer says that no copy will come back with the records.
-  shard_.Hold(id_, HoldKind::kAnswer, {},
-              [call = kj::mv(call), results = std::move(results)](bool ok) mutable {
-                if (ok) call->Finish(std::move(results));
-              });
+  FinishWhenSafe(HoldKind::kAnswer, kj::mv(call), std::move(results));
 }
 
 }  // namespace troupe

@@ -80,19 +80,8 @@ bool Activation::AnswerByHold(kj::Own<InboundCall>& call, uint64_t argument_hash
 
 void Activation::AnswerWithRecord(kj::Own<InboundCall> call, uint64_t argument_hash,
                                   CallOutcome outcome) {
-  const CallId& id = call->header().id;
-  records_.AdvanceFloor(host_.clock().Now(), id, shard_.mutations());
-  Record(id, argument_hash, outcome);
-  MarkDirty();
-  if (auto open = open_.find(KeyOf(id)); open != open_.end()) {
-    auto repeats = std::move(open->second.repeats);
-    open_.erase(open);
-    for (auto& repeat : repeats) AnswerRepeat(kj::mv(repeat), argument_hash);
-  }
-  shard_.Hold(id_, HoldKind::kAnswer, {},
-              [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
-                if (ok) call->Finish(std::move(outcome));
-              });
+  records_.AdvanceFloor(host_.clock().Now(), call->header().id, shard_.mutations());
+  Answer(kj::mv(call), argument_hash, std::move(outcome), Recorded::kYes);
 }
 
 // As the first thing of a turn, in whose batch it is.
@@ -206,10 +195,7 @@ void Activation::RunDecision() {
     return AnswerWithRecord(kj::mv(call), hash, std::move(outcome));
   }
   // Whoever hears it goes by it: not before what it says is on all in-sync copies.
-  shard_.Hold(id_, HoldKind::kAnswer, {},
-              [call = kj::mv(call), outcome = std::move(outcome)](bool ok) mutable {
-                if (ok) call->Finish(std::move(outcome));
-              });
+  FinishWhenSafe(HoldKind::kAnswer, kj::mv(call), std::move(outcome));
 }
 
 // In one change: the decision, and that the others will hear of it.

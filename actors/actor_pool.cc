@@ -6,16 +6,20 @@
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/interception.h"
 #include "troupe/actors/method_context.h"
+#include "troupe/actors/stateless_context.h"
 #include "troupe/rpc/status.h"
-#include "troupe/runtime/kj_time.h"
 
 namespace troupe {
 
 // One object, and the call that it runs.
-class ActorPool::Object final : private ActorContext {
+class ActorPool::Object final : private StatelessContext {
  public:
   Object(ActorPool& pool, const ActorType& type)
-      : pool_(pool), type_(type), id_{type.id, ""}, origin_(kj::refcounted<OfObject>(*this)) {}
+      : StatelessContext(pool.host_),
+        pool_(pool),
+        type_(type),
+        id_{type.id, ""},
+        origin_(kj::refcounted<OfObject>(*this)) {}
   ~Object() noexcept(false) { origin_->Detach(); }
 
   bool busy() const { return call_.get() != nullptr || running_; }
@@ -123,39 +127,17 @@ class ActorPool::Object final : private ActorContext {
     call->Finish(std::move(outcome));
   }
 
-  [[noreturn]] void Refuse(std::string_view asked) const {
-    kj::throwFatalException(Failed(
+  kj::Exception Refusal(std::string_view asked) const override {
+    return Failed(
         absl::StrCat("an actor of the pool ", type_.name, " called ", std::string(asked),
                      ": it keeps nothing and has no place of its own. Call by Get<", type_.name,
-                     ">(key) for an actor that has, or leave it to whoever calls the pool")));
+                     ">(key) for an actor that has, or leave it to whoever calls the pool"));
   }
 
   // ActorContext
   const ActorId& id() const override { return id_; }
-  std::string KeyBeside(std::string_view) const override { Refuse("KeyBeside()"); }
-  Task<void> Sleep(absl::Duration duration) override {
-    return pool_.host_.timer().afterDelay(ToKj(duration));
-  }
-  kj::Promise<void> RunElsewhere(kj::Function<void()> work) override {
-    return pool_.host_.Offload(kj::mv(work));
-  }
-  Task<void> Persisted() override { Refuse("Persisted()"); }
-  bool Interrupted() const override { return false; }
-  void RequestResume() override { Refuse("RequestResume()"); }
-  void CancelResume() override { Refuse("CancelResume()"); }
-  void SetReminder(std::string_view, const ReminderOptions&) override { Refuse("SetReminder()"); }
-  bool CancelReminder(std::string_view) override { Refuse("CancelReminder()"); }
-  void Watch(const AnyRef&) override { Refuse("Watch()"); }
-  bool Unwatch(const AnyRef&) override { Refuse("Unwatch()"); }
-  void WatchNode(std::string_view) override { Refuse("WatchNode()"); }
-  bool UnwatchNode(std::string_view) override { Refuse("UnwatchNode()"); }
   void Deactivate() override { spent_ = true; }
-  void Erase() override { Refuse("Erase()"); }
-  absl::Time WallNow() const override { return pool_.host_.clock().WallNow(); }
-  const Log& log() const override { return pool_.host_.log(); }
   kj::Own<CallOrigin> Origin() override { return kj::addRef(*origin_); }
-  kj::Own<CallOrigin> ToldOrigin() override { Refuse("Tell()"); }
-  kj::Own<TransactionScope> BeginTransaction() override { Refuse("Transact()"); }
   ActorTimer AddTimer(TimerOptions, ActorTimer::Entry::Work) override { Refuse("StartTimer()"); }
   ParentSide& AsParent() override { Refuse("Children()"); }
 

@@ -38,7 +38,8 @@ class ChildGroup::Run::OwnOrigin final : public CallOrigin {
 };
 
 ChildGroup::Run::Run(ChildGroup& group, ParentSide& parent, std::string name, ActorId id)
-    : group_(&group),
+    : StatelessContext(parent.host()),
+      group_(&group),
       host_(parent.host()),
       parent_(parent),
       number_(host_.RandomId().lo),
@@ -124,11 +125,10 @@ void ChildGroup::Run::Deactivate() {
   });
 }
 
-void ChildGroup::Run::Refuse(std::string_view asked) const {
-  kj::throwFatalException(Failed(absl::StrCat(
+kj::Exception ChildGroup::Run::Refusal(std::string_view asked) const {
+  return Failed(absl::StrCat(
       name_, " called ", std::string(asked),
-      ": a child keeps nothing and has no turns of its parent's; have the parent do it")));
-  KJ_UNREACHABLE;
+      ": a child keeps nothing and has no turns of its parent's; have the parent do it"));
 }
 
 }  // namespace troupe

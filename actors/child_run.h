@@ -9,11 +9,11 @@
 #include "troupe/actors/actor_timer.h"
 #include "troupe/actors/child_group.h"
 #include "troupe/actors/object_mailbox.h"
-#include "troupe/runtime/kj_time.h"
+#include "troupe/actors/stateless_context.h"
 
 namespace troupe {
 
-class ChildGroup::Run final : private ActorContext,
+class ChildGroup::Run final : private StatelessContext,
                               private ParentSide,
                               private ObjectMailbox::Owner,
                               private ActorTimers::Owner {
@@ -44,35 +44,13 @@ class ChildGroup::Run final : private ActorContext,
   kj::Promise<Payload> CallOut(CallHeader header, Payload params, absl::Time deadline) override;
   // ActorContext
   const ActorId& id() const override { return id_; }
-  std::string KeyBeside(std::string_view) const override { Refuse("KeyBeside()"); }
-  Task<void> Sleep(absl::Duration duration) override {
-    return host_.timer().afterDelay(ToKj(duration));
-  }
-  kj::Promise<void> RunElsewhere(kj::Function<void()> work) override {
-    return host_.Offload(kj::mv(work));
-  }
-  Task<void> Persisted() override { Refuse("Persisted()"); }
-  bool Interrupted() const override { return false; }
-  void RequestResume() override { Refuse("RequestResume()"); }
-  void CancelResume() override { Refuse("CancelResume()"); }
-  void SetReminder(std::string_view, const ReminderOptions&) override { Refuse("SetReminder()"); }
-  bool CancelReminder(std::string_view) override { Refuse("CancelReminder()"); }
-  void Watch(const AnyRef&) override { Refuse("Watch()"); }
-  bool Unwatch(const AnyRef&) override { Refuse("Unwatch()"); }
-  void WatchNode(std::string_view) override { Refuse("WatchNode()"); }
-  bool UnwatchNode(std::string_view) override { Refuse("UnwatchNode()"); }
   void Deactivate() override;
-  void Erase() override { Refuse("Erase()"); }
-  absl::Time WallNow() const override { return host_.clock().WallNow(); }
-  const Log& log() const override { return host_.log(); }
   kj::Own<CallOrigin> Origin() override { return kj::addRef(*origin_); }
-  kj::Own<CallOrigin> ToldOrigin() override { Refuse("Tell()"); }
-  kj::Own<TransactionScope> BeginTransaction() override { Refuse("Transact()"); }
   ActorTimer AddTimer(TimerOptions options, ActorTimer::Entry::Work work) override {
     return timers_.Start(options, kj::mv(work));
   }
   ParentSide& AsParent() override { return *this; }
-  [[noreturn]] void Refuse(std::string_view asked) const;
+  kj::Exception Refusal(std::string_view asked) const override;
 
   ChildGroup* group_;  // Null: it has ended.
   Host& host_;
