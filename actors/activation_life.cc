@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/activation_turn.h"
 #include "troupe/rpc/status.h"
+#include "troupe/rpc/words.h"
 #include "troupe/runtime/kj_time.h"
 
 namespace troupe {
@@ -37,7 +38,7 @@ void Activation::BeginObject() {
     auto fresh = type_.make();
     fresh->Attach(*this);
     if (!last_saved_->empty()) {
-      IncomingMessage state(Payload::Own(ToWords(*last_saved_)), Origin());
+      IncomingMessage state(Payload::Own(CopyWords(*last_saved_)), Origin());
       version = state.state_version();
       if (IsNewer(version)) return;
       fresh->LoadState(state.root());

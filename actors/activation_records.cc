@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/activation_turn.h"
+#include "troupe/rpc/words.h"
 
 namespace troupe {
 namespace {
@@ -20,7 +21,7 @@ std::string EncodeError(const kj::Exception& exception) {
 }
 
 kj::Exception DecodeError(const std::string& bytes) {
-  auto words = ToWords(bytes);
+  auto words = CopyWords(bytes);
   capnp::FlatArrayMessageReader reader(words);
   return DecodeFailure(reader.getRoot<wire::Failure>());
 }
@@ -90,7 +91,7 @@ void Activation::AnswerRecorded(kj::Own<InboundCall> call, const CallRecord& rec
   CallOutcome outcome;
   switch (record.status) {
     case RecordStatus::kOk:
-      outcome.emplace<Payload>(Payload::Copy(ToWords(*record.result)));
+      outcome.emplace<Payload>(Payload::Own(CopyWords(*record.result)));
       break;
     case RecordStatus::kError:
       outcome.emplace<kj::Exception>(DecodeError(*record.result));

@@ -16,13 +16,6 @@
 
 namespace troupe {
 
-// Bytes of a std::string need not be aligned as words are.
-inline kj::Array<capnp::word> ToWords(const std::string& bytes) {
-  auto words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
-  std::memcpy(words.begin(), bytes.data(), words.size() * sizeof(capnp::word));
-  return words;
-}
-
 // What the calls of one method, or of the rest of the turn, are made with.
 struct Activation::Frame {
   Id128 inbound;

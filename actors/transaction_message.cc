@@ -9,6 +9,7 @@
 #include "troupe/actors/ref_message.h"
 #include "troupe/actors/transaction.capnp.h"
 #include "troupe/rpc/status.h"
+#include "troupe/rpc/words.h"
 
 namespace troupe {
 namespace {
@@ -31,8 +32,7 @@ std::string Text(capnp::Text::Reader in) { return {in.begin(), in.size()}; }
 // What is carried within: a whole message, which is checked as one that came by itself.
 Payload Inner(capnp::Data::Reader in) {
   KJ_REQUIRE(in.size() % sizeof(capnp::word) == 0, "a message is not of whole words", in.size());
-  auto words = kj::heapArray<capnp::word>(in.size() / sizeof(capnp::word));
-  std::memcpy(static_cast<void*>(words.begin()), in.begin(), in.size());
+  auto words = CopyWords(in);
   CheckMessage(words);
   return Payload::Own(kj::mv(words));
 }

@@ -1,8 +1,9 @@
 #include "troupe/actors/update_codec.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
+
+#include "troupe/rpc/words.h"
 
 namespace troupe::replica_codec {
 namespace {
@@ -189,15 +190,13 @@ std::shared_ptr<const OutboxChanges> DecodeOutbox(wire::Outbox::Reader in) {
     if (params.size() > kOutboxBytesMax || params.size() % sizeof(capnp::word) != 0) {
       throw Malformed{absl::StrCat("parameters of a told call of ", params.size(), " bytes")};
     }
-    auto words = kj::heapArray<capnp::word>(params.size() / sizeof(capnp::word));
-    std::memcpy(words.begin(), params.begin(), params.size());
     const ToldNumber number{told.getNumber().getTurn(), told.getNumber().getIndex()};
     if (!out->added.empty() && number <= out->added.back()->number) {
       throw Malformed{"told calls out of their order"};
     }
     out->added.push_back(std::make_shared<const Told>(Told{
         number, GetActor(told), told.getInterface(), told.getMethod(),
-        Id128{told.getIdHi(), told.getIdLo()}, Payload::Own(kj::mv(words)), MetadataOf(told)}));
+        Id128{told.getIdHi(), told.getIdLo()}, Payload::Own(CopyWords(params)), MetadataOf(told)}));
   }
   for (auto done : in.getDone()) out->done.push_back({done.getTurn(), done.getIndex()});
   if (!std::ranges::is_sorted(out->done)) throw Malformed{"answered calls out of their order"};

@@ -21,6 +21,7 @@
 #include "troupe/membership/cluster_codec.h"
 #include "troupe/membership/cluster_state.h"
 #include "troupe/membership/limits.h"
+#include "troupe/rpc/words.h"
 
 namespace troupe::codec {
 
@@ -73,13 +74,12 @@ auto Parse(std::span<const std::byte> bytes, Function&& read)
     return absl::InvalidArgumentError(absl::StrCat("expected whole words of at most ",
                                                    kValueBytesMax, " bytes, got ", bytes.size()));
   }
-  std::vector<capnp::word> words(bytes.size() / sizeof(capnp::word));  // Aligned.
-  if (!bytes.empty()) std::memcpy(words.data(), bytes.data(), bytes.size());
+  const auto words = CopyWords(bytes);
   std::optional<decltype(read(std::declval<typename Root::Reader>()))> result;
   auto problem = kj::runCatchingExceptions([&] {
     capnp::ReaderOptions options;
     options.nestingLimit = 16;
-    capnp::FlatArrayMessageReader message(kj::arrayPtr(words.data(), words.size()), options);
+    capnp::FlatArrayMessageReader message(words, options);
     result = read(message.getRoot<Root>());
   });
   KJ_IF_MAYBE (exception, problem) {

@@ -10,6 +10,7 @@
 #include "capnp/serialize.h"
 #include "kj/exception.h"
 #include "troupe/membership/gossip.capnp.h"
+#include "troupe/rpc/words.h"
 
 namespace troupe {
 namespace {
@@ -243,8 +244,7 @@ auto Guarded(std::span<const std::byte> bytes, size_t bytes_max, Read read)
     return Malformed(
         absl::StrCat("expected whole words and at most ", bytes_max, " bytes, got ", bytes.size()));
   }
-  auto words = kj::heapArray<capnp::word>(bytes.size() / kWord);  // Arrives unaligned.
-  std::memcpy(words.begin(), bytes.data(), bytes.size());
+  const auto words = CopyWords(bytes);
   try {
     capnp::ReaderOptions options;
     options.traversalLimitInWords = 2 * words.size() + 64;  // A text may be shared, not multiplied.

@@ -4,7 +4,6 @@
 // RefTable). Copies share the bytes, from any thread.
 #pragma once
 
-#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -12,6 +11,7 @@
 #include "capnp/serialize.h"
 #include "kj/array.h"
 #include "kj/memory.h"
+#include "troupe/rpc/words.h"
 
 namespace troupe {
 
@@ -35,11 +35,7 @@ class Payload {
 
   // Copies; for bytes that are kept longer than what they came in.
   static Payload Copy(kj::ArrayPtr<const capnp::word> from) {
-    auto words = std::make_shared<kj::Array<capnp::word>>(kj::heapArray<capnp::word>(from.size()));
-    std::memcpy(static_cast<void*>(words->begin()), from.begin(),
-                from.size() * sizeof(capnp::word));
-    const kj::ArrayPtr<const capnp::word> view = *words;
-    return Payload(std::move(words), view);
+    return Own(CopyWords(from));
   }
 
   bool empty() const { return words_.size() == 0; }

@@ -8,6 +8,7 @@
 #include "capnp/serialize.h"
 #include "troupe/actors/actor.h"
 #include "troupe/rpc/status.h"
+#include "troupe/rpc/words.h"
 #include "troupe/runtime/task.h"
 
 namespace troupe::sim {
@@ -352,8 +353,7 @@ void Ledgers::CheckState(const std::string& who, const std::string& key, const s
   kj::Array<capnp::word> words;
   std::vector<uint64_t> entries;
   if (state != nullptr && !state->empty()) {
-    words = kj::heapArray<capnp::word>(state->size() / sizeof(capnp::word));
-    std::memcpy(words.begin(), state->data(), words.size() * sizeof(capnp::word));
+    words = CopyWords(*state);
     capnp::FlatArrayMessageReader reader(words);
     const auto root = reader.getRoot<LedgerState>();
     for (uint64_t entry : root.getEntries()) entries.push_back(entry);

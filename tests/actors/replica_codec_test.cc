@@ -89,6 +89,19 @@ TEST(ReplicaCodec, CarriesWhatWasToldAndWhatOfItIsAnswered) {
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(*outbox->added[i], *changes->added[i]);
 }
 
+TEST(ReplicaCodec, CarriesAToldCallWithoutParameters) {
+  ActorUpdate update = SomeDelta();
+  auto changes = std::make_shared<OutboxChanges>();
+  changes->added.push_back(
+      std::make_shared<const Told>(Told{{9, 0}, {6, "callee"}, 12, 3, {4, 1}, Payload()}));
+  update.outbox = changes;
+  const auto carried = Carry(BatchOf(update));
+  ASSERT_TRUE(carried.ok()) << carried.status();
+  const auto& outbox = std::get<Batch>(carried->body).updates.at(0)->outbox;
+  ASSERT_NE(outbox, nullptr);
+  EXPECT_TRUE(outbox->added.at(0)->params.empty());
+}
+
 TEST(ReplicaCodec, CarriesAHoldAndItsEnd) {
   ActorUpdate update = SomeDelta();
   auto hold = std::make_shared<Hold>();

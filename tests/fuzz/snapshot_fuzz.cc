@@ -6,6 +6,7 @@
 #include "troupe/actors/replica_codec.h"
 #include "troupe/actors/shard_replica.h"
 #include "troupe/membership/cluster_state.h"
+#include "troupe/rpc/words.h"
 
 namespace troupe {
 namespace {
@@ -33,8 +34,7 @@ ClusterState ThreeNodes() {
 // Nothing when it does not decode.
 std::optional<ReplicaMessage> Read(std::span<const std::byte> bytes, absl::Time now) {
   if (bytes.empty()) return std::nullopt;
-  auto words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
-  std::memcpy(static_cast<void*>(words.begin()), bytes.data(), words.asBytes().size());
+  const auto words = CopyWords(bytes);
   std::optional<ReplicaMessage> out;
   kj::runCatchingExceptions([&] {
     capnp::FlatArrayMessageReader reader(words, {.traversalLimitInWords = 8 * words.size() + 1024});
