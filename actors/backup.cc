@@ -14,7 +14,8 @@ constexpr uint32_t kBatchChunksMax = 4096;  // A gigabyte in one batch is nobody
 void Backup::EnterEpoch(Epoch epoch) {
   epoch_ = epoch;
   mode_ = Mode::kIdle;
-  seq_ = request_ = assembling_ = 0;
+  seq_ = synced_at_ = said_ = request_ = assembling_ = 0;
+  asked_.reset();
   next_chunk_ = 0;
 }
 
@@ -35,6 +36,9 @@ void Backup::OnMessage(absl::Time now, const ReplicaMessage& message, ReplicaEff
     copy_.store.RaiseMark({epoch_, std::min(message.mark, seq_)});
   }
   Acknowledge(now, message, out);
+  if (!copy_.disk.has_value()) return;
+  asked_ = message;
+  asked_->body = Heartbeat{};
 }
 
 void Backup::OnReportRequest(const ReplicaMessage& message, const ReportRequest& request,
@@ -117,9 +121,11 @@ void Backup::Take(const Batch& batch) {
       copy_.store.Apply(*update);
     }
   }
+  if (mode_ != Mode::kSynced) synced_at_ = batch.seq;
   mode_ = Mode::kSynced;
   seq_ = batch.seq;
   copy_.position = version;
+  copy_.Keep(batch.updates);
 }
 
 void Backup::OnSnapshot(const Snapshot& snapshot) {
@@ -127,24 +133,46 @@ void Backup::OnSnapshot(const Snapshot& snapshot) {
     return;
   }
   // A learner may be the last eligible copy: what it holds is only ever replaced by what is newer.
+  std::vector<SharedUpdate> taken;
   for (const SharedUpdate& update : snapshot.updates) {
-    if (update->kind != ActorUpdate::Kind::kDelta) copy_.store.Apply(*update);
+    if (update->kind == ActorUpdate::Kind::kDelta) continue;
+    if (copy_.store.Apply(*update) == ActorStore::Outcome::kApplied) taken.push_back(update);
   }
   ++next_chunk_;
-  if (!snapshot.last) return;
-  mode_ = Mode::kSynced;
-  seq_ = snapshot.seq;
-  copy_.position = {epoch_, seq_};
+  if (snapshot.last) {
+    mode_ = Mode::kSynced;
+    seq_ = synced_at_ = snapshot.seq;
+    copy_.position = {epoch_, seq_};
+  }
+  copy_.Keep(taken);
+}
+
+// P3.18: what it holds it has only once its disk does, and it is in sync no earlier than what made it
+// so is there.
+Ack Backup::WhatItHas() const {
+  Ack ack;
+  const uint64_t kept = copy_.Kept(epoch_, seq_);
+  const bool in_time = kept >= synced_at_ || copy_.mutations.synced_unwritten;
+  if (mode_ == Mode::kSynced && in_time) {
+    ack.sync = SyncState::kSynced;
+    ack.seq = copy_.mutations.synced_unwritten ? std::max(kept, synced_at_) : kept;
+  }
+  if (mode_ == Mode::kLost) ack.sync = SyncState::kLost;
+  ack.request = request_;
+  ack.next_chunk = next_chunk_;
+  return ack;
+}
+
+// A later write answers no later request: it repeats the grant that the newest message was given.
+void Backup::OnWritten(absl::Time now, ReplicaEffects& out) {
+  if (!asked_.has_value() || epoch_ != copy_.promised) return;
+  const Ack ack = WhatItHas();
+  if (ack.sync == SyncState::kSynced && ack.seq > said_) Acknowledge(now, *asked_, out);
 }
 
 void Backup::Acknowledge(absl::Time now, const ReplicaMessage& message, ReplicaEffects& out) {
-  Ack ack;
-  ack.sync = mode_ == Mode::kSynced ? SyncState::kSynced
-             : mode_ == Mode::kLost ? SyncState::kLost
-                                    : SyncState::kNone;
-  ack.seq = mode_ == Mode::kSynced ? seq_ : 0;
-  ack.request = request_;
-  ack.next_chunk = next_chunk_;
+  Ack ack = WhatItHas();
+  if (ack.sync == SyncState::kSynced) said_ = ack.seq;
   ack.echo = message.stamp;
   ack.map_version = copy_.view.map_version;
   copy_.grants.Note(now, message.primary, now + copy_.options.lease);

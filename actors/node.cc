@@ -28,7 +28,7 @@ Membership::Evidence EvidenceOf(const LinkLoss& loss) {
 NodeOptions Announcing(NodeOptions options, const Registry& registry) {
   options.membership.types.clear();
   for (const auto& [id, type] : registry.types()) {
-    options.membership.types.push_back({id, type.name, type.options.role});
+    options.membership.types.push_back({id, type.name, type.options.role, type.durable});
   }
   if (options.membership.roles.empty()) {
     const auto roles = registry.roles();
@@ -74,6 +74,13 @@ absl::Status Node::Start() {
     return absl::InvalidArgumentError(absl::StrCat("this program hosts no types of role ", role,
                                                    "; its roles are ",
                                                    absl::StrJoin(roles_known_, ", ")));
+  }
+  for (const auto& [id, type] : registry_.types()) {
+    if (!type.durable || machine_.record_store() != nullptr) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("actor type ", type.name,
+                     " is $Troupe.durable: its state is kept on disk, and this node has nowhere to "
+                     "keep it. Give it a data directory (--data-dir PATH)"));
   }
   auto& network = machine_.control().network();
   auto listener = network.Listen(options_.membership.listen);
@@ -168,6 +175,7 @@ void Node::OnRegistered(Boot boot) {
   auto introduction = membership_->Introduce();
   auto make = [this, introduction](size_t index, Host& host) -> kj::Own<WorkerBody> {
     WorkerOptions options;
+    options.records = machine_.record_store();
     options.index = index;
     options.count = options_.workers;
     options.replica = options_.replica;
@@ -343,6 +351,14 @@ void Node::NeedNewerMap(uint64_t) {}  // Membership pushes every map as soon as 
 void Node::OnLinkLoss(std::string name, Boot boot, LinkLoss loss) {
   ToControl([name = std::move(name), boot, evidence = EvidenceOf(loss)](Node& node) {
     node.membership_->OnEvidence(name, boot, evidence);
+  });
+}
+
+// The other copies go on without this one; the next run reads what the disk has.
+void Node::OnDiskFailure(std::string why) {
+  ToControl([why = std::move(why)](Node& node) {
+    node.failed_fulfiller_->reject(
+        troupe::Failed(absl::StrCat("state of durable types cannot be kept: ", why)));
   });
 }
 

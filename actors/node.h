@@ -49,8 +49,8 @@ class Node final : private Membership::Watcher, private WorkerControl {
   // voters are whole: then the next node may be restarted (P2.6). Rejects when it never will be,
   // for example because another process has taken over its name.
   kj::Promise<void> Ready();
-  // Rejects when the node has to end: another process took over its name, or it hosts other types
-  // than the nodes that it would join.
+  // Rejects when the node has to end: another process took over its name, it hosts other types than
+  // the nodes that it would join, or its disk fails and it has copies of durable shards.
   kj::Promise<void> Failed();
 
   // An orderly end: hands its shards to other copies, then leaves; resolves when it has left. After
@@ -84,6 +84,7 @@ class Node final : private Membership::Watcher, private WorkerControl {
   void NeedNewerMap(uint64_t than) override;
   void OnLinkLoss(std::string node, Boot boot, LinkLoss loss) override;
   void OnTraffic(std::string node, Boot boot) override;
+  void OnDiskFailure(std::string why) override;
   bool Forward(size_t from, size_t to, kj::Own<InboundCall> call) override;
   void Status(size_t worker, uint64_t number, kj::Function<void(Payload)> done) override;
 

@@ -33,12 +33,15 @@ struct Peer {
   absl::Time lease_until = absl::InfinitePast();
   // In run time (P3.10): when it was first sent something since it last said anything.
   std::optional<absl::Duration> unanswered;
+  // In run time: since when it has owed an acknowledgement of what it was sent.
+  std::optional<absl::Duration> owes;
 
   void Reset() {
     stage = Stage::kIdle;
     feed.reset();
     lost = false;
     sent = acked = 0;
+    owes.reset();
   }
   // What it has of this epoch, as a member of the ISR.
   uint64_t held() const { return stage == Stage::kStreaming ? acked : 0; }

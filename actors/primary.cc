@@ -11,9 +11,11 @@ Primary::Primary(CopyState& copy, ActorSource& source, absl::Time now, ReplicaEf
     : copy_(copy),
       source_(source),
       epoch_(copy.view.entry.epoch),
-      wait_until_(copy.mutations.no_lease_wait
-                      ? absl::InfinitePast()
-                      : copy.grants.WaitUntil(copy.self, copy.view.entry.no_wait, copy.mutations)) {
+      wait_until_(std::max(
+          copy.not_before,
+          copy.mutations.no_lease_wait
+              ? absl::InfinitePast()
+              : copy.grants.WaitUntil(copy.self, copy.view.entry.no_wait, copy.mutations))) {
   OnMap(now, out);
 }
 
@@ -55,6 +57,7 @@ void Primary::TryReconcile(absl::Time now, ReplicaEffects& out) {
   }
   log_.Append(updates);
   copy_.position = version;
+  copy_.Keep(updates);
   phase_ = Phase::kReconciling;
   for (auto& [id, peer] : peers_) {
     if (peer.stage == Peer::Stage::kReported) peer.stage = Peer::Stage::kStreaming;
@@ -80,7 +83,7 @@ CopySet Primary::Needed() const {
 // Whatever may have changed what is acknowledged, complete, or free to leave.
 void Primary::Progress(absl::Time now, ReplicaEffects& out) {
   if (phase_ == Phase::kCollecting) return;
-  uint64_t acked = log_.newest();
+  uint64_t acked = copy_.Kept(epoch_, log_.newest());
   for (CopyId copy : Needed()) acked = std::min(acked, peers_.at(copy).held());
   acked_by_all_ = std::max(acked_by_all_, acked);
   // P3.5: the union has it, and there are enough copies, in one and the same map.
@@ -277,6 +280,7 @@ void Primary::Cut() {
   if (updates.empty()) return;
   log_.Append(updates);
   copy_.position = version;
+  copy_.Keep(updates);
 }
 
 void Primary::Settle(absl::Time now, ReplicaEffects& out) {

@@ -31,6 +31,7 @@ class Primary {
   void OnAck(absl::Time now, CopyId from, const Ack& ack, ReplicaEffects& out);
   void OnReport(absl::Time now, CopyId from, const Report& report, ReplicaEffects& out);
   void OnReadConfirmed(absl::Time now, uint64_t id, ReplicaEffects& out);
+  void OnWritten(absl::Time now, ReplicaEffects& out) { Progress(now, out); }
   void OnPeerConnected(CopyId peer);
   void Tick(absl::Time now, ReplicaEffects& out);
   absl::Time NextDeadline() const;
@@ -113,7 +114,7 @@ class Primary {
   CopyState& copy_;
   ActorSource& source_;
   const Epoch epoch_;
-  const absl::Time wait_until_;  // Leases that this copy gave to earlier primaries (P4.3).
+  const absl::Time wait_until_;  // Leases that this copy gave to earlier primaries (P4.3, P4.4).
   Phase phase_ = Phase::kCollecting;
 
   std::map<CopyId, Peer> peers_;

@@ -35,6 +35,7 @@ void Primary::BeginReport(Peer& peer) {
   peer.request = ++last_request_;
   peer.report.Begin(peer.request);
   peer.feed.reset();
+  peer.owes.reset();
   peer.progress = absl::InfinitePast();  // Asked at the next tick.
 }
 
@@ -97,6 +98,8 @@ void Primary::OnAck(absl::Time now, CopyId from, const Ack& ack, ReplicaEffects&
     peer.acked = ack.seq;
     peer.sent = std::max(peer.sent, peer.acked);
     peer.progress = now;
+    peer.owes.reset();
+    if (peer.awaited()) peer.owes = copy_.RunTime(now);
   }
   Progress(now, out);
   if (!peer.in_isr) PlanIsr(now, out);  // A learner may have caught up just now.
@@ -194,6 +197,7 @@ void Primary::CollectFor(absl::Time now, CopyId copy, ReplicaEffects& out) {
   if (peer.stage != Peer::Stage::kStreaming) return;
   Cut();
   if (!peer.awaited()) peer.progress = now;
+  if (!peer.owes.has_value() && peer.sent < log_.newest()) peer.owes = copy_.RunTime(now);
   for (size_t bytes = 0; peer.sent < log_.newest() && bytes < kCollectBytesMax; ++peer.sent) {
     uint64_t seq = std::max(peer.sent + 1, log_.oldest());
     bytes += log_.BytesOf(seq);

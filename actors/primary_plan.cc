@@ -59,7 +59,10 @@ absl::Time Primary::NextDeadline() const {
 bool Primary::IsSilent(absl::Time now, CopyId copy) const {
   const Peer& peer = peers_.at(copy);
   absl::Duration limit = std::max(copy_.options.silence_min, 2 * copy_.round_trip_timeout);
-  return peer.unanswered.has_value() && copy_.RunTime(now) - *peer.unanswered > limit;
+  if (peer.unanswered.has_value() && copy_.RunTime(now) - *peer.unanswered > limit) return true;
+  // It answers, but its disk does not (P3.18).
+  return copy_.disk.has_value() && peer.owes.has_value() &&
+         copy_.RunTime(now) - *peer.owes > copy_.options.disk_limit;
 }
 
 CopySet Primary::Silent(absl::Time now) const {
@@ -184,12 +187,15 @@ void Primary::ProposeMove(absl::Time now, ReplicaEffects& out) {
 }
 
 // P3.10: too few copies for a while, and another one could lead. A learner that is on its way into
-// the ISR is the better cure.
+// the ISR is the better cure. P3.18: or the own disk does not write, and another's might.
 void Primary::PlanResignation(absl::Time now, ReplicaEffects& out) {
-  if (!below_since_.has_value() || alter_.has_value() || move_.has_value()) return;
-  if (copy_.RunTime(now) - *below_since_ < copy_.options.resign_after) return;
-  for (CopyId copy : entry().learners) {
-    if (copy != copy_.self && copy_.view.IsUp(copy) && !IsSilent(now, copy)) return;
+  const bool unwritten = copy_.DiskOwes(now) > copy_.options.disk_limit;
+  if ((!below_since_.has_value() && !unwritten) || alter_.has_value() || move_.has_value()) return;
+  if (!unwritten) {
+    if (copy_.RunTime(now) - *below_since_ < copy_.options.resign_after) return;
+    for (CopyId copy : entry().learners) {
+      if (copy != copy_.self && copy_.view.IsUp(copy) && !IsSilent(now, copy)) return;
+    }
   }
   bool other = false;
   for (CopyId copy : Without(Union(entry().isr, entry().elr), copy_.self)) {

@@ -52,8 +52,13 @@ void Registry::Add(capnp::InterfaceSchema schema, ActorType type) {
     type.idle_timeout = absl::Milliseconds(duration.getMilliseconds());
   }
   if (type.options.idle_timeout) type.idle_timeout = *type.options.idle_timeout;
-  KJ_REQUIRE(!Has(schema.getProto().getAnnotations(), kDurable),
-             "$Troupe.durable is not supported yet", type.name);
+  type.durable = Has(schema.getProto().getAnnotations(), kDurable);
+  if (type.durable && !type.has_state) {
+    kj::throwFatalException(
+        Failed(absl::StrCat("actor type ", type.name,
+                            " is $Troupe.durable, but its class keeps no state: give its interface "
+                            "$Troupe.actor(state = ...), or remove $Troupe.durable")));
+  }
   if (!types_.emplace(type.id, type).second) {
     kj::throwFatalException(Failed(absl::StrCat("actor type ", type.name,
                                                 " is hosted twice: call Host() once for it, or "

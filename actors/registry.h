@@ -38,6 +38,7 @@ struct ActorType {
   ActorTypeOptions options;
   absl::Duration idle_timeout = kIdleTimeoutDefault;  // Of the options, the schema, or neither.
   bool has_state = true;                              // Its class has a Save().
+  bool durable = false;                               // $Troupe.durable
   // Whether the class overrides OnActivate() and OnDeactivate(): no turn is made of what is empty.
   bool activates = true;
   bool deactivates = true;

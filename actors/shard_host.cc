@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/actor_store.h"
+#include "troupe/rpc/status.h"
 
 namespace troupe {
 namespace {
@@ -19,22 +20,55 @@ constexpr absl::Duration kForgetEvery = absl::Minutes(1);  // As often as record
 }  // namespace
 
 ShardHost::ShardHost(Host& host, const Registry& registry, Worker& worker, ShardId shard,
-                     CopyId self, const ReplicaOptions& options)
+                     CopyId self, const ReplicaOptions& options, kj::Own<ShardJournal> journal)
     : host_(host),
       registry_(registry),
       worker_(worker),
       shard_(shard),
       self_(self),
       mutations_(options.mutations == nullptr ? kNoMutations : *options.mutations),
-      replica_(shard, self, options, *this) {}
+      replica_(shard, self, options, *this),
+      journal_(kj::mv(journal)) {
+  if (journal_.get() != nullptr) Restore();
+}
 
 ShardHost::~ShardHost() noexcept {
   for (auto& [id, activation] : activations_) activation->Stop();
 }
 
+// ---- The disk
+
+void ShardHost::Restore() {
+  restoring_ = true;
+  auto read = [this] {
+    return journal_->Load().then([this](RestoredCopy&& restored) {
+      restoring_ = false;
+      if (restored.lineage != 0) replica_.Restore(host_.clock().Now(), std::move(restored));
+      OnMap(worker_.map());
+      worker_.Touch(shard_);
+    });
+  };
+  disk_tasks_.add(worker_.ReadInTurn(std::move(read)));
+}
+
+void ShardHost::ToDisk(const DiskWrite& write) {
+  disk_tasks_.add(journal_->Write(write).then([this, number = write.number] {
+    ReplicaEffects effects;
+    replica_.OnWritten(host_.clock().Now(), number, effects);
+    Perform(effects);
+    worker_.Touch(shard_);
+  }));
+}
+
+// Nothing more may be said of what this copy holds: it is not known.
+void ShardHost::DiskErrors::taskFailed(kj::Exception&& exception) {
+  host.worker_.OnDiskFailure(Words(exception));
+}
+
 // ---- The world
 
 void ShardHost::OnMap(const ClusterState& map) {
+  if (restoring_) return;  // It is asked for then.
   ReplicaEffects effects;
   replica_.OnMap(host_.clock().Now(), ViewOf(map, shard_, self_), effects);
   Perform(effects);
@@ -42,6 +76,7 @@ void ShardHost::OnMap(const ClusterState& map) {
 }
 
 void ShardHost::OnMessage(CopyId from, const ReplicaMessage& message) {
+  if (restoring_) return;  // It will be sent again.
   ReplicaEffects effects;
   replica_.OnMessage(host_.clock().Now(), from, message, effects);
   Perform(effects);
@@ -115,6 +150,7 @@ bool ShardHost::BeginMove(CopyId to) {
 // Effects may lead to further ones; each batch is performed whole, in order.
 void ShardHost::Perform(ReplicaEffects& effects) {
   deadline_ = absl::InfinitePast();  // What led here has moved it.
+  for (const auto& write : effects.write) ToDisk(write);
   for (auto& out : effects.send) worker_.SendTo(out.to, std::move(out.message));
   for (auto& command : effects.propose) worker_.Propose(std::move(command));
   if (effects.confirm_read) worker_.ConfirmRead(shard_, *effects.confirm_read);

@@ -16,6 +16,7 @@
 #include "troupe/actors/due_heap.h"
 #include "troupe/actors/registry.h"
 #include "troupe/actors/replica_mutations.h"
+#include "troupe/actors/shard_journal.h"
 #include "troupe/actors/shard_replica.h"
 #include "troupe/actors/watch_index.h"
 #include "troupe/runtime/host.h"
@@ -32,6 +33,10 @@ class ShardHost final : private ActorSource, private Activation::Shard {
     virtual void Propose(Command command) = 0;
     // A register write-back begun after now, then OnConfirmed(shard, id, map).
     virtual void ConfirmRead(ShardId shard, uint64_t id) = 0;
+    // Runs `read` when those before it have ended: one shard is read at a time.
+    virtual kj::Promise<void> ReadInTurn(kj::Function<kj::Promise<void>()> read) = 0;
+    // The disk failed, or what it has cannot be used: this process has to end.
+    virtual void OnDiskFailure(std::string why) = 0;
     // Settle() is to be called when this turn of the loop ends.
     virtual void Touch(ShardId shard) = 0;
     virtual Router& router() = 0;
@@ -48,8 +53,10 @@ class ShardHost final : private ActorSource, private Activation::Shard {
     ~Worker() = default;
   };
 
+  // `journal`: of a durable shard (options.durable), else null. What it has is read first; until
+  // then the copy hears and says nothing.
   ShardHost(Host& host, const Registry& registry, Worker& worker, ShardId shard, CopyId self,
-            const ReplicaOptions& options);
+            const ReplicaOptions& options, kj::Own<ShardJournal> journal = nullptr);
   ~ShardHost() noexcept override;
 
   void OnMap(const ClusterState& map);
@@ -102,6 +109,8 @@ class ShardHost final : private ActorSource, private Activation::Shard {
     watches_.Set(actor, watches);
   }
 
+  void Restore();
+  void ToDisk(const DiskWrite& write);
   void Perform(ReplicaEffects& effects);
   bool InOrder(const CallLane& lane);
   void RefuseLane(const CallLane& lane);
@@ -126,6 +135,8 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   const CopyId self_;
   const ReplicaMutations mutations_;
   ShardReplica replica_;
+  const kj::Own<ShardJournal> journal_;  // Null: not durable.
+  bool restoring_ = false;               // What the disk has is being read.
   absl::Time deadline_ = absl::InfinitePast();  // The replica's next; infinite past: to be asked.
   std::map<ActorId, kj::Own<Activation>> activations_;
   absl::flat_hash_map<HoldToken, Done> holds_;
@@ -151,6 +162,13 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   std::vector<kj::Own<Activation>> graveyard_;
   bool sweeping_ = false;              // Or about to.
   kj::Promise<void> sweep_ = nullptr;  // Empties the graveyard, on a clean stack.
+
+  struct DiskErrors final : kj::TaskSet::ErrorHandler {
+    explicit DiskErrors(ShardHost& host) : host(host) {}
+    void taskFailed(kj::Exception&& exception) override;
+    ShardHost& host;
+  } disk_errors_{*this};
+  kj::TaskSet disk_tasks_{disk_errors_};  // Last: what it runs uses all the rest.
 };
 
 }  // namespace troupe

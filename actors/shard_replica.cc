@@ -7,6 +7,7 @@
 #include "troupe/actors/backup.h"
 #include "troupe/actors/copy_state.h"
 #include "troupe/actors/primary.h"
+#include "troupe/actors/restored_copy.h"
 
 namespace troupe {
 
@@ -23,8 +24,13 @@ struct ShardReplica::Impl {
     primary->Stop(next, out);
     primary.reset();
   }
+  void OnMap(absl::Time now, const ShardView& view, ReplicaEffects& out);
   void FromPrimary(absl::Time now, CopyId from, const ReplicaMessage& message, ReplicaEffects& out);
   void ToPrimary(absl::Time now, CopyId from, const ReplicaMessage& message, ReplicaEffects& out);
+  // What there is to be written by now.
+  void ToDisk(absl::Time now, ReplicaEffects& out) {
+    if (copy.disk.has_value()) copy.disk->Take(copy.RunTime(now), out.write);
+  }
 
   CopyState copy;
   ActorSource& source;
@@ -38,25 +44,56 @@ ShardReplica::ShardReplica(ShardId shard, CopyId self, ReplicaOptions options, A
     : impl_(std::make_unique<Impl>(shard, self, options, source)) {}
 ShardReplica::~ShardReplica() = default;
 
-void ShardReplica::OnMap(absl::Time now, const ShardView& view, ReplicaEffects& out) {
+// ---- The disk
+
+void ShardReplica::Restore(absl::Time now, RestoredCopy restored) {
   CopyState& copy = impl_->copy;
+  // P4.4: whatever it granted before has run out by then.
+  if (!copy.mutations.leads_at_once) copy.not_before = now + copy.options.lease;
+  copy.lineage = restored.lineage;
+  copy.promised = restored.position.epoch;
+  copy.position = restored.position;
+  copy.store = std::move(restored.store);
+  copy.disk.emplace(std::move(restored.book), restored.position);
+}
+
+void ShardReplica::OnWritten(absl::Time now, uint64_t number, ReplicaEffects& out) {
+  CopyState& copy = impl_->copy;
+  if (!copy.disk.has_value()) return;
+  copy.disk->OnWritten(number);
+  if (impl_->primary.has_value()) {
+    impl_->primary->OnWritten(now, out);
+  } else {
+    impl_->backup.OnWritten(now, out);
+  }
+  impl_->ToDisk(now, out);
+}
+
+// ---- The world
+
+void ShardReplica::OnMap(absl::Time now, const ShardView& view, ReplicaEffects& out) {
+  impl_->OnMap(now, view, out);
+  impl_->ToDisk(now, out);
+}
+
+void ShardReplica::Impl::OnMap(absl::Time now, const ShardView& view, ReplicaEffects& out) {
   if (view.map_version <= copy.view.map_version) return;
   copy.view = view;
   const ShardEntry& entry = copy.view.entry;
   copy.Promise(entry.lineage, entry.epoch);
   bool leader = entry.primary == copy.self && view.self_up;
-  if (impl_->primary.has_value()) {
-    const bool same = entry.epoch == impl_->primary->epoch();
+  if (primary.has_value()) {
+    const bool same = entry.epoch == primary->epoch();
     if (leader && (same || copy.mutations.same_epoch_goes_on)) {
-      impl_->primary->OnMap(now, out);
+      primary->OnMap(now, out);
       return;
     }
     // Also a higher epoch that names this copy again is a new election (P3.9).
-    impl_->Stop(entry.primary, out);
+    Stop(entry.primary, out);
   }
-  if (!leader || entry.epoch < copy.promised || entry.epoch <= impl_->last_led) return;
-  impl_->last_led = entry.epoch;
-  impl_->primary.emplace(copy, impl_->source, now, out);
+  if (!leader || entry.epoch < copy.promised || entry.epoch <= last_led) return;
+  last_led = entry.epoch;
+  primary.emplace(copy, source, now, out);
 }
 
 void ShardReplica::OnMessage(absl::Time now, CopyId from, const ReplicaMessage& message,
@@ -70,10 +107,11 @@ void ShardReplica::OnMessage(absl::Time now, CopyId from, const ReplicaMessage& 
     case 2:
     case 3:
       if (message.primary == from) impl_->FromPrimary(now, from, message, out);
-      return;
+      break;
     default:
       if (message.primary == impl_->copy.self) impl_->ToPrimary(now, from, message, out);
   }
+  impl_->ToDisk(now, out);
 }
 
 void ShardReplica::Impl::FromPrimary(absl::Time now, CopyId from, const ReplicaMessage& message,
@@ -120,6 +158,7 @@ void ShardReplica::Tick(absl::Time now, absl::Duration stalled, ReplicaEffects& 
     impl_->aged = now;
   }
   if (impl_->primary.has_value()) impl_->primary->Tick(now, out);
+  impl_->ToDisk(now, out);
 }
 
 void ShardReplica::SetRoundTripTimeout(absl::Duration timeout) {
@@ -142,6 +181,7 @@ void ShardReplica::OnReadConfirmed(absl::Time now, uint64_t id, const ShardView&
   bool shows_us =
       view.entry.primary == impl_->copy.self && view.entry.epoch == impl_->primary->epoch();
   if (shows_us) impl_->primary->OnReadConfirmed(now, id, out);
+  impl_->ToDisk(now, out);
 }
 
 // ---- The actors.
@@ -183,6 +223,7 @@ absl::Status ShardReplica::BeginMove(absl::Time now, CopyId to, ReplicaEffects& 
 
 void ShardReplica::Settle(absl::Time now, ReplicaEffects& out) {
   if (impl_->primary.has_value()) impl_->primary->Settle(now, out);
+  impl_->ToDisk(now, out);
 }
 
 bool ShardReplica::HasUnsent(CopyId peer) const {
@@ -191,6 +232,7 @@ bool ShardReplica::HasUnsent(CopyId peer) const {
 
 void ShardReplica::CollectFor(absl::Time now, CopyId peer, ReplicaEffects& out) {
   if (impl_->primary.has_value()) impl_->primary->CollectFor(now, peer, out);
+  impl_->ToDisk(now, out);
 }
 
 std::vector<CopyId> ShardReplica::Peers() const {

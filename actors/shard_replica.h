@@ -1,4 +1,4 @@
-// ShardReplica: one copy of one shard of `replicated` types, in whichever role the map gives it.
+// ShardReplica: one copy of one shard, in whichever role the map gives it.
 //
 // Pure: no I/O, no clock, no randomness. Single-threaded: belongs to the worker that owns the
 // shard. Inputs are the map, messages of other copies, time, and what the actors of the shard did;
@@ -22,6 +22,7 @@
 #include "absl/time/time.h"
 #include "troupe/actors/actor_id.h"
 #include "troupe/actors/call_record.h"
+#include "troupe/actors/disk_write.h"
 #include "troupe/actors/replica_message.h"
 #include "troupe/actors/shard_view.h"
 #include "troupe/membership/cluster_state.h"
@@ -29,6 +30,7 @@
 namespace troupe {
 
 class ActorStore;
+struct RestoredCopy;  // restored_copy.h
 struct ReplicaMutations;  // replica_mutations.h: rules switched off, for tests of the tests.
 
 // What changed of an actor since its last ActorChange.
@@ -97,6 +99,7 @@ struct ReplicaEffects {
     ReplicaMessage message;
   };
   std::vector<Outgoing> send;
+  std::vector<DiskWrite> write;  // In order; OnWritten() once each would survive.
   std::vector<HoldToken> released;  // These answers may leave, at once.
   std::vector<std::pair<HoldToken, HoldFailure>> failed;
   std::vector<ServingChange> serving;
@@ -117,6 +120,8 @@ struct ReplicaOptions {
   absl::Duration sole_copy_limit = absl::Seconds(2);      // P3.13.
   absl::Duration resign_after = absl::Seconds(1);         // P3.10.
   absl::Duration move_limit = absl::Seconds(5);           // To drain before a move is given up.
+  bool durable = false;  // Copies keep what they hold on their disks (P3.18).
+  absl::Duration disk_limit = absl::Seconds(2);  // For one write, then others go on without it.
   size_t unacknowledged_batches_max = 256;                // Beyond: mutating calls are OVERLOADED.
   size_t unacknowledged_bytes_max = 64 << 20;
   size_t learner_lag_batches_max = 16384;       // Beyond: the learner starts anew.
@@ -130,6 +135,12 @@ class ShardReplica {
   ~ShardReplica();
   ShardReplica(const ShardReplica&) = delete;
   ShardReplica& operator=(const ShardReplica&) = delete;
+
+  // ---- The disk, of a durable shard.
+  // What an earlier run of this copy left, before anything else is told.
+  void Restore(absl::Time now, RestoredCopy restored);
+  // All writes up to `number` would survive now.
+  void OnWritten(absl::Time now, uint64_t number, ReplicaEffects& out);
 
   // ---- The world. Older maps than the newest seen are ignored.
   void OnMap(absl::Time now, const ShardView& view, ReplicaEffects& out);

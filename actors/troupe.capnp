@@ -56,7 +56,11 @@ annotation reentrant @0xa41f86d3c7095be2 (method) :Void;
 # within that turn. Without this it is a call cycle, and fails. See docs/guide/calls.md.
 
 annotation durable @0xf30a7bd1524e9c68 (interface) :Void;
-# Reserved. It is refused: no node heeds it yet.
+# The state is kept on the disks of the nodes that have its copies: a call is answered once each of
+# them has written what it changed, and it survives the end of all nodes at once. Without this, copies
+# are in memory: what survives is the end of all but one of them. See docs/guide/durable.md. Nodes
+# that host the type need a data directory (--data-dir). A type stays one or the other for as long as
+# a cluster lives.
 
 struct ActorRef {
   # A ref, where a message must say whom it means without being one: AnyRef::Write() and

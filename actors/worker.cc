@@ -119,26 +119,9 @@ void Worker::OnMap(SharedMap map, Introduction introduction) {
     if (replaced) Close(it);
     it = next;
   }
-  for (ShardId shard = 0; shard < map->shards.size(); ++shard) {
-    if (shard % options_.count != options_.index) continue;
-    const auto& entry = map->shards[shard];
-    const CopyId self = introduction_.boot;
-    const bool ours =
-        Contains(entry.isr, self) || Contains(entry.elr, self) || Contains(entry.learners, self);
-    if (hosts_.size() <= shard) hosts_.resize(shard + 1);
-    auto& slot = hosts_[shard];
-    if (!slot && ours) {
-      slot = std::make_unique<ShardHost>(host_, registry_, static_cast<ShardHost::Worker&>(*this),
-                                         shard, self, options_.replica);
-    }
-    if (!slot) continue;
-    if (ours) {
-      unneeded_.erase(shard);
-    } else {
-      unneeded_.try_emplace(shard, host_.clock().Now());
-    }
-    slot->OnMap(*map);
-    Touch(shard);
+  hosts_.resize(std::max(hosts_.size(), map->shards.size()));
+  for (size_t shard = options_.index; shard < map->shards.size(); shard += options_.count) {
+    TakeShard(static_cast<ShardId>(shard));
   }
   router_.OnMap(map);
   for (auto& [id, session] : sessions_) {
@@ -333,6 +316,59 @@ std::vector<std::string> Worker::OpenTurns() const {
   return out;
 }
 
+// ---- Copies
+
+// As the newest map has it.
+void Worker::TakeShard(ShardId shard) {
+  const auto& entry = map_->shards[shard];
+  const bool durable = map_->roles[map_->RoleOf(shard)].durable && options_.records != nullptr;
+  const CopyId self = introduction_.boot;
+  const bool ours =
+      Contains(entry.isr, self) || Contains(entry.elr, self) || Contains(entry.learners, self);
+  auto& slot = hosts_[shard];
+  if (!slot && ours) {
+    if (erasing_.contains(shard)) return;  // Again when that is done.
+    auto options = options_.replica;
+    options.durable = durable;
+    kj::Own<ShardJournal> journal;
+    if (durable) journal = kj::heap<ShardJournal>(host_, *options_.records, shard, map_->cluster);
+    off_disk_.erase(shard);
+    slot = std::make_unique<ShardHost>(host_, registry_, static_cast<ShardHost::Worker&>(*this),
+                                       shard, self, options, kj::mv(journal));
+  }
+  if (ours) {
+    unneeded_.erase(shard);
+  } else if (slot || (durable && !off_disk_.contains(shard))) {
+    unneeded_.try_emplace(shard, host_.clock().Now());
+  }
+  if (!slot) return;
+  slot->OnMap(*map_);
+  Touch(shard);
+}
+
+kj::Promise<void> Worker::ReadInTurn(kj::Function<kj::Promise<void>()> read) {
+  auto ended = kj::newPromiseAndFulfiller<void>();
+  auto before = reading_.addBranch();
+  reading_ = ended.promise.fork();
+  // Also when it is dropped.
+  auto next = kj::defer([ended = kj::mv(ended.fulfiller)]() mutable { ended->fulfill(); });
+  return before.then([read = kj::mv(read)]() mutable { return read(); }).attach(kj::mv(next));
+}
+
+// What an earlier copy left is of no use to any later one.
+void Worker::EraseFromDisk(ShardId shard) {
+  off_disk_.insert(shard);
+  erasing_.insert(shard);
+  auto journal = kj::heap<ShardJournal>(host_, *options_.records, shard, map_->cluster);
+  auto erased = journal->Erase().attach(kj::mv(journal));
+  tasks_.add(erased.then(
+      [this, shard] {
+        erasing_.erase(shard);
+        TakeShard(shard);
+      },
+      [this](kj::Exception&& e) { control_.OnDiskFailure(Words(e)); }));
+}
+
 void Worker::DropUnneeded(absl::Time now) {
   for (auto it = unneeded_.begin(); it != unneeded_.end();) {
     if (now < it->second + kUnneededCopyStays) {
@@ -342,7 +378,9 @@ void Worker::DropUnneeded(absl::Time now) {
     // A confirmation that it asked for must not come to a later copy, which counts anew.
     confirmations_.erase(it->first);
     dropped_while_confirming_.insert(it->first);
+    const bool durable = map_->roles[map_->RoleOf(it->first)].durable;
     hosts_[it->first] = nullptr;
+    if (durable && options_.records != nullptr) EraseFromDisk(it->first);
     it = unneeded_.erase(it);
   }
 }

@@ -47,6 +47,8 @@ class WorkerControl {
   virtual void NeedNewerMap(uint64_t than) = 0;
   virtual void OnLinkLoss(std::string node, Boot boot, LinkLoss loss) = 0;
   virtual void OnTraffic(std::string node, Boot boot) = 0;
+  // The node has to end.
+  virtual void OnDiskFailure(std::string why) = 0;
   // Hands a call to the worker that owns its shard; its answer is given on the loop of `from`.
   // False when that worker's inbox is full: the answer says Moved, perhaps later.
   [[nodiscard]] virtual bool Forward(size_t from, size_t to, kj::Own<InboundCall> call) = 0;
@@ -73,6 +75,7 @@ struct WorkerLimits {
 };
 
 struct WorkerOptions {
+  RecordStore* records = nullptr;  // Outlives the worker. Null: no copies of durable shards here.
   size_t index = 0;
   size_t count = 1;
   ReplicaOptions replica;
@@ -143,6 +146,8 @@ class Worker final : public WorkerBody,
   void SendTo(CopyId copy, ReplicaMessage message) override;
   void Propose(Command command) override;
   void ConfirmRead(ShardId shard, uint64_t id) override;
+  kj::Promise<void> ReadInTurn(kj::Function<kj::Promise<void>()> read) override;
+  void OnDiskFailure(std::string why) override { control_.OnDiskFailure(std::move(why)); }
   void Touch(ShardId shard) override;
   Router& router() override { return router_; }
   TurnSlice& slice() override { return slice_; }
@@ -178,6 +183,8 @@ class Worker final : public WorkerBody,
   void EndUnread(uint64_t id, Session& session);
   void SendMap(Session& session);
   ShardHost* HostOf(ShardId shard);
+  void TakeShard(ShardId shard);
+  void EraseFromDisk(ShardId shard);
   void EndTurn();
   void Flush(const std::string& node, Peer& peer);
   void SendFrame(Link& link, std::vector<ReplicaMessage>& messages, uint64_t number,
@@ -216,6 +223,9 @@ class Worker final : public WorkerBody,
   std::map<std::string, Peer> peers_;              // By node: those that share shards with us.
   std::vector<std::unique_ptr<ShardHost>> hosts_;  // By shard; null: no copy of it here.
   std::map<ShardId, absl::Time> unneeded_;  // Since when the map has no copy of the shard here.
+  std::set<ShardId> erasing_;               // From the disk; until then there is no new copy.
+  std::set<ShardId> off_disk_;              // Durable ones of which the disk has nothing.
+  kj::ForkedPromise<void> reading_ = kj::Promise<void>(kj::READY_NOW).fork();
 
   ObserverLinks observer_links_;  // Of sessions_.
   ActorPool pool_;

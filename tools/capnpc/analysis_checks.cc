@@ -97,10 +97,15 @@ void Analysis::CheckNode(Node node) {
     schema_.Complain(node, "",
                      "$Troupe.idleTimeout of " + name + ", which is no actor: add $Troupe.actor");
   }
-  if (Find(annotations, annotation::kDurable).times > 0) {
+  const bool durable = Find(annotations, annotation::kDurable).times > 0;
+  if (durable && !IsActor(node)) {
+    schema_.Complain(node, "",
+                     "$Troupe.durable of " + name + ", which is no actor: add $Troupe.actor");
+  } else if (durable && StateOf(node).empty()) {
     schema_.Complain(node, "",
                      "$Troupe.durable of " + name +
-                         " is not supported yet: state is in the memory of its copies. Remove it");
+                         ", whose actors keep nothing: name their state with $Troupe.actor(state = "
+                         "...), or remove it");
   }
   for (auto method : node.getInterface().getMethods()) {
     const std::string member = method.getName().cStr();

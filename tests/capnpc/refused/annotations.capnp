@@ -22,7 +22,9 @@ interface Times $Troupe.actor() $Troupe.idleTimeout(milliseconds = 0) {  # error
   both @3 () -> () $Troupe.readOnly $Troupe.resumable;  # error: a $Troupe.readOnly method keeps nothing to go on with. Remove one
 }
 
-interface Later $Troupe.actor() $Troupe.durable {  # error: is not supported yet: state is in the memory of its copies. Remove it
+interface OnDisk $Troupe.durable {}  # error: $Troupe.durable of OnDisk, which is no actor: add $Troupe.actor
+
+interface Later $Troupe.actor() $Troupe.durable {  # error: , whose actors keep nothing: name their state with $Troupe.actor(state = ...), or remove it
   again @0 () -> () $Troupe.reentrant;
 }
 
