@@ -56,6 +56,7 @@ class Change {
   absl::StatusOr<ShardEntry*> FindShard(ShardId id);
   absl::Status CheckLosesNothing(const NodeEntry& node) const;
   void ForgetOldestLeft();
+  void RenameDurable(CopyId old, CopyId next);
   void TakePlaces(CopyId old, CopyId next);
 
   const ClusterState& before_;

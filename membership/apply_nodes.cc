@@ -27,7 +27,32 @@ absl::Status CheckSizes(const Register& c) {
                    " roles of at most ", kTextBytesMax, " bytes");
   }
   if (c.nonce.IsZero()) return Invalid("node ", c.node, " registers without a nonce");
-  return CheckTypes(c.node, c.types);
+  if (absl::Status s = CheckTypes(c.node, c.types); !s.ok()) return s;
+  return CheckStorage(c.node, c.types, c.storage);
+}
+
+// Who may replace the process of `node`: the dead, and whoever else is not there.
+absl::Status CheckReplaces(const Register& c, const NodeEntry& node, bool keeps_storage) {
+  if (c.holds_data_lock) return absl::OkStatus();
+  if (node.state == NodeState::kUp || node.state == NodeState::kDraining) {
+    return absl::PermissionDeniedError(absl::StrCat("node ", c.node, " boot ", node.boot, " is ",
+                                                    Name(node.state),
+                                                    "; without its data lock it is not replaced"));
+  }
+  // It would lose the copies that are on that storage, which is still there.
+  if (keeps_storage && node.state == NodeState::kFenced) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("node ", c.node, " boot ", node.boot, " has storage ", c.storage.ToString(),
+                     "; without its data lock that is not taken over"));
+  }
+  return absl::OkStatus();
+}
+
+bool Rename(CopySet& set, CopyId old, CopyId next) {
+  if (!Contains(set, old)) return false;
+  Erase(set, old);
+  Insert(set, next);
+  return true;
 }
 
 }  // namespace
@@ -54,12 +79,10 @@ Result Change::operator()(const Register& c) {
     return Refused("node ", c.node, " has boot ", current, ", the registrant replaces ",
                    c.replaces);
   }
-  bool lives =
-      node != nullptr && (node->state == NodeState::kUp || node->state == NodeState::kDraining);
-  if (lives && !c.holds_data_lock) {
-    return absl::PermissionDeniedError(absl::StrCat("node ", c.node, " boot ", node->boot, " is ",
-                                                    Name(node->state),
-                                                    "; without its data lock it is not replaced"));
+  const bool same_storage = node != nullptr && !c.storage.IsZero() && node->storage == c.storage;
+  if (node != nullptr) {
+    const bool keeps = same_storage && !mutations_.rename_without_lock;
+    if (absl::Status s = CheckReplaces(c, *node, keeps); !s.ok()) return s;
   }
   for (const NodeEntry& other : after_.nodes) {
     bool shares = !c.storage.IsZero() && other.storage == c.storage && other.name != c.node;
@@ -76,8 +99,10 @@ Result Change::operator()(const Register& c) {
                                [](const NodeEntry& n, const std::string& k) { return n.name < k; });
     node = &*after_.nodes.insert(at, NodeEntry{});
   }
-  // The lock is proof that the old process is dead; what it holds in memory is gone either way.
+  // The lock is proof that the old process is dead; what it held in memory is gone either way.
   if (c.holds_data_lock) no_wait_ = current;
+  const bool keeps_copies = (same_storage || mutations_.rename_any_storage) &&
+                            (c.holds_data_lock || mutations_.rename_without_lock);
   *node = NodeEntry{};
   node->name = c.node;
   node->boot = before_.version + 1;
@@ -87,22 +112,38 @@ Result Change::operator()(const Register& c) {
   node->roles = c.roles;
   node->storage = c.storage;
   node->types = IdsOf(c.types);
-  TakeTypes(after_, c.types);
-  for (const HostedType& type : c.types) {
-    if (after_.FindRole(type.role) == after_.roles.size()) AddRole(after_, type.role);
-  }
+  TakeTypesAndGroups(after_, c.types);
+  if (keeps_copies && current != 0) RenameDurable(current, node->boot);
   if (mutations_.entry_by_node && current != 0) TakePlaces(current, node->boot);
   return Outcome::kChanged;
+}
+
+// P3.18: what the disk holds is all that the old process acknowledged, so the new one is in sync
+// where that was. What was under way to the old one is in doubt: the next epoch reconciles it. One
+// that learned learns anew.
+void Change::RenameDurable(CopyId old, CopyId next) {
+  const Copies copies(after_);
+  for (ShardId id = 0; id < before_.shards.size(); ++id) {
+    if (!after_.IsDurable(id)) continue;
+    ShardEntry& shard = after_.shards[id];
+    Rename(shard.elr, old, next);
+    if (!Rename(shard.isr, old, next) || shard.state != ShardState::kActive) continue;
+    CopyId primary = shard.primary;
+    if (primary == old) {
+      primary = copies.TypesAt(next, id) > 0 ? next : copies.Elect(id, shard.isr);
+    }
+    if (mutations_.rename_in_epoch) {
+      shard.primary = primary;
+    } else {
+      Elect(shard, primary, no_wait_);
+    }
+  }
 }
 
 // A mutation (P1.3).
 void Change::TakePlaces(CopyId old, CopyId next) {
   for (ShardEntry& shard : after_.shards) {
-    for (CopySet* set : {&shard.isr, &shard.elr, &shard.learners}) {
-      if (!Contains(*set, old)) continue;
-      Erase(*set, old);
-      Insert(*set, next);
-    }
+    for (CopySet* set : {&shard.isr, &shard.elr, &shard.learners}) Rename(*set, old, next);
   }
 }
 

@@ -65,7 +65,7 @@ Result Change::operator()(const AddLearner& c) {
   if (!copies.IsUp(c.copy)) return Refused("copy ", c.copy, " is on no UP node");
   if (copies.TypesAt(c.copy, c.shard) == 0) {
     return Refused("node ", copies.Node(c.copy)->name, " hosts no types of role ",
-                   before_.roles[before_.RoleOf(c.shard)].name, ": it takes no copy of shard ",
+                   Describe(before_.roles[before_.RoleOf(c.shard)]), ": it takes no copy of shard ",
                    c.shard);
   }
   if (shard.learners.size() >= kReplicasMax) {
@@ -132,7 +132,7 @@ Result Change::operator()(const Recover& c) {
   std::vector<CopyId> host = ChooseHosts(before_, Copies(before_), c.shard, {}, 1);
   if (host.empty())
     return Refused("there is no UP node that hosts types of role ",
-                   before_.roles[before_.RoleOf(c.shard)].name, " to hold shard ", c.shard);
+                   Describe(before_.roles[before_.RoleOf(c.shard)]), " to hold shard ", c.shard);
   shard.lineage += 1;
   shard.isr = host;
   Elect(shard, host.front(), 0);

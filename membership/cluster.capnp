@@ -16,7 +16,8 @@ struct ClusterState {
   # Fields 0 to 5 mean the same in every format: a node that meets a newer `format` reads them, keeps
   # the rest as bytes, votes, and neither changes nor serves by it.
 
-  format @0 :UInt32;            # Raised only when every UP node knows the new one.
+  format @0 :UInt32;            # What a program must know to change the value: 2 once there is a durable
+                                # group, before that 1. Never falls.
   version @1 :UInt64;           # +1 by every command; never 0 in a value.
   generation @2 :UInt64;        # Raised by `troupe recover`; a receiver refuses an older one.
   cluster @3 :Wire.Id128;
@@ -33,22 +34,26 @@ struct ClusterState {
 }
 
 struct Role {
-  name @0 :Text;                # Not empty.
-  shards @1 :UInt32;            # How many; they are behind those of the roles before it.
+  # A group of shards: of the durable types of a role, or of its others.
+  name @0 :Text;                # Not empty. Two groups at most have one name.
+  shards @1 :UInt32;            # How many; they are behind those of the groups before it.
   minIsr @2 :UInt32;            # In force.
+  durable @3 :Bool;             # Copies are on disk. Only in a value of format 2.
 }
 
 struct HostedType {
   id @0 :UInt64;
   name @1 :Text;                # Not empty.
   role @2 :Text;                # That its actors' shards are of; empty: "default".
+  durable @3 :Bool;             # Its actors are in the durable group of that role. An older program
+                                # drops it: so registerDurable below.
 }
 
 struct ClusterConfig {
   replicas @0 :UInt32;
   minIsrSetting @1 :UInt32;     # What the operator set; 0: by the number of nodes.
   minIsr @2 :UInt32;            # In force, of the first role.
-  shards @3 :UInt32;            # Of each role; fixed at founding.
+  shards @3 :UInt32;            # Of each group; fixed at founding.
 }
 
 struct Voter {
@@ -128,6 +133,8 @@ struct Command {
     setPendingVoters @11 :SetPendingVoters;
     adoptPendingVoters @12 :List(Voter);
     setConfig @13 :SetConfig;
+    registerDurable @14 :Register; # Of a node that hosts durable types. To an older coordinator they would
+                                   # be ordinary ones, for good: this it does not know.
   }
 
   struct Register {

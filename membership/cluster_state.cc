@@ -1,6 +1,8 @@
 #include "troupe/membership/cluster_state.h"
 
 #include <algorithm>
+#include <set>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -33,15 +35,16 @@ size_t ClusterState::RoleOf(ShardId shard) const {
   return role;
 }
 
-size_t ClusterState::FindRole(std::string_view name) const {
-  auto at = std::find_if(roles.begin(), roles.end(),
-                         [&](const RoleEntry& role) { return role.name == name; });
+size_t ClusterState::FindRole(std::string_view name, bool durable) const {
+  auto at = std::find_if(roles.begin(), roles.end(), [&](const RoleEntry& role) {
+    return role.name == name && role.durable == durable;
+  });
   return static_cast<size_t>(at - roles.begin());
 }
 
 size_t ClusterState::RoleOfType(uint64_t type) const {
   const HostedType* known = FindType(type);
-  const size_t role = known == nullptr ? 0 : FindRole(known->role);
+  const size_t role = known == nullptr ? 0 : FindRole(known->role, known->durable);
   return role < roles.size() ? role : 0;
 }
 
@@ -87,14 +90,12 @@ ClusterState Found(Id128 cluster, ClusterConfig config, std::vector<Founder> fou
   std::sort(state.nodes.begin(), state.nodes.end(),
             [](const NodeEntry& a, const NodeEntry& b) { return a.name < b.name; });
   state.voters = WantedVoters(state);
-  std::vector<std::string> roles;
-  for (const HostedType& type : state.types) roles.push_back(type.role);
-  std::sort(roles.begin(), roles.end(), [](const std::string& a, const std::string& b) {
-    return std::pair(a != kDefaultRole, a) < std::pair(b != kDefaultRole, b);
-  });
-  roles.erase(std::unique(roles.begin(), roles.end()), roles.end());
-  if (roles.empty()) roles.push_back(kDefaultRole);
-  for (const std::string& role : roles) AddRole(state, role);
+  std::set<std::tuple<bool, std::string, bool>> groups;  // Default first.
+  for (const HostedType& type : state.types) {
+    groups.emplace(type.role != kDefaultRole, type.role, type.durable);
+  }
+  if (groups.empty()) groups.emplace(false, kDefaultRole, false);
+  for (const auto& [other, role, durable] : groups) AddRole(state, role, durable);
   RaiseMinIsr(state);
   return state;
 }
@@ -159,6 +160,10 @@ struct Describer {
 }  // namespace
 
 std::string Describe(const Command& command) { return std::visit(Describer{}, command); }
+
+std::string Describe(const RoleEntry& group) {
+  return group.durable ? absl::StrCat(group.name, ", on disk") : group.name;
+}
 
 const char* Name(NodeState state) {
   switch (state) {

@@ -21,9 +21,9 @@ namespace troupe {
 
 enum class NodeState : uint8_t { kUp, kDraining, kFenced, kLeft };
 
-// A copy of a `replicated` shard lives in one run of one node, and boots are unique in the cluster,
-// so the boot alone names the copy. (Copies of `durable` shards are named by storage id and have
-// their own shards.)
+// A copy lives in one run of one node, and boots are unique in the cluster, so the boot alone names
+// it. That of a durable shard is on the node's storage and outlives the run: the next run of the
+// node on the same storage takes its places, under its own boot (P3.18).
 using CopyId = Boot;
 
 inline constexpr char kDefaultRole[] = "default";  // Of types that name none.
@@ -33,6 +33,7 @@ struct HostedType {
   uint64_t id = 0;
   std::string name;
   std::string role = kDefaultRole;
+  bool durable = false;  // Its actors are kept on disk, in shards of their own.
   friend auto operator<=>(const HostedType&, const HostedType&) = default;
 };
 
@@ -83,22 +84,24 @@ struct ShardEntry {
 struct ClusterConfig {
   uint32_t replicas = 3;
   uint32_t min_isr_setting = 0;  // What the operator set; 0: by rule P3.12.
-  uint32_t shards = 256;         // Of each role.
+  uint32_t shards = 256;         // Of each group.
   friend bool operator==(const ClusterConfig&, const ClusterConfig&) = default;
 };
 
-// What some nodes are for: each role has shards of its own, on the nodes that host types of it
-// (P3.17).
+// A group of shards: what some nodes are for, and whether it is kept on disk. The durable types of
+// a role and its others are two groups, each with shards of its own on the nodes that host types of
+// it (P3.17).
 struct RoleEntry {
   std::string name;
-  uint32_t shards = 0;   // Behind those of the roles before it.
+  uint32_t shards = 0;   // Behind those of the groups before it.
   uint32_t min_isr = 1;  // In force now.
+  bool durable = false;
   friend bool operator==(const RoleEntry&, const RoleEntry&) = default;
 };
 
 struct ClusterState {
-  uint64_t version = 0;  // +1 by every applied command; 0: no value yet.
-  uint32_t format = 1;
+  uint64_t version = 0;     // +1 by every applied command; 0: no value yet.
+  uint32_t format = 1;      // What a program must know to change it (limits.h).
   uint64_t generation = 1;  // Raised by `troupe recover`; older generations are refused.
   Id128 cluster;
   ClusterConfig config;
@@ -111,12 +114,13 @@ struct ClusterState {
   std::vector<RoleEntry> roles;  // Of all shards, in the shards' order; only added to.
 
   const HostedType* FindType(uint64_t id) const;
-  // Indices into roles: of a shard that there is, of a name (roles.size(): none), of a type (the
+  // Indices into roles: of a shard that there is, of a group (roles.size(): none), of a type (the
   // first if the table does not have it).
   size_t RoleOf(ShardId shard) const;
-  size_t FindRole(std::string_view name) const;
+  size_t FindRole(std::string_view name, bool durable) const;
   size_t RoleOfType(uint64_t type) const;
   ShardId FirstShardOf(size_t role) const;
+  bool IsDurable(ShardId shard) const { return roles[RoleOf(shard)].durable; }
   uint32_t min_isr(ShardId shard) const { return roles[RoleOf(shard)].min_isr; }
   const NodeEntry* FindNode(std::string_view name) const;
   const NodeEntry* FindBoot(Boot boot) const;  // Null for a boot that is no node's current one.
@@ -213,8 +217,8 @@ using Command =
 // Applied: `state` is the next value, one version higher. Already so: `state` is unchanged and the
 // command's effect is in it. Errors (nothing changes): FailedPrecondition when the compare fails
 // (says what was expected and what is), NotFound, PermissionDenied (a Register that would replace a
-// live node), InvalidArgument: of no use to repeat, such as a Register of a node that hosts other
-// types than those that are there (P1.7).
+// live node, or take its storage), InvalidArgument: of no use to repeat, such as a Register of a
+// node that hosts other types than those that are there, or durable ones without storage (P1.7).
 struct Applied {
   ClusterState state;
   bool changed = false;
@@ -223,8 +227,8 @@ absl::StatusOr<Applied> Apply(const ClusterState& state, const Command& command,
                               const MembershipMutations& mutations = kNoMembershipMutations);
 
 // The founding value: these nodes, boots 1..n in the order given, version n, all shards spread over
-// those that host something. `founders` must not be empty, its names must differ and its types fit
-// (hosted_types.h); if none hosts anything all shards are LOST.
+// those that host something. `founders` must not be empty, its names must differ and its types fit,
+// also with its storage (hosted_types.h); if none hosts anything all shards are LOST.
 struct Founder {
   std::string name;
   Id128 nonce;
@@ -257,5 +261,6 @@ std::vector<WantedMove> PlanMoves(const ClusterState& state, size_t limit);
 
 std::string Describe(const Command& command);
 const char* Name(NodeState state);
+std::string Describe(const RoleEntry& group);  // "gpu", or "gpu, on disk".
 
 }  // namespace troupe

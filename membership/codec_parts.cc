@@ -72,6 +72,7 @@ absl::StatusOr<std::vector<HostedType>> ReadTypes(capnp::List<wire::HostedType>:
     types[i].id = in[i].getId();
     TROUPE_TAKE(types[i].name, ReadText(in[i].getName()));
     if (in[i].getRole().size() > 0) TROUPE_TAKE(types[i].role, ReadText(in[i].getRole()));
+    types[i].durable = in[i].getDurable();
   }
   return types;
 }
@@ -81,6 +82,7 @@ void WriteTypes(const std::vector<HostedType>& types, capnp::List<wire::HostedTy
     out[i].setId(types[i].id);
     out[i].setName(AsText(types[i].name));
     if (types[i].role != kDefaultRole) out[i].setRole(AsText(types[i].role));
+    out[i].setDurable(types[i].durable);
   }
 }
 
@@ -145,7 +147,7 @@ void WriteShard(const ShardEntry& shard, wire::Shard::Builder out) {
 }
 
 std::vector<RoleEntry> RolesOfBefore(wire::ClusterConfig::Reader in, size_t shards) {
-  return {{kDefaultRole, static_cast<uint32_t>(shards), in.getMinIsr()}};
+  return {{kDefaultRole, static_cast<uint32_t>(shards), in.getMinIsr(), false}};
 }
 
 absl::StatusOr<std::vector<RoleEntry>> ReadRoles(capnp::List<wire::Role>::Reader in) {
@@ -155,6 +157,7 @@ absl::StatusOr<std::vector<RoleEntry>> ReadRoles(capnp::List<wire::Role>::Reader
     TROUPE_TAKE(roles[i].name, ReadText(in[i].getName()));
     roles[i].shards = in[i].getShards();
     roles[i].min_isr = in[i].getMinIsr();
+    roles[i].durable = in[i].getDurable();
   }
   return roles;
 }
@@ -164,6 +167,7 @@ void WriteRoles(const std::vector<RoleEntry>& roles, capnp::List<wire::Role>::Bu
     out[i].setName(AsText(roles[i].name));
     out[i].setShards(roles[i].shards);
     out[i].setMinIsr(roles[i].min_isr);
+    out[i].setDurable(roles[i].durable);
   }
 }
 

@@ -1,4 +1,6 @@
 // Commands as bytes; see cluster_codec.h.
+#include <algorithm>
+
 #include "troupe/membership/cluster_codec.h"
 #include "troupe/membership/codec_parts.h"
 
@@ -37,7 +39,9 @@ struct Writer {
   wire::Command::Builder out;
 
   void operator()(const Register& c) {
-    auto o = out.initRegister();
+    const bool durable = std::any_of(c.types.begin(), c.types.end(),
+                                     [](const HostedType& type) { return type.durable; });
+    auto o = durable ? out.initRegisterDurable() : out.initRegister();
     o.setNode(codec::AsText(c.node));
     WriteId(c.nonce, o.initNonce());
     o.setReplaces(c.replaces);
@@ -152,6 +156,8 @@ absl::StatusOr<Command> Read(wire::Command::Reader in) {
   switch (in.which()) {
     case W::REGISTER:
       return ReadRegister(in.getRegister());
+    case W::REGISTER_DURABLE:
+      return ReadRegister(in.getRegisterDurable());
     case W::FENCE:
       return ReadFence(in.getFence());
     case W::UNFENCE:

@@ -167,6 +167,7 @@ struct SurveyAnswer {
   map @3 :Data;              # Its newest; empty: none.
   acceptor @4 :Data;         # register.capnp's AcceptorState.
   tried @5 :UInt64;          # The highest generation that it knows somebody tried to found; 0: none.
+  storage @6 :Wire.Id128;    # Of its data directory; zero: none, or an older node.
 }
 
 # ---- Kept in the data directory.

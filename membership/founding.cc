@@ -257,6 +257,10 @@ void Founding::OnOffer(LinkNumber from, const Introduction& peer, control::Found
         std::find(refused_.begin(), refused_.end(), state.cluster) != refused_.end();
     std::string why;
     if (refused) why = "that founding was given up here";
+    for (const HostedType& type : self_.options.types) {  // An older founder knows none as durable.
+      const HostedType* known = state.FindType(type.id);
+      if (known == nullptr || known->durable != type.durable) why = "has other types than we host";
+    }
     if (bound_ || attempt_) why = "takes part in another founding";
     if (listed == nullptr || listed->nonce != self_.nonce) why = "is another process than listed";
     if (peer.node != founder || state.nodes.size() != self_.options.expect) {

@@ -38,7 +38,8 @@ void Founding::FoundAlone() {
   if (HostsNothing(founders.front())) return owner_.OnUnfit(WouldHostNothing(founders));
   ClusterState nobody;
   nobody.config = self_.options.config;
-  absl::Status fits = CheckFits(nobody, self_.name(), self_.options.types);
+  absl::Status fits = CheckStorage(self_.name(), self_.options.types, self_.storage);
+  if (fits.ok()) fits = CheckFits(nobody, self_.name(), self_.options.types);
   if (!fits.ok()) return owner_.OnUnfit(std::string(fits.message()));
   Accepted(ValueOf(Found(self_.host.RandomId(), self_.options.config, founders)));
 }
@@ -94,15 +95,13 @@ void Founding::Compose() {
   together.config = self_.options.config;
   for (const Founder& founder : founders) {
     absl::Status fits = CheckTypes(founder.name, founder.types);
+    if (fits.ok()) fits = CheckStorage(founder.name, founder.types, founder.storage);
     if (fits.ok()) fits = CheckFits(together, founder.name, founder.types);
     if (!fits.ok()) return GiveUpAs(founder.name, std::string(fits.message()));
     NodeEntry& node = together.nodes.emplace_back();
     node.name = founder.name;
     node.types = IdsOf(founder.types);
-    TakeTypes(together, founder.types);
-    for (const HostedType& type : founder.types) {
-      if (together.FindRole(type.role) == together.roles.size()) AddRole(together, type.role);
-    }
+    TakeTypesAndGroups(together, founder.types);
   }
   attempt_->cluster = self_.host.RandomId();
   attempt_->value = ValueOf(Found(attempt_->cluster, self_.options.config, founders));

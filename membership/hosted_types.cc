@@ -8,12 +8,16 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "troupe/membership/limits.h"
+#include "troupe/membership/placement.h"
 
 namespace troupe {
 namespace {
 
 constexpr size_t kListed = 6;      // Names in an error, and nodes.
 constexpr size_t kNameShown = 48;  // Bytes of a name in an error.
+
+using Group = std::pair<std::string_view, bool>;
+Group GroupOf(const HostedType& type) { return {type.role, type.durable}; }
 
 bool IsThere(const NodeEntry& node) {
   return node.state == NodeState::kUp || node.state == NodeState::kDraining;
@@ -42,7 +46,11 @@ absl::Status DoesNotFit(const ClusterState& state, std::string_view name,
   for (const NodeEntry* other : others) names.push_back(other->name);
   const bool roles = std::any_of(types.begin(), types.end(),
                                  [](const HostedType& type) { return type.role != kDefaultRole; });
-  const char* of_a_role = roles ? ", role by role," : "";
+  const bool durable =
+      std::any_of(types.begin(), types.end(), [](const HostedType& type) { return type.durable; });
+  const char* of_a_role = durable ? ", role by role and durable types apart,"
+                          : roles ? ", role by role,"
+                                  : "";
   const std::string one = Shown(others.front()->name);
   const std::string node = Shown(name);
   return absl::InvalidArgumentError(
@@ -68,21 +76,32 @@ absl::Status HasOtherRole(const HostedType& type, const HostedType& known, std::
                    ": a type keeps its role; give the interface in the new role an id of its own"));
 }
 
+absl::Status IsOtherwiseKept(const HostedType& type, const HostedType& known,
+                             std::string_view name) {
+  auto kept = [](const HostedType& t) { return t.durable ? "on disk" : "in memory"; };
+  return absl::InvalidArgumentError(absl::StrCat(
+      "node ", Shown(name), " keeps ", Shown(type.name), " ", kept(type),
+      ", but in this cluster its actors are in shards that are kept ", kept(known),
+      ": a type is durable for good or never; give the interface that is kept otherwise an id of "
+      "its own"));
+}
+
 bool Names(const NodeEntry& node, uint64_t type) {
   return std::binary_search(node.types.begin(), node.types.end(), type);
 }
 
 absl::Status CheckRoomForRoles(const ClusterState& state, std::string_view name,
                                const std::vector<HostedType>& types) {
-  std::set<std::string_view> fresh;
+  std::set<Group> fresh;
   for (const HostedType& type : types) {
-    if (state.FindRole(type.role) == state.roles.size()) fresh.insert(type.role);
+    if (state.FindRole(type.role, type.durable) == state.roles.size()) fresh.insert(GroupOf(type));
   }
   const size_t roles = state.roles.size() + fresh.size();
   const size_t shards = state.shards.size() + fresh.size() * state.config.shards;
   if (roles <= kRolesMax && (fresh.empty() || shards <= kShardsMax)) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("with node ", Shown(name), " there would be ", roles, " roles and ", shards,
+      absl::StrCat("with node ", Shown(name), " there would be ", roles,
+                   " groups of shards (of a role's durable types, and of its others) with ", shards,
                    " shards, expected at most ", kRolesMax, " and ", kShardsMax));
 }
 
@@ -104,17 +123,17 @@ std::vector<HostedType> TypesOf(const ClusterState& state, const NodeEntry& node
 }
 
 bool Fit(const std::vector<HostedType>& a, const std::vector<HostedType>& b) {
-  using ByRole = std::map<std::string_view, std::vector<uint64_t>>;
-  auto by_role = [](const std::vector<HostedType>& types) {
-    ByRole out;
-    for (const HostedType& type : types) out[type.role].push_back(type.id);
+  using ByGroup = std::map<Group, std::vector<uint64_t>>;
+  auto by_group = [](const std::vector<HostedType>& types) {
+    ByGroup out;
+    for (const HostedType& type : types) out[GroupOf(type)].push_back(type.id);
     return out;
   };
-  const ByRole ours = by_role(a), theirs = by_role(b);
-  return std::all_of(ours.begin(), ours.end(), [&](const auto& role) {
-    const auto other = theirs.find(role.first);
+  const ByGroup ours = by_group(a), theirs = by_group(b);
+  return std::all_of(ours.begin(), ours.end(), [&](const auto& group) {
+    const auto other = theirs.find(group.first);
     if (other == theirs.end()) return true;
-    const auto &x = role.second, &y = other->second;
+    const auto &x = group.second, &y = other->second;
     return std::includes(x.begin(), x.end(), y.begin(), y.end()) ||
            std::includes(y.begin(), y.end(), x.begin(), x.end());
   });
@@ -145,11 +164,24 @@ absl::Status CheckTypes(std::string_view node, const std::vector<HostedType>& ty
   return absl::OkStatus();
 }
 
+absl::Status CheckStorage(std::string_view node, const std::vector<HostedType>& types,
+                          const Id128& storage) {
+  std::vector<HostedType> durable;
+  std::copy_if(types.begin(), types.end(), std::back_inserter(durable),
+               [](const HostedType& type) { return type.durable; });
+  if (durable.empty() || !storage.IsZero()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("node ", Shown(node), " hosts ", ListTypes(durable),
+                   ", but has no data directory to keep that in: start it with --data-dir"));
+}
+
 absl::Status CheckFits(const ClusterState& state, std::string_view name,
                        const std::vector<HostedType>& types) {
   for (const HostedType& type : types) {
     const HostedType* known = state.FindType(type.id);
-    if (known != nullptr && known->role != type.role) return HasOtherRole(type, *known, name);
+    if (known == nullptr) continue;
+    if (known->role != type.role) return HasOtherRole(type, *known, name);
+    if (known->durable != type.durable) return IsOtherwiseKept(type, *known, name);
   }
   std::vector<const NodeEntry*> unfit;
   for (const NodeEntry& other : state.nodes) {
@@ -199,11 +231,25 @@ void TakeTypes(ClusterState& state, const std::vector<HostedType>& types) {
   });
 }
 
+void TakeTypesAndGroups(ClusterState& state, const std::vector<HostedType>& types) {
+  TakeTypes(state, types);
+  for (const HostedType& type : types) {
+    const bool there = state.FindRole(type.role, type.durable) < state.roles.size();
+    if (!there) AddRole(state, type.role, type.durable);
+  }
+}
+
 std::string ListTypes(const std::vector<HostedType>& types) {
   std::vector<std::string> names;
   for (const HostedType& type : types) {
-    names.push_back(type.role == kDefaultRole ? type.name
-                                              : absl::StrCat(type.name, " (", type.role, ")"));
+    const bool plain = type.role == kDefaultRole;
+    if (plain && !type.durable) {
+      names.push_back(type.name);
+    } else {
+      const std::string group =
+          plain ? "on disk" : Describe(RoleEntry{type.role, 0, 1, type.durable});
+      names.push_back(absl::StrCat(type.name, " (", group, ")"));
+    }
   }
   std::sort(names.begin(), names.end());
   return names.empty() ? "nothing" : List(names);
@@ -220,9 +266,10 @@ std::string ListHosts(const ClusterState& state, uint64_t type) {
 absl::Status ValidateTypes(const ClusterState& state) {
   if (absl::Status s = CheckTypes("the table", state.types); !s.ok()) return s;
   for (const HostedType& type : state.types) {
-    if (state.FindRole(type.role) == state.roles.size()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("type ", type.name, " is of role ", type.role, ", which has no shards"));
+    if (state.FindRole(type.role, type.durable) == state.roles.size()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "type ", type.name, " is of role ", Describe(RoleEntry{type.role, 0, 1, type.durable}),
+          ", which has no shards"));
     }
   }
   for (const NodeEntry& node : state.nodes) {
@@ -237,6 +284,8 @@ absl::Status ValidateTypes(const ClusterState& state) {
       return absl::InvalidArgumentError(absl::StrCat("node ", node.name, " hosts type ", HexId(id),
                                                      ", which is not in the table"));
     }
+    absl::Status kept = CheckStorage(node.name, TypesOf(state, node), node.storage);
+    if (!kept.ok()) return kept;
   }
   return absl::OkStatus();
 }

@@ -8,7 +8,8 @@
 
 namespace troupe {
 
-inline constexpr uint32_t kClusterFormat = 1;  // The newest format this program can change.
+inline constexpr uint32_t kClusterFormat = 2;  // The newest format this program can change.
+inline constexpr uint32_t kDurableFormat = 2;  // Of a value with durable shards; else it is 1.
 
 inline constexpr size_t kNodesMax = 4096;
 inline constexpr size_t kLeftNodesKept =
@@ -17,7 +18,7 @@ inline constexpr size_t kShardsMax = 65536;
 inline constexpr size_t kReplicasMax = 16;
 inline constexpr size_t kVotersMax = 9;
 inline constexpr size_t kAddressesMax = 16;
-inline constexpr size_t kRolesMax = 32;              // Of a node, and of a cluster.
+inline constexpr size_t kRolesMax = 32;              // Of a node; and groups of a cluster.
 inline constexpr size_t kTypesMax = 512;             // That the nodes of a cluster host.
 inline constexpr size_t kTextBytesMax = 255;         // Of a name, zone, role or address.
 inline constexpr size_t kCopiesMax = 64;             // In one set of one shard.

@@ -37,6 +37,9 @@ struct MembershipMutations {
   bool epoch_stays = false;            // P3.2: an election does not raise the epoch.
   bool min_isr_falls = false;          // P3.12: a Fence lowers it.
   bool no_wait_on_suspicion = false;   // P4.3: every Fence voids the leases of whom it is about.
+  bool rename_without_lock = false;  // P3.18: the old process may live when its copies are renamed.
+  bool rename_any_storage = false;   // P3.18: copies are renamed though their storage is gone.
+  bool rename_in_epoch = false;      // P3.18: a renamed copy in sync does not begin an epoch.
 };
 
 inline constexpr MembershipMutations kNoMembershipMutations;

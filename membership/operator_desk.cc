@@ -54,7 +54,7 @@ absl::StatusOr<Remains> ReadRemains(const std::string& node, control::SurveyAnsw
     return absl::FailedPreconditionError(
         absl::StrCat("node ", node, " refuses: ", in.getRefused().cStr()));
   }
-  Remains remains{node, codec::ReadId(in.getNonce()), nullptr, {}};
+  Remains remains{node, codec::ReadId(in.getNonce()), nullptr, {}, codec::ReadId(in.getStorage())};
   if (in.getMap().size() > 0) {
     auto map = DecodeClusterState(AsStd(in.getMap()));
     if (!map.ok()) return map.status();
@@ -219,7 +219,7 @@ uint64_t OperatorDesk::Tried() const {
 }
 
 Remains OperatorDesk::OwnRemains() const {
-  return {self_.name(), self_.nonce, maps_.map(), shell_.acceptor()};
+  return {self_.name(), self_.nonce, maps_.map(), shell_.acceptor(), self_.storage};
 }
 
 // Whoever seems alive must say what it knows: who does not is put out, with its copies.
@@ -281,6 +281,7 @@ void OperatorDesk::OnSurvey(LinkNumber from, const Introduction& peer, Frame& fr
     out.setRefused(absl::StrCat("it takes part in what ", takes_part_with_, " founds").c_str());
   } else {
     codec::WriteId(self_.nonce, out.initNonce());
+    codec::WriteId(self_.storage, out.initStorage());
     if (maps_.map() != nullptr) out.setMap(codec::AsKj(maps_.value()->contents));
     out.setAcceptor(codec::AsKj(Encode(StoredAcceptor{self_.voter(), shell_.acceptor()})));
   }

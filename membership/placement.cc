@@ -5,6 +5,8 @@
 #include <string>
 #include <tuple>
 
+#include "troupe/membership/limits.h"
+
 namespace troupe {
 
 bool Contains(const CopySet& set, CopyId copy) {
@@ -40,7 +42,9 @@ bool IsCopySet(const CopySet& set) {
 
 Copies::Copies(const ClusterState& state) : state_(state) {
   std::vector<size_t> role_of;  // By place in the table; of a role that is yet to be added: none.
-  for (const HostedType& type : state.types) role_of.push_back(state.FindRole(type.role));
+  for (const HostedType& type : state.types) {
+    role_of.push_back(state.FindRole(type.role, type.durable));
+  }
   for (const NodeEntry& node : state.nodes) {
     if (node.state == NodeState::kLeft) continue;
     At at{&node, std::vector<size_t>(state.roles.size())};
@@ -152,8 +156,9 @@ size_t CountHosts(const ClusterState& state, const Copies& copies, size_t role) 
 
 // Primaries are dealt out with a ceiling, so that a founding cluster starts even; copies on nodes
 // that host most types come first.
-void AddRole(ClusterState& state, const std::string& name) {
-  state.roles.push_back({name, state.config.shards, 1});
+void AddRole(ClusterState& state, const std::string& name, bool durable) {
+  if (durable) state.format = std::max(state.format, kDurableFormat);
+  state.roles.push_back({name, state.config.shards, 1, durable});
   const Copies copies(state);
   const size_t hosts = std::max<size_t>(1, CountHosts(state, copies, state.roles.size() - 1));
   const size_t ceiling = (state.config.shards + hosts - 1) / hosts;

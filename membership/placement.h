@@ -30,18 +30,18 @@ class Copies {
   bool Exists(CopyId copy) const { return Node(copy) != nullptr; }
   bool IsUp(CopyId copy) const;
   bool IsAlive(CopyId copy) const;  // Up or draining: a process that serves.
-  // How many types of the shard's role its node hosts; without any it can have no copy of it.
+  // How many types of the shard's group its node hosts; without any it is given no copy of it.
   size_t TypesAt(CopyId copy, ShardId shard) const;
 
   // The copy to elect among `candidates`: an UP one if there is any, else one that drains, so that
   // a shard is not without a primary only because its last node drains; of those one whose node
-  // hosts most types of the role (P3.16), then by score. 0: none is alive.
+  // hosts most types of the group (P3.16), then by score. 0: none is alive.
   CopyId Elect(ShardId shard, const CopySet& candidates) const;
 
  private:
   struct At {
     const NodeEntry* node;
-    std::vector<size_t> types;  // By role.
+    std::vector<size_t> types;  // By group.
   };
   const ClusterState& state_;
   absl::flat_hash_map<CopyId, At> by_boot_;  // Only looked up, never iterated.
@@ -51,17 +51,17 @@ class Copies {
 // ISR and ELR is on a node that is alive.
 bool IsLastCopy(const ShardEntry& shard, const Copies& copies, CopyId copy);
 
-// Up to `count` of the UP nodes that host types of the shard's role, without a copy in `present`,
+// Up to `count` of the UP nodes that host types of the shard's group, without a copy in `present`,
 // best first: by score, and zones that hold no copy yet before the others.
 std::vector<CopyId> ChooseHosts(const ClusterState& state, const Copies& copies, ShardId shard,
                                 const CopySet& present, size_t count);
 
-// How many nodes can have copies of the shards of a role now: UP, and hosting types of it.
+// How many nodes can have copies of the shards of a group now: UP, and hosting types of it.
 size_t CountHosts(const ClusterState& state, const Copies& copies, size_t role);
 
-// Appends a role with its shards, spread over the nodes that host types of it; where there are none
-// they are LOST.
-void AddRole(ClusterState& state, const std::string& name);
+// Appends a group with its shards, spread over the nodes that host types of it; where there are
+// none they are LOST. A durable one raises `format`.
+void AddRole(ClusterState& state, const std::string& name, bool durable);
 
 // The voter id of a node: its storage where the acceptor is durable, else its process.
 VoterId VoterOf(const std::string& node, const Id128& nonce, const Id128& storage);

@@ -32,7 +32,7 @@ struct Shortage {
   friend auto operator<=>(const Shortage&, const Shortage&) = default;
 };
 
-// Of each shard, by its role.
+// Of each shard, by its group.
 std::vector<size_t> CopiesWanted(const ClusterState& state, const Copies& copies) {
   std::vector<size_t> wanted;
   for (size_t role = 0; role < state.roles.size(); ++role) {
@@ -76,7 +76,7 @@ void PlanRemovals(const ClusterState& state, const Copies& copies, size_t limit,
   }
 }
 
-// How many primaries of each role each UP node has, with the moves planned so far counted as made.
+// How many primaries of each group each UP node has, with the moves planned so far counted as made.
 class Load {
  public:
   Load(const ClusterState& state, const Copies& copies) : state_(state), copies_(copies) {
@@ -85,14 +85,14 @@ class Load {
     }
   }
 
-  // Of the shards of that one's role.
+  // Of the shards of that one's group.
   size_t Of(ShardId shard, CopyId copy) const {
     auto found = primaries_.find({state_.RoleOf(shard), copy});
     return found == primaries_.end() ? 0 : found->second;
   }
 
   // The least loaded of the shard's UP copies in sync, other than its primary, that host most types
-  // of the role, and no fewer than `types_min` (P3.16); 0: none.
+  // of the group, and no fewer than `types_min` (P3.16); 0: none.
   CopyId Least(ShardId shard, size_t types_min) const {
     CopyId best = 0;
     auto rank = [&](CopyId copy) {

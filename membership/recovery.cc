@@ -18,6 +18,18 @@ bool Newer(const ClusterState& a, const ClusterState& b) {
   return std::tie(a.generation, a.version) > std::tie(b.generation, b.version);
 }
 
+// What is left of the process that `node` names: itself, or durable copies on its storage.
+NodeState StateAfter(const NodeEntry& node, std::span<const Remains> survivors, bool durable) {
+  NodeState state = NodeState::kLeft;
+  for (const Remains& one : survivors) {
+    if (one.node != node.name) continue;
+    if (one.nonce == node.nonce) return node.state;
+    const bool kept = !one.storage.IsZero() && one.storage == node.storage;
+    if (durable && kept && node.state != NodeState::kLeft) state = NodeState::kFenced;
+  }
+  return state;
+}
+
 }  // namespace
 
 // A value chosen without any survivor's knowing was accepted by one, or none of its voters is here;
@@ -57,20 +69,20 @@ absl::StatusOr<ClusterState> NextGeneration(const ClusterState& newest, uint64_t
   ClusterState next = newest;
   next.generation = generation;
   next.version = std::max(newest.version + 1, (generation - 1) << kGenerationShift);
-  for (NodeEntry& node : next.nodes) {
-    const bool survives = std::any_of(survivors.begin(), survivors.end(), [&](const Remains& one) {
-      return one.node == node.name && one.nonce == node.nonce;
-    });
-    if (!survives) node.state = NodeState::kLeft;
-  }
+  const bool durable = std::any_of(next.roles.begin(), next.roles.end(),
+                                   [](const RoleEntry& role) { return role.durable; });
+  for (NodeEntry& node : next.nodes) node.state = StateAfter(node, survivors, durable);
   next.voters = {VoterOf(founder.name, founder.nonce, founder.storage)};
   next.pending.clear();
   LowerMinIsr(next);
   Settle(newest, next, 0);
   const NodeEntry* entry = next.FindNode(founder.name);
   if (entry == nullptr || entry->nonce != founder.nonce) {
+    // Fenced above: the founder has the directory of the process that it replaces.
+    const bool lock = entry != nullptr && entry->state == NodeState::kFenced &&
+                      !founder.storage.IsZero() && entry->storage == founder.storage;
     Register command{founder.name,  founder.nonce,     entry == nullptr ? 0 : entry->boot,
-                     false,         founder.addresses, founder.zone,
+                     lock,          founder.addresses, founder.zone,
                      founder.roles, founder.storage,   founder.types};
     auto registered = Apply(next, command);
     if (!registered.ok()) return registered.status();

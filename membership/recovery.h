@@ -2,8 +2,10 @@
 // lost for good (docs/protocol.md P2.12).
 //
 // Pure. The newest value that survivors know becomes the first of a register with one voter, who
-// founds it; nodes that did not survive have left, and with them their copies. Versions leap, so
-// that nothing of an older generation, whoever still writes it, is ever taken for newer.
+// founds it; nodes that did not survive have left, and with them their copies. One whose storage
+// survived in the hands of its next process keeps its durable copies: it is FENCED until that
+// registers. Versions leap, so that nothing of an older generation, whoever still writes it, is
+// ever taken for newer.
 #pragma once
 
 #include <span>
@@ -20,6 +22,7 @@ struct Remains {
   Id128 nonce;
   SharedMap map;           // Null: none.
   AcceptorState acceptor;  // May hold a value that was chosen and that nobody lived to tell of.
+  Id128 storage;           // Of its data directory, whose lock it has; zero: none.
 };
 
 // The newest value that was, or may have been, chosen. Errors: NotFound when there is none,

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "troupe/membership/hosted_types.h"
+#include "troupe/membership/limits.h"
 
 namespace troupe {
 namespace {
@@ -202,8 +203,12 @@ absl::Status ValidateRoles(const ClusterState& state) {
   uint64_t shards = 0;
   for (size_t i = 0; i < state.roles.size(); ++i) {
     const RoleEntry& role = state.roles[i];
-    if (role.name.empty() || state.FindRole(role.name) != i) {
-      return absl::InvalidArgumentError("a role has no name, or one name has two roles");
+    if (role.name.empty() || state.FindRole(role.name, role.durable) != i) {
+      return absl::InvalidArgumentError("a role has no name, or one name has two of one kind");
+    }
+    if (role.durable && state.format < kDurableFormat) {
+      return absl::InvalidArgumentError(absl::StrCat("role ", Describe(role), " in format ",
+                                                     state.format, ", expected ", kDurableFormat));
     }
     if (role.shards == 0 || role.min_isr == 0) {
       return absl::InvalidArgumentError(absl::StrCat("role ", role.name, " has shards ",

@@ -44,12 +44,14 @@ std::string ToJson(const NodeRow& row) {
 std::string ToJson(const StatusReport& report) {
   std::vector<std::string> voters, sizes, nodes, types, roles;
   for (const auto& type : report.types) {
-    types.push_back(absl::StrFormat("{\"id\":\"0x%016x\",\"name\":%s,\"role\":%s}", type.id,
-                                    QuotedJson(type.name), QuotedJson(type.role)));
+    types.push_back(absl::StrFormat("{\"id\":\"0x%016x\",\"name\":%s,\"role\":%s,\"durable\":%s}",
+                                    type.id, QuotedJson(type.name), QuotedJson(type.role),
+                                    type.durable ? "true" : "false"));
   }
   for (const auto& role : report.roles) {
     roles.push_back(absl::StrCat("{\"name\":", QuotedJson(role.name), ",\"shards\":", role.shards,
-                                 ",\"min_isr\":", role.min_isr, "}"));
+                                 ",\"min_isr\":", role.min_isr,
+                                 ",\"durable\":", role.durable ? "true" : "false", "}"));
   }
   for (const auto& voter : report.voters) voters.push_back(QuotedJson(voter));
   for (const auto& [size, count] : report.isr_sizes) {

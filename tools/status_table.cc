@@ -127,11 +127,12 @@ std::string ConfigLines(const StatusReport& report) {
     return absl::StrCat("at least ", role.min_isr, " to answer");
   };
   std::string out = absl::StrCat("config   ", report.config.replicas, " replicas");
-  if (report.roles.size() == 1) return absl::StrCat(out, ", ", at_least(report.roles[0]), "\n");
+  const bool plain = report.roles.size() == 1 && !report.roles[0].durable;
+  if (plain) return absl::StrCat(out, ", ", at_least(report.roles[0]), "\n");
   out += "\n";
   for (const auto& role : report.roles) {
-    absl::StrAppend(&out, "role     ", role.name, ": ", role.shards, " shards, ", at_least(role),
-                    "\n");
+    absl::StrAppend(&out, "role     ", Describe(role), ": ", role.shards, " shards, ",
+                    at_least(role), "\n");
   }
   return out;
 }

@@ -13,7 +13,11 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 Remains RemainsOf(const ClusterState& map, const std::string& node) {
-  return {node, map.FindNode(node)->nonce, std::make_shared<const ClusterState>(map), {}};
+  return {node,
+          map.FindNode(node)->nonce,
+          std::make_shared<const ClusterState>(map),
+          {},
+          map.FindNode(node)->storage};
 }
 
 Founder FounderOf(const ClusterState& map, const std::string& node) {

@@ -26,7 +26,7 @@ const HostedType kA{1, "Account"}, kB{2, "Branch"}, kT{3, "Trainer", "gpu"}, kU{
 
 ClusterState SmallClusterOf(const std::vector<Types>& hosted) { return ClusterOf(hosted, kShards); }
 std::set<CopyId> CopiesOf(const ClusterState& state, const std::string& role) {
-  const size_t index = state.FindRole(role);
+  const size_t index = state.FindRole(role, false);
   std::set<CopyId> all;
   for (ShardId id = 0; id < state.shards.size(); ++id) {
     if (state.RoleOf(id) != index) continue;
@@ -37,7 +37,7 @@ std::set<CopyId> CopiesOf(const ClusterState& state, const std::string& role) {
   return all;
 }
 uint32_t MinIsrOf(const ClusterState& state, const std::string& role) {
-  return state.roles[state.FindRole(role)].min_isr;
+  return state.roles[state.FindRole(role, false)].min_isr;
 }
 
 TEST(Roles, OfFoundersHaveShardsDefaultFirst) {
