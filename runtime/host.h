@@ -25,6 +25,7 @@
 #include "troupe/runtime/log.h"
 #include "troupe/runtime/network.h"
 #include "troupe/runtime/random.h"
+#include "troupe/runtime/record_store.h"
 
 namespace troupe {
 
@@ -95,6 +96,8 @@ class Machine {
 
   // Null when the node keeps nothing on disk.
   virtual DataDirectory* data_directory() = 0;
+  // The same. Outlives the workers; its Scan() is for Host::Offload().
+  virtual RecordStore* record_store() = 0;
 
   virtual ProcessIdentity process() const = 0;
   // Resolves when that process has ended: proof of death. Nothing if it is not a process of this

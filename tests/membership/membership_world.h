@@ -208,6 +208,7 @@ class MembershipWorld {
     size_t worker_count() const override { return inner_.worker_count(); }
     Host& worker(size_t index) override { return inner_.worker(index); }
     DataDirectory* data_directory() override { return nullptr; }
+    RecordStore* record_store() override { return nullptr; }
     ProcessIdentity process() const override { return inner_.process(); }
     std::optional<kj::Promise<void>> WatchExit(const ProcessIdentity& process) override {
       return inner_.WatchExit(process);
