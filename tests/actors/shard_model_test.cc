@@ -20,6 +20,7 @@ namespace {
 
 struct Totals {
   uint64_t steps = 0, runs = 0, answers = 0, reads = 0, leased = 0, joins = 0, moves = 0;
+  uint64_t restores = 0;
   std::string violation;
   uint32_t setup = 0;
   std::vector<Step> trace;
@@ -29,13 +30,13 @@ uint32_t Draw(Random& random) { return static_cast<uint32_t>(random.Next() >> 16
 
 // By Act: how often, in a walk that wanders and in one that follows a prefix.
 constexpr int kWander[kActs] = {40, 1, 10, 14, 5, 24, 3,  10, 5, 3, 1, 8, 8, 3,
-                                2,  4, 2,  4,  3, 4,  14, 24, 2, 3, 8, 8, 3, 2};
+                                2,  4, 2,  4,  3, 4,  14, 24, 2, 3, 8, 8, 3, 2, 14};
 constexpr int kFocus[kActs] = {12, 0, 12, 24, 2, 12, 1, 6,  6, 5, 1,  5, 4, 2,
-                               2,  2, 0,  0,  0, 1,  8, 40, 1, 2, 12, 6, 1, 1};
+                               2,  2, 0,  0,  0, 1,  8, 40, 1, 2, 12, 6, 1, 1, 10};
 
-std::vector<int> Weights(Random& random, bool focused) {
+std::vector<int> Weights(Random& random, bool focused, bool durable) {
   std::vector<int> weights(kActs);
-  for (int i = 0; i < kActs; ++i) {
+  for (int i = 0; i < (durable ? kActs : static_cast<int>(Act::kDisk)); ++i) {
     uint64_t q = random.Below(6);
     int swarm = q == 0 ? (i >= 8 ? 0 : 1) : q == 1 ? 1 : q == 2 ? 2 : q == 3 ? 4 : 3;
     weights[i] = focused ? kFocus[i] * static_cast<int>(1 + random.Below(3)) : kWander[i] * swarm;
@@ -164,14 +165,15 @@ std::vector<Step> Prefix(Random& random, int which) {
   return steps;
 }
 
-Totals Walk(uint64_t seed, uint64_t steps_max, const ReplicaMutations& mutations, int prefix = -1) {
+Totals Walk(uint64_t seed, uint64_t steps_max, const ReplicaMutations& mutations, int prefix = -1,
+            bool durable = false) {
   Totals totals;
   Random random(seed * 1000003 + 17);
   while (totals.steps < steps_max) {
     uint32_t setup = Draw(random);
-    ShardWalk walk(setup, mutations);
+    ShardWalk walk(setup, mutations, durable);
     bool focused = prefix >= 0 || random.Below(2) == 0;
-    std::vector<int> weights = Weights(random, focused);
+    std::vector<int> weights = Weights(random, focused, durable);
     uint64_t sum = 0;
     for (int weight : weights) sum += static_cast<uint64_t>(weight);
     std::vector<Step> steps;
@@ -198,6 +200,7 @@ Totals Walk(uint64_t seed, uint64_t steps_max, const ReplicaMutations& mutations
     totals.leased += walk.leased_reads;
     totals.joins += walk.joins;
     totals.moves += walk.moves;
+    totals.restores += walk.restores;
     if (walk.violation().empty()) continue;
     totals.violation = walk.violation();
     totals.setup = setup;
@@ -208,8 +211,8 @@ Totals Walk(uint64_t seed, uint64_t steps_max, const ReplicaMutations& mutations
 }
 
 std::string Replay(uint32_t setup, const std::vector<Step>& steps,
-                   const ReplicaMutations& mutations, bool verbose) {
-  ShardWalk walk(setup, mutations);
+                   const ReplicaMutations& mutations, bool durable, bool verbose) {
+  ShardWalk walk(setup, mutations, durable);
   if (verbose) walk.set_verbose();
   for (const Step& step : steps) {
     walk.Do(step);
@@ -220,12 +223,12 @@ std::string Replay(uint32_t setup, const std::vector<Step>& steps,
 
 // Leaves out steps while the same thing still goes wrong.
 std::vector<Step> Shrink(uint32_t setup, std::vector<Step> steps, const ReplicaMutations& mutations,
-                         const std::string& violation) {
+                         const std::string& violation, bool durable) {
   for (size_t chunk = steps.size() / 2; chunk > 0; chunk = chunk > 1 ? chunk / 2 : 0) {
     for (size_t i = 0; i + chunk <= steps.size();) {
       std::vector<Step> fewer(steps.begin(), steps.begin() + static_cast<ptrdiff_t>(i));
       fewer.insert(fewer.end(), steps.begin() + static_cast<ptrdiff_t>(i + chunk), steps.end());
-      if (Replay(setup, fewer, mutations, false) == violation) {
+      if (Replay(setup, fewer, mutations, durable, false) == violation) {
         steps = std::move(fewer);
       } else {
         i += chunk;
@@ -240,33 +243,40 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
-TEST(ShardModel, HoldsUnderRandomWalks) {
+void ExpectHolds(bool durable) {
   uint64_t seed = FromEnvironment("TROUPE_WALK_SEED", 1);
   Totals totals = Walk(seed, FromEnvironment("TROUPE_WALK_STEPS", 1'000'000), kNoMutations,
                        static_cast<int>(FromEnvironment("TROUPE_WALK_PREFIX", 99)) == 99
                            ? -1
-                           : static_cast<int>(FromEnvironment("TROUPE_WALK_PREFIX", 99)));
+                           : static_cast<int>(FromEnvironment("TROUPE_WALK_PREFIX", 99)),
+                       durable);
   std::printf(
       "seed %llu: %llu steps, %llu runs, %llu answers, %llu reads, %llu under lease, "
-      "%llu joins, %llu moves\n",
+      "%llu joins, %llu moves, %llu restores\n",
       static_cast<unsigned long long>(seed), static_cast<unsigned long long>(totals.steps),
       static_cast<unsigned long long>(totals.runs), static_cast<unsigned long long>(totals.answers),
       static_cast<unsigned long long>(totals.reads), static_cast<unsigned long long>(totals.leased),
-      static_cast<unsigned long long>(totals.joins), static_cast<unsigned long long>(totals.moves));
+      static_cast<unsigned long long>(totals.joins), static_cast<unsigned long long>(totals.moves),
+      static_cast<unsigned long long>(totals.restores));
   if (!totals.violation.empty()) {
-    auto steps = Shrink(totals.setup, totals.trace, kNoMutations, totals.violation);
-    Replay(totals.setup, steps, kNoMutations, true);
+    auto steps = Shrink(totals.setup, totals.trace, kNoMutations, totals.violation, durable);
+    Replay(totals.setup, steps, kNoMutations, durable, true);
   }
   EXPECT_EQ(totals.violation, "");
   EXPECT_GT(totals.answers, totals.steps / 100) << "the walk does too little to mean anything";
   EXPECT_GT(totals.leased, 0u);
+  EXPECT_EQ(totals.restores > 0, durable);
 }
+
+TEST(ShardModel, HoldsUnderRandomWalks) { ExpectHolds(false); }
+TEST(ShardModel, HoldsUnderRandomWalksWhenCopiesAreOnDisk) { ExpectHolds(true); }
 
 struct Mutation {
   const char* name;
   bool ReplicaMutations::*flag;
   int prefix;  // That leads there; -1: any.
   uint64_t steps_max;
+  bool durable = false;
 };
 
 class ShardModelWithout : public testing::TestWithParam<Mutation> {};
@@ -276,13 +286,15 @@ TEST_P(ShardModelWithout, IsFoundOut) {
   ReplicaMutations mutations;
   mutations.*mutation.flag = true;
   uint64_t steps = FromEnvironment("TROUPE_MUTATION_STEPS", mutation.steps_max);
-  Totals totals = Walk(FromEnvironment("TROUPE_WALK_SEED", 1), steps, mutations, mutation.prefix);
+  Totals totals = Walk(FromEnvironment("TROUPE_WALK_SEED", 1), steps, mutations, mutation.prefix,
+                       mutation.durable);
   std::printf("%s: %s after %llu steps\n", mutation.name,
               totals.violation.empty() ? "NOT FOUND" : totals.violation.c_str(),
               static_cast<unsigned long long>(totals.steps));
   if (std::getenv("TROUPE_WALK_VERBOSE") != nullptr && !totals.violation.empty()) {
-    auto trace = Shrink(totals.setup, totals.trace, mutations, totals.violation);
-    Replay(totals.setup, trace, mutations, true);
+    auto trace =
+        Shrink(totals.setup, totals.trace, mutations, totals.violation, mutation.durable);
+    Replay(totals.setup, trace, mutations, mutation.durable, true);
   }
   EXPECT_NE(totals.violation, "");
 }
@@ -304,7 +316,12 @@ INSTANTIATE_TEST_SUITE_P(
                     Mutation{"move_while_serving", &M::move_while_serving, 3, 3'000'000},
                     Mutation{"pending_not_electable", &M::pending_not_electable, 7, 3'000'000},
                     Mutation{"mark_ahead", &M::mark_ahead, -1, 3'000'000},
-                    Mutation{"no_restamp", &M::no_restamp, -1, 3'000'000}),
+                    Mutation{"no_restamp", &M::no_restamp, -1, 3'000'000},
+                    Mutation{"acknowledged_unwritten", &M::acknowledged_unwritten, -1, 3'000'000,
+                             true},
+                    Mutation{"synced_unwritten", &M::synced_unwritten, -1, 3'000'000, true},
+                    Mutation{"disk_in_parts", &M::disk_in_parts, -1, 3'000'000, true},
+                    Mutation{"leads_at_once", &M::leads_at_once, -1, 3'000'000, true}),
     [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace

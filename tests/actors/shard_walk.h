@@ -5,9 +5,13 @@
 // fenced wrongly; clocks differ by 1 %. An actor's state is the list of the calls applied to it, so
 // every answer can be compared with every other: answers must be prefixes of one history, none
 // older than what was answered before its call began, and no call in it twice.
+//
+// Of a durable shard the copies have disks, which write late; a crash leaves some of what was asked
+// for, in order, and the node comes back with that, or now and then with an empty disk.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,6 +21,7 @@
 
 #include "troupe/actors/actor_store.h"
 #include "troupe/actors/replica_mutations.h"
+#include "troupe/actors/restored_copy.h"
 #include "troupe/actors/shard_replica.h"
 
 namespace troupe {
@@ -51,9 +56,10 @@ enum class Act : uint8_t {
   kFinishTurn,
   kReconnect,
   kPassivate,
+  kDisk,  // Of durable shards only.
   kEnd,  // Ends all faults: then the shard must serve again. Only as the last step.
 };
-inline constexpr int kActs = 28;
+inline constexpr int kActs = 29;
 
 struct Step {
   Act act;
@@ -64,7 +70,7 @@ struct Step {
 
 class ShardWalk {
  public:
-  ShardWalk(uint32_t setup, const ReplicaMutations& mutations);
+  ShardWalk(uint32_t setup, const ReplicaMutations& mutations, bool durable = false);
   ~ShardWalk();
 
   void Do(const Step& step);
@@ -78,6 +84,7 @@ class ShardWalk {
   uint64_t leased_reads = 0;
   uint64_t joins = 0;
   uint64_t moves = 0;
+  uint64_t restores = 0;
 
  private:
   static constexpr int kCallsMax = 60;
@@ -105,6 +112,18 @@ class ShardWalk {
     std::string result;
   };
   class Actors;
+  // What a node's disk has, and will have.
+  struct Disk {
+    uint64_t id = 1;
+    uint64_t lineage = 0;
+    Version position;
+    Version mark;
+    std::map<ActorId, std::map<uint32_t, SharedUpdate>> actors;
+    std::deque<DiskWrite> waiting;
+
+    void Do(const DiskWrite& write, size_t puts_max = SIZE_MAX);
+    RestoredCopy Read(absl::Time now) const;
+  };
   struct Node {
     bool up = true;
     bool paused = false;
@@ -137,7 +156,8 @@ class ShardWalk {
   bool Change(const Command& command);
   void Show(int node, uint64_t version);
   void Boots(int node, Boot boot);
-  void Crash(int node);
+  void Crash(int node, uint32_t r);
+  void WriteToDisk(int node, size_t most);
   void TickNode(int node);
   void CollectAll(int node);
   void Confirm(int node, bool at_once);
@@ -170,6 +190,8 @@ class ShardWalk {
 
   ReplicaMutations mutations_;
   ReplicaOptions options_;
+  const bool durable_;
+  std::map<int, Disk> disks_;  // By node; of a durable shard.
   int count_ = 3;
   int64_t time_us_ = 10'000'000;
   std::shared_ptr<const ClusterState> register_;

@@ -11,8 +11,8 @@ namespace troupe {
 
 // ---- Setting up
 
-inline ShardWalk::ShardWalk(uint32_t setup, const ReplicaMutations& mutations)
-    : mutations_(mutations) {
+inline ShardWalk::ShardWalk(uint32_t setup, const ReplicaMutations& mutations, bool durable)
+    : mutations_(mutations), durable_(durable) {
   count_ = 3 + static_cast<int>(setup % 3);
   uint32_t min_isr = setup / 3 % 4 == 0 ? 1 : 2;
   static constexpr int kSilenceMs[] = {20, 60, 300};
@@ -21,13 +21,15 @@ inline ShardWalk::ShardWalk(uint32_t setup, const ReplicaMutations& mutations)
   options_.repeat_after = absl::Milliseconds(10);
   options_.resign_after = absl::Milliseconds(400);
   options_.mutations = &mutations_;
+  options_.durable = durable_;
 
   std::vector<Founder> founders;
   for (int i = 0; i < count_; ++i) {
     Founder founder;
     founder.name = "n" + std::to_string(i);
     founder.nonce = {static_cast<uint64_t>(i) + 1, 1};
-    founder.types = {{77, "Word"}};
+    founder.types = {{77, "Word", kDefaultRole, durable_}};
+    if (durable_) founder.storage = {static_cast<uint64_t>(i) + 1, disks_[i].id};
     founders.push_back(founder);
   }
   ClusterConfig config;
@@ -51,6 +53,55 @@ inline void ShardWalk::Boots(int node, Boot boot) {
   owner_[boot] = node;
   n.actors = std::make_unique<Actors>();
   n.replica = std::make_unique<ShardReplica>(0, boot, options_, *n.actors);
+  if (!durable_ || disks_[node].lineage == 0) return;
+  ++restores;
+  n.replica->Restore(Clock(node), disks_[node].Read(Clock(node)));
+}
+
+// ---- Disks
+
+inline void ShardWalk::Disk::Do(const DiskWrite& write, size_t puts_max) {
+  if (write.anew) actors.clear();
+  size_t puts = 0;
+  for (const DiskWrite::Put& put : write.puts) {
+    if (puts++ >= puts_max) break;
+    auto& records = actors[put.update->actor];
+    for (uint32_t i = 1; i <= put.erased; ++i) records.erase(i);
+    records[put.index] = put.update;
+  }
+  for (const DiskWrite::Erase& gone : write.erased) actors.erase(gone.actor);
+  lineage = write.lineage;
+  position = write.position;
+  mark = write.mark;
+}
+
+inline RestoredCopy ShardWalk::Disk::Read(absl::Time now) const {
+  RestoredCopy out;
+  out.lineage = lineage;
+  out.position = position;
+  for (const auto& [actor, records] : actors) {
+    for (const auto& [index, update] : records) {
+      if (out.store.Apply(*update) != ActorStore::Outcome::kApplied) std::abort();
+      out.book.Know(*update, index);
+    }
+  }
+  out.store.RaiseMark(mark);
+  out.store.AgeRecords(now);
+  return out;
+}
+
+inline void ShardWalk::WriteToDisk(int node, size_t most) {
+  if (!durable_ || !Runs(node) || nodes_[node].replica == nullptr) return;
+  Disk& disk = disks_[node];
+  for (; most > 0 && !disk.waiting.empty() && violation_.empty(); --most) {
+    const DiskWrite write = std::move(disk.waiting.front());
+    disk.waiting.pop_front();
+    disk.Do(write);
+    Say("node " + std::to_string(node) + " has written " + std::to_string(write.number));
+    ReplicaEffects out;
+    nodes_[node].replica->OnWritten(Clock(node), write.number, out);
+    Take(node, out);
+  }
 }
 
 inline bool ShardWalk::over() const {
@@ -123,9 +174,25 @@ inline void ShardWalk::FenceNode(int node, uint32_t r, bool at_once) {
   }
 }
 
-inline void ShardWalk::Crash(int node) {
+inline void ShardWalk::Crash(int node, uint32_t r) {
   Node& n = nodes_[node];
   Say("node " + std::to_string(node) + " crashes");
+  if (durable_) {
+    Disk& disk = disks_[node];
+    size_t left = disk.waiting.empty() ? 0 : r % (disk.waiting.size() + 1);
+    for (const DiskWrite& write : disk.waiting) {
+      if (left-- == 0) {
+        if (mutations_.disk_in_parts) disk.Do(write, r / 8 % 2);
+        break;
+      }
+      disk.Do(write);
+    }
+    disk.waiting.clear();
+    if (r / 16 % 16 == 0) {
+      Say("node " + std::to_string(node) + " loses its disk");
+      disk = Disk{disk.id + 1, 0, {}, {}, {}, {}};
+    }
+  }
   Node fresh;
   fresh.up = false;
   fresh.nonce = n.nonce + 1;
@@ -182,6 +249,7 @@ inline void ShardWalk::Deliver(const Sent& sent) {
 
 inline void ShardWalk::Take(int node, ReplicaEffects& out) {
   Node& n = nodes_[node];
+  for (DiskWrite& write : out.write) disks_[node].waiting.push_back(std::move(write));
   for (auto& sent : out.send) {
     if (std::holds_alternative<Ack>(sent.message.body)) CheckSynced(node, sent.message);
     if (!owner_.contains(sent.to)) continue;
@@ -381,6 +449,7 @@ inline void ShardWalk::Do(const Step& step) {
         command.nonce = {static_cast<uint64_t>(node) + 1, n.nonce};
         command.replaces = entry.boot;
         command.types = register_->types;
+        if (durable_) command.storage = {static_cast<uint64_t>(node) + 1, disks_[node].id};
         command.holds_data_lock = entry.nonce != command.nonce;  // The old process is dead.
         commands_.push_back(command);
       } else if (entry.boot == n.boot && entry.state == NodeState::kFenced) {
@@ -402,7 +471,7 @@ inline void ShardWalk::Do(const Step& step) {
     case Act::kCrash:
       if (c % 4 == 3 && shard().primary != 0) node = OwnerOf(shard().primary);
       if (!nodes_[node].up || (nodes_[node].boot == 0 && b % 2)) return;
-      Crash(node);
+      Crash(node, c >> 4);
       nodes_[node].up = b % 3;
       return;
     case Act::kRestart:
@@ -452,6 +521,7 @@ inline void ShardWalk::Do(const Step& step) {
       for (int i = 0; i < count_; ++i) {
         TickNode(i);
         CollectAll(i);
+        if (c % 4) WriteToDisk(i, SIZE_MAX);
         if (b % 4 == 0) Confirm(i, true);
       }
       return Do({Act::kPump, 20, 0, 0});
@@ -466,6 +536,8 @@ inline void ShardWalk::Do(const Step& step) {
       if (a % 2) return Do({Act::kHeal, 0, 0, 0});
       nodes_[a / 2 % static_cast<uint32_t>(count_)].cut_from_register = false;
       return;
+    case Act::kDisk:
+      return WriteToDisk(node, b % 4 == 0 ? SIZE_MAX : 1 + b % 2);
     case Act::kReadAtOld: {
       int old = ActingPrimary(true);
       if (old < 0) return;
