@@ -87,9 +87,9 @@ absl::Status ToStatus(const rocksdb::Status& status, const std::string& path) {
 }
 
 absl::Status SystemError(const std::string& path, const std::string& doing, int error) {
-  const std::string text = absl::StrCat("the record store ", path, " cannot be used: ", doing, ": ",
-                                        ErrnoText(error),
-                                        "; mend the disk and start this node again");
+  const std::string text =
+      absl::StrCat("the record store ", path, " cannot be used: ", doing, ": ", ErrnoText(error),
+                   "; mend the disk and start this node again");
   if (error == EACCES || error == EPERM || error == EROFS) return absl::PermissionDeniedError(text);
   return absl::UnavailableError(text);
 }

@@ -33,9 +33,9 @@ class RocksRecordStore final : public RecordStore {
   ~RocksRecordStore() noexcept(false) override;
 
   kj::Promise<void> Write(Host& host, std::vector<RecordChange> changes) override;
-  absl::Status Scan(std::string_view begin, std::string_view end,
-                    const std::function<void(std::string_view key, std::string_view value)>& show)
-      override;
+  absl::Status Scan(
+      std::string_view begin, std::string_view end,
+      const std::function<void(std::string_view key, std::string_view value)>& show) override;
 
  private:
   // A larger one would keep those that come meanwhile waiting. A single write may have more.

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "kj/debug.h"
 #include "troupe/runtime/internal/sim_process.h"
+#include "troupe/runtime/sim_record_store.h"
 
 namespace troupe {
 namespace internal {
@@ -59,6 +60,18 @@ class SimDirectory final : public DataDirectory {
 
 }  // namespace internal
 
+SimDisk::SimDisk(std::string name, Random random)
+    : name_(std::move(name)),
+      random_(random),
+      birth_(BirthOf(name_)),
+      record_store_(std::make_unique<SimRecords>(*this, random.Fork("record store"))) {}
+
+SimDisk::~SimDisk() = default;
+
+kj::Own<RecordStore> SimDisk::OpenRecords(internal::SimProcess& process) {
+  return record_store_->Open(process);
+}
+
 absl::StatusOr<kj::Own<DataDirectory>> SimDisk::Open(internal::SimProcess& process) {
   if (holder_ != nullptr) {
     return absl::FailedPreconditionError(
@@ -81,6 +94,12 @@ void SimDisk::Clear(SimDiskFault fault) {
   for (auto& [name, record] : records_) {
     if (!record.writes.empty() && record.writes.front()->event == 0) Begin(name);
   }
+  record_store_->Begin();
+}
+
+void SimDisk::Erase() {
+  records_.clear();
+  record_store_->Erase();
 }
 
 std::optional<std::vector<std::byte>> SimDisk::Contents(std::string_view record) const {
@@ -100,6 +119,7 @@ void SimDisk::CopyFrom(const SimDisk& other) {
     records_[name].contents = record.contents;
     records_[name].damaged = record.damaged;
   }
+  record_store_->CopyFrom(*other.record_store_);
 }
 
 absl::StatusOr<std::optional<std::vector<std::byte>>> SimDisk::Read(std::string_view name) {
@@ -118,11 +138,14 @@ absl::StatusOr<std::optional<std::vector<std::byte>>> SimDisk::Read(std::string_
 void SimDisk::Begin(const std::string& name) {
   if (Has(SimDiskFault::kStall)) return;
   auto& write = *records_[name].writes.front();
-  int64_t span = absl::ToInt64Nanoseconds(write_max - write_min);
-  auto extra = absl::Nanoseconds(
-      static_cast<int64_t>(random_.Below(static_cast<uint64_t>(std::max<int64_t>(span, 0)) + 1)));
-  write.event = holder_->schedule().After(write_min + extra, internal::SimEvent::kDisk, nullptr,
+  write.event = holder_->schedule().After(WriteTime(random_), internal::SimEvent::kDisk, nullptr,
                                           [this, name]() { Finish(name); });
+}
+
+absl::Duration SimDisk::WriteTime(Random& random) const {
+  int64_t span = absl::ToInt64Nanoseconds(write_max - write_min);
+  return write_min + absl::Nanoseconds(static_cast<int64_t>(
+                         random.Below(static_cast<uint64_t>(std::max<int64_t>(span, 0)) + 1)));
 }
 
 void SimDisk::Finish(const std::string& name) {
@@ -168,6 +191,7 @@ void SimDisk::Crash(internal::SimProcess& process) {
     }
     record.writes.clear();
   }
+  record_store_->Crash(process);
   holder_ = nullptr;
 }
 

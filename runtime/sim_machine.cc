@@ -78,14 +78,15 @@ void SimHost::Enqueue(kj::Function<void()> work, size_t counts) {
 }
 
 SimMachine::SimMachine(SimProcess& process, SimFabric& fabric, SimExits& exits, LogSink& log,
-                       kj::Own<DataDirectory> directory)
+                       kj::Own<DataDirectory> directory, kj::Own<RecordStore> records)
     : process_(process),
       fabric_(fabric),
       exits_(exits),
       log_(log),
       control_own_(MakeHost("control")),
       control_(*control_own_),
-      directory_(kj::mv(directory)) {
+      directory_(kj::mv(directory)),
+      records_(kj::mv(records)) {
   exits_.runs[static_cast<int64_t>(process_.gate_id())].process = &process_;
 }
 

@@ -85,14 +85,17 @@ class SimWorld::Impl {
     auto process = kj::heap<SimProcess>(schedule_, *place.computer, id,
                                         root_.Fork(absl::StrCat(place.computer->name, "#", id)));
     kj::Own<DataDirectory> directory;
+    kj::Own<RecordStore> records;
     if (place.storage == SimStorage::kDisk) {
       auto opened = place.disk->Open(*process);
       KJ_REQUIRE(opened.ok(), opened.status().ToString().c_str());
       directory = kj::mv(*opened);
+      records = place.disk->OpenRecords(*process);
     }
     place.computer->powered = true;
     place.computer->process = process.get();
-    auto machine = kj::heap<SimMachine>(*process, fabric_, exits_, log_, kj::mv(directory));
+    auto machine =
+        kj::heap<SimMachine>(*process, fabric_, exits_, log_, kj::mv(directory), kj::mv(records));
     place.processes.push_back(kj::mv(process));
     place.machines.push_back(kj::mv(machine));
     return *place.machines.back();

@@ -11,6 +11,7 @@
 #include "troupe/runtime/file_data_directory.h"
 #include "troupe/runtime/internal/uv_host.h"
 #include "troupe/runtime/process_watch.h"
+#include "troupe/runtime/rocks_record_store.h"
 #include "troupe/runtime/signals.h"
 #include "troupe/runtime/thread_name.h"
 
@@ -40,6 +41,8 @@ absl::StatusOr<kj::Own<UvMachine>> UvMachine::Create(UvMachineOptions options) {
         FileDataDirectory::Open(*machine->options_.data_directory, machine->control_->port());
     if (!opened.ok()) return opened.status();
     machine->data_directory_ = std::move(*opened);
+    machine->record_store_ =
+        kj::heap<RocksRecordStore>(absl::StrCat(*machine->options_.data_directory, "/records"));
   }
   return machine;
 }
@@ -53,6 +56,7 @@ UvMachine::UvMachine(kj::Badge<UvMachine>, UvMachineOptions options)
 UvMachine::~UvMachine() noexcept(false) {
   StopWorkers();
   starting_ = nullptr;
+  record_store_ = nullptr;
   data_directory_ = nullptr;
   control_->Leave();
 }

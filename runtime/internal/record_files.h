@@ -33,9 +33,8 @@ class RecordFiles {
   // PermissionDenied and Unavailable by the system's word.
   absl::Status Write(std::span<const RecordChange> changes);
   // As RecordStore::Scan(). A store that was never written to is empty, and stays unmade.
-  absl::Status Scan(
-      std::string_view begin, std::string_view end,
-      const std::function<void(std::string_view key, std::string_view value)>& show);
+  absl::Status Scan(std::string_view begin, std::string_view end,
+                    const std::function<void(std::string_view key, std::string_view value)>& show);
 
  private:
   enum class IfMissing { kMake, kLeave };
@@ -46,7 +45,7 @@ class RecordFiles {
   absl::Status CheckFormat() const;
 
   const std::string path_;
-  std::mutex mutex_;                // Of opening.
+  std::mutex mutex_;                 // Of opening.
   std::unique_ptr<rocksdb::DB> db_;  // Set once.
 };
 

@@ -58,7 +58,7 @@ struct SimExits {
 class SimMachine final : public Machine {
  public:
   SimMachine(SimProcess& process, SimFabric& fabric, SimExits& exits, LogSink& log,
-             kj::Own<DataDirectory> directory);
+             kj::Own<DataDirectory> directory, kj::Own<RecordStore> records);
   ~SimMachine() noexcept(false);
 
   Host& control() override { return control_; }
@@ -68,6 +68,7 @@ class SimMachine final : public Machine {
   size_t worker_count() const override { return workers_.size(); }
   Host& worker(size_t index) override { return *workers_.at(index); }
   DataDirectory* data_directory() override { return directory_.get(); }
+  RecordStore* record_store() override { return records_.get(); }
   ProcessIdentity process() const override;
   std::optional<kj::Promise<void>> WatchExit(const ProcessIdentity& process) override;
   kj::Promise<void> Offload(kj::Function<void()> work) override;
@@ -86,6 +87,7 @@ class SimMachine final : public Machine {
   kj::Own<SimHost> control_own_;
   SimHost& control_;
   kj::Own<DataDirectory> directory_;
+  kj::Own<RecordStore> records_;
   kj::Maybe<kj::Function<kj::Own<WorkerBody>(size_t, Host&)>> make_;
   std::vector<kj::Own<SimHost>> workers_;
   std::vector<kj::Own<SimHost>> former_workers_;
