@@ -41,7 +41,6 @@ struct ReplicaMutations {
   bool leads_at_once = false;             // Against P4.4: restarted, without waiting for leases.
   bool acknowledged_unwritten = false;    // Against P3.18: before the disk has it.
   bool synced_unwritten = false;          // Against P3.18: a learner, before its disk has it all.
-  bool disk_in_parts = false;             // Against P3.18: an update at a time.
   // Calls and records.
   bool repeat_runs_again = false;       // Against P6.3: a known id is not looked up.
   bool repeat_answered_early = false;   // Against P6.3: from a record that is not yet safe.

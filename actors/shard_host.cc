@@ -20,7 +20,7 @@ constexpr absl::Duration kForgetEvery = absl::Minutes(1);  // As often as record
 }  // namespace
 
 ShardHost::ShardHost(Host& host, const Registry& registry, Worker& worker, ShardId shard,
-                     CopyId self, const ReplicaOptions& options, kj::Own<ShardJournal> journal)
+                     CopyId self, const ReplicaOptions& options, std::unique_ptr<ShardJournal> journal)
     : host_(host),
       registry_(registry),
       worker_(worker),
@@ -28,8 +28,8 @@ ShardHost::ShardHost(Host& host, const Registry& registry, Worker& worker, Shard
       self_(self),
       mutations_(options.mutations == nullptr ? kNoMutations : *options.mutations),
       replica_(shard, self, options, *this),
-      journal_(kj::mv(journal)) {
-  if (journal_.get() != nullptr) Restore();
+      journal_(std::move(journal)) {
+  if (journal_ != nullptr) Restore();
 }
 
 ShardHost::~ShardHost() noexcept {

@@ -56,7 +56,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   // `journal`: of a durable shard (options.durable), else null. What it has is read first; until
   // then the copy hears and says nothing.
   ShardHost(Host& host, const Registry& registry, Worker& worker, ShardId shard, CopyId self,
-            const ReplicaOptions& options, kj::Own<ShardJournal> journal = nullptr);
+            const ReplicaOptions& options, std::unique_ptr<ShardJournal> journal = nullptr);
   ~ShardHost() noexcept override;
 
   void OnMap(const ClusterState& map);
@@ -135,7 +135,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   const CopyId self_;
   const ReplicaMutations mutations_;
   ShardReplica replica_;
-  const kj::Own<ShardJournal> journal_;  // Null: not durable.
+  const std::unique_ptr<ShardJournal> journal_;  // Null: not durable.
   bool restoring_ = false;               // What the disk has is being read.
   absl::Time deadline_ = absl::InfinitePast();  // The replica's next; infinite past: to be asked.
   std::map<ActorId, kj::Own<Activation>> activations_;

@@ -330,11 +330,13 @@ void Worker::TakeShard(ShardId shard) {
     if (erasing_.contains(shard)) return;  // Again when that is done.
     auto options = options_.replica;
     options.durable = durable;
-    kj::Own<ShardJournal> journal;
-    if (durable) journal = kj::heap<ShardJournal>(host_, *options_.records, shard, map_->cluster);
+    std::unique_ptr<ShardJournal> journal;
+    if (durable) {
+      journal = std::make_unique<ShardJournal>(host_, *options_.records, shard, map_->cluster);
+    }
     off_disk_.erase(shard);
     slot = std::make_unique<ShardHost>(host_, registry_, static_cast<ShardHost::Worker&>(*this),
-                                       shard, self, options, kj::mv(journal));
+                                       shard, self, options, std::move(journal));
   }
   if (ours) {
     unneeded_.erase(shard);

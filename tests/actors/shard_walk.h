@@ -121,7 +121,7 @@ class ShardWalk {
     std::map<ActorId, std::map<uint32_t, SharedUpdate>> actors;
     std::deque<DiskWrite> waiting;
 
-    void Do(const DiskWrite& write, size_t puts_max = SIZE_MAX);
+    void Do(const DiskWrite& write);
     RestoredCopy Read(absl::Time now) const;
   };
   struct Node {

@@ -60,11 +60,9 @@ inline void ShardWalk::Boots(int node, Boot boot) {
 
 // ---- Disks
 
-inline void ShardWalk::Disk::Do(const DiskWrite& write, size_t puts_max) {
+inline void ShardWalk::Disk::Do(const DiskWrite& write) {
   if (write.anew) actors.clear();
-  size_t puts = 0;
   for (const DiskWrite::Put& put : write.puts) {
-    if (puts++ >= puts_max) break;
     auto& records = actors[put.update->actor];
     for (uint32_t i = 1; i <= put.erased; ++i) records.erase(i);
     records[put.index] = put.update;
@@ -181,10 +179,7 @@ inline void ShardWalk::Crash(int node, uint32_t r) {
     Disk& disk = disks_[node];
     size_t left = disk.waiting.empty() ? 0 : r % (disk.waiting.size() + 1);
     for (const DiskWrite& write : disk.waiting) {
-      if (left-- == 0) {
-        if (mutations_.disk_in_parts) disk.Do(write, r / 8 % 2);
-        break;
-      }
+      if (left-- == 0) break;
       disk.Do(write);
     }
     disk.waiting.clear();
@@ -521,7 +516,7 @@ inline void ShardWalk::Do(const Step& step) {
       for (int i = 0; i < count_; ++i) {
         TickNode(i);
         CollectAll(i);
-        if (c % 4) WriteToDisk(i, SIZE_MAX);
+        if ((b & 8) == 0) WriteToDisk(i, SIZE_MAX);
         if (b % 4 == 0) Confirm(i, true);
       }
       return Do({Act::kPump, 20, 0, 0});
