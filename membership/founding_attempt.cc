@@ -110,6 +110,10 @@ void Founding::Compose() {
 
 // One of us can be no member beside the others: it ends, and we wait for another in its place.
 void Founding::GiveUpAs(const std::string& unfit, const std::string& why) {
+  if (unfit == self_.name()) {
+    GiveUp(why);
+    return owner_.OnUnfit(why);
+  }
   auto tell = [why](control::Founding::Builder out) { out.setUnfit(why.c_str()); };
   tasks_.add(Ask(unfit, tell).then([](Said&&) {}));
   GiveUp(why);

@@ -61,7 +61,9 @@ MapStore::News MapStore::NewsFor(uint64_t have) const {
   if (map_ == nullptr || have >= map_->version) return news;
   auto base = std::find_if(former_.begin(), former_.end(),
                            [have](const SharedMap& former) { return former->version == have; });
-  if (base != former_.end() && (*base)->generation == map_->generation) {
+  const bool follows = base != former_.end() && (*base)->generation == map_->generation &&
+                       (*base)->format == map_->format;
+  if (follows) {
     news.base = have;
     news.bytes = Diff(**base, *map_);
   } else {

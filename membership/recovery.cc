@@ -13,6 +13,8 @@ namespace {
 
 // Of versions, for each generation: more changes than an older one can still come to.
 constexpr int kGenerationShift = 32;
+// Of epochs of durable shards: more than a disk can have promised by maps that no survivor has.
+constexpr Epoch kEpochLeap = 1 << 16;
 
 bool Newer(const ClusterState& a, const ClusterState& b) {
   return std::tie(a.generation, a.version) > std::tie(b.generation, b.version);
@@ -87,6 +89,12 @@ absl::StatusOr<ClusterState> NextGeneration(const ClusterState& newest, uint64_t
     auto registered = Apply(next, command);
     if (!registered.ok()) return registered.status();
     next = std::move(registered->state);
+  }
+  for (ShardId id = 0; id < next.shards.size(); ++id) {
+    ShardEntry& shard = next.shards[id];
+    if (!next.IsDurable(id)) continue;
+    shard.epoch += kEpochLeap;
+    shard.isr_version += 1;
   }
   RaiseMinIsr(next);
   if (absl::Status valid = Validate(next); !valid.ok()) return valid;

@@ -4,8 +4,8 @@
 // Pure. The newest value that survivors know becomes the first of a register with one voter, who
 // founds it; nodes that did not survive have left, and with them their copies. One whose storage
 // survived in the hands of its next process keeps its durable copies: it is FENCED until that
-// registers. Versions leap, so that nothing of an older generation, whoever still writes it, is
-// ever taken for newer.
+// registers. Versions leap, and epochs of durable shards, so that nothing of an older generation,
+// whoever still writes it or has it on a disk, is ever taken for newer.
 #pragma once
 
 #include <span>

@@ -81,13 +81,6 @@ void Mix(internal::SimSchedule& schedule, const RecordChange& change) {
   }
 }
 
-// Those with begin <= key < end.
-template <typename Sorted>
-auto Range(Sorted& sorted, std::string_view begin, std::string_view end) {
-  if (begin >= end) return std::pair(sorted.end(), sorted.end());
-  return std::pair(sorted.lower_bound(begin), sorted.lower_bound(end));
-}
-
 }  // namespace
 
 SimRecords::SimRecords(SimDisk& disk, Random random) : disk_(disk), random_(random) {}
@@ -116,18 +109,19 @@ void SimRecords::CopyFrom(const SimRecords& other) {
 absl::Status SimRecords::Scan(
     std::string_view begin, std::string_view end,
     const std::function<void(std::string_view key, std::string_view value)>& show) const {
-  auto [first, last] = Range(contents_, begin, end);
-  for (auto record = first; record != last; ++record) {
-    if (disk_.Has(SimDiskFault::kFail)) break;
+  if (disk_.Has(SimDiskFault::kFail)) {
+    return absl::UnavailableError(
+        absl::StrCat("the record store of ", disk_.name_, " cannot be used: input/output error"));
+  }
+  for (auto record = contents_.lower_bound(begin); record != contents_.end() && record->first < end;
+       ++record) {
     if (damaged_.contains(record->first)) {
       return absl::DataLossError(
           absl::StrCat("the record store of ", disk_.name_, " is damaged: checksum mismatch"));
     }
     show(record->first, record->second);
   }
-  if (!disk_.Has(SimDiskFault::kFail)) return absl::OkStatus();
-  return absl::UnavailableError(
-      absl::StrCat("the record store of ", disk_.name_, " cannot be used: input/output error"));
+  return absl::OkStatus();
 }
 
 kj::Promise<void> SimRecords::Write(internal::SimProcess& process, Host& host,
@@ -143,7 +137,7 @@ kj::Promise<void> SimRecords::Write(internal::SimProcess& process, Host& host,
 }
 
 void SimRecords::Begin() {
-  if (event_ != 0 || process_ == nullptr || disk_.Has(SimDiskFault::kStall)) return;
+  if (event_ != 0 || process_ == nullptr) return;
   if (under_way_.empty()) under_way_ = std::exchange(waiting_, {});
   if (under_way_.empty()) return;
   event_ = process_->schedule().After(disk_.WriteTime(random_), internal::SimEvent::kDisk, nullptr,
@@ -152,7 +146,7 @@ void SimRecords::Begin() {
 
 void SimRecords::Finish() {
   event_ = 0;
-  if (disk_.Has(SimDiskFault::kStall)) return;  // Began before the fault; Begin() comes again.
+  if (disk_.Has(SimDiskFault::kStall)) return;  // Until Clear() begins it again.
   Writes done = std::exchange(under_way_, {});
   const bool full = disk_.Has(SimDiskFault::kFull), failing = disk_.Has(SimDiskFault::kFail);
   if (full || failing) {
@@ -205,13 +199,10 @@ void SimRecords::Do(const std::vector<RecordChange>& changes) {
       damaged_.erase(put->key);
     } else if (auto* erase = std::get_if<EraseRecord>(&change)) {
       contents_.erase(erase->key);
-      damaged_.erase(erase->key);
     } else {
       const auto& range = std::get<EraseRecords>(change);
-      auto [first, last] = Range(contents_, range.begin, range.end);
-      contents_.erase(first, last);
-      auto [bad, bad_end] = Range(damaged_, range.begin, range.end);
-      damaged_.erase(bad, bad_end);
+      if (range.begin >= range.end) continue;
+      contents_.erase(contents_.lower_bound(range.begin), contents_.lower_bound(range.end));
     }
   }
 }

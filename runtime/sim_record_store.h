@@ -59,7 +59,7 @@ class SimRecords {
       const std::function<void(std::string_view key, std::string_view value)>& show) const;
   kj::Promise<void> Write(internal::SimProcess& process, Host& host,
                           std::vector<RecordChange> changes);
-  // Has the disk do what waits, unless it is busy or stalled.
+  // Has the disk do what waits, unless it is busy.
   void Begin();
   void Finish();
   // Does of the writes of each loop the first ones, a random number.
@@ -69,7 +69,7 @@ class SimRecords {
   SimDisk& disk_;
   Random random_;
   std::map<std::string, std::string, std::less<>> contents_;
-  std::set<std::string, std::less<>> damaged_;
+  std::set<std::string, std::less<>> damaged_;  // Also of keys that were erased meanwhile.
 
   // Of the present process.
   internal::SimProcess* process_ = nullptr;

@@ -98,7 +98,7 @@ void Invariants::CompareShards(ShardId id, const ClusterState& older, const Clus
   };
   const ShardEntry &before = older.shards[id], &after = newer.shards[id];
   if (after.state == ShardState::kLost && before.state != ShardState::kLost) {
-    CheckLoss(id, older);
+    CheckLoss(id, older, newer);
   }
   if (after.lineage < before.lineage) return wrong("the lineage falls");
   if (after.epoch < before.epoch) return wrong("the epoch falls");
@@ -113,6 +113,31 @@ void Invariants::CompareShards(ShardId id, const ClusterState& older, const Clus
   if (newer.version == older.version + 1) CompareSets(id, older, newer);
 }
 
+namespace {
+
+// Whether `newer` has a later run of that node on the same storage.
+bool SameStorage(const NodeEntry& node, const ClusterState& newer) {
+  const NodeEntry* next = newer.FindNode(node.name);
+  return next != nullptr && next->boot != node.boot && !node.storage.IsZero() &&
+         next->storage == node.storage;
+}
+
+// The shard in `older`, with copies under the boots that they have in `newer` (P3.18).
+ShardEntry AsNamed(ShardId id, const ClusterState& older, const ClusterState& newer) {
+  ShardEntry shard = older.shards[id];
+  if (!older.IsDurable(id)) return shard;
+  for (CopySet* set : {&shard.isr, &shard.elr}) {
+    for (CopyId& copy : *set) {
+      const NodeEntry* node = older.FindBoot(copy);
+      if (node != nullptr && SameStorage(*node, newer)) copy = newer.FindNode(node->name)->boot;
+    }
+    std::sort(set->begin(), set->end());
+  }
+  return shard;
+}
+
+}  // namespace
+
 // P3.7, between two versions with at most one change of the shard's sets.
 void Invariants::CompareSets(ShardId id, const ClusterState& older, const ClusterState& newer) {
   const auto wrong = [&](const char* what) {
@@ -124,7 +149,8 @@ void Invariants::CompareSets(ShardId id, const ClusterState& older, const Cluste
                           set(a.learners), "} to isr {", set(b.isr), "} elr {", set(b.elr),
                           "} learners {", set(b.learners), "}"));
   };
-  const ShardEntry &before = older.shards[id], &after = newer.shards[id];
+  const ShardEntry before = AsNamed(id, older, newer);
+  const ShardEntry& after = newer.shards[id];
   const bool enough = after.isr.size() >= newer.min_isr(id);
   if (after.state == ShardState::kLost || before.lineage != after.lineage) return;
   if (after.primary != 0 && enough && !after.elr.empty()) wrong("elr though isr is large enough");
@@ -150,13 +176,18 @@ void Invariants::CompareSets(ShardId id, const ClusterState& older, const Cluste
   }
 }
 
-// Only the end of their processes takes the last copies.
-void Invariants::CheckLoss(ShardId id, const ClusterState& older) {
+// Only the end of their processes takes the last copies, or of durable ones that of their storage.
+void Invariants::CheckLoss(ShardId id, const ClusterState& older, const ClusterState& newer) {
   lost_ = true;
   for (const auto* set : {&older.shards[id].isr, &older.shards[id].elr}) {
     for (CopyId copy : *set) {
       const NodeEntry* node = older.FindBoot(copy);
-      if (node == nullptr || !cluster_.has(node->name)) continue;
+      if (node == nullptr) continue;
+      if (older.IsDurable(id) && SameStorage(*node, newer)) {
+        problem_("lost copies", absl::StrCat("shard ", id, " is lost after map ", older.version,
+                                             ", but ", node->name, " has the storage of its copy"));
+      }
+      if (!cluster_.has(node->name)) continue;
       if (cluster_.node(node->name).membership().boot() != copy) continue;
       problem_("lost copies", absl::StrCat("shard ", id, " is lost after map ", older.version,
                                            ", but its copy on ", node->name, " lives"));

@@ -52,7 +52,7 @@ class Invariants {
   void CompareMaps(const ClusterState& older, const ClusterState& newer);
   void CompareShards(ShardId id, const ClusterState& older, const ClusterState& newer);
   void CompareSets(ShardId id, const ClusterState& older, const ClusterState& newer);
-  void CheckLoss(ShardId id, const ClusterState& older);
+  void CheckLoss(ShardId id, const ClusterState& older, const ClusterState& newer);
 
   Cluster& cluster_;
   Problem problem_;

@@ -75,5 +75,19 @@ TEST(MapStore, WhoIsFarBehindGetsItWhole) {
   EXPECT_EQ(store.NewsFor(old).base, 0);
 }
 
+TEST(MapStore, OfANewFormatIsGivenWhole) {
+  MapStore teller, hearer;
+  const auto first = Founding();
+  Register ledger{"d",  Id128{1, 4},    0,
+                  true, {"10.0.0.4:1"}, "",
+                  {},   Id128{5, 4},    {{90, "Ledger", kDefaultRole, true}}};
+  for (MapStore* store : {&teller, &hearer}) ASSERT_TRUE(store->Adopt(ValueOf(first)).ok());
+  ASSERT_TRUE(teller.Adopt(ValueOf(Apply(first, ledger)->state)).ok());
+  const auto news = teller.NewsFor(hearer.version());
+  EXPECT_EQ(news.base, 0);
+  ASSERT_TRUE(*hearer.Adopt(news.base, news.bytes));
+  EXPECT_EQ(*hearer.map(), *teller.map());
+}
+
 }  // namespace
 }  // namespace troupe

@@ -184,10 +184,22 @@ TEST(StatusReport, CountsTheCopiesOfEachRoleByItself) {
   EXPECT_THAT(table, HasSubstr("role     default: 4 shards, at least 2 to answer\n"
                                "role     gpu: 1 shards, at least 1 to answer\n"));
   EXPECT_THAT(table, HasSubstr("with 1 of 3 copies: no more nodes that could hold them are up"));
-  EXPECT_THAT(ToJson(report),
-              HasSubstr("\"roles\":[{\"name\":\"default\",\"shards\":4,\"min_isr\":2},"));
+  EXPECT_THAT(
+      ToJson(report),
+      HasSubstr("\"roles\":[{\"name\":\"default\",\"shards\":4,\"min_isr\":2,\"durable\":false},"));
   map.nodes[1].types = {7, 9};
   EXPECT_FALSE(MakeStatusReport(map, Answers()).healthy());
+}
+
+TEST(StatusReport, ShowsWhichShardsAreOnDisk) {
+  auto map = Cluster();
+  map.types = {{7, "Ledger", kDefaultRole, true}};
+  map.roles = {{kDefaultRole, 4, 2, true}};
+  const auto report = MakeStatusReport(map, Answers());
+  EXPECT_THAT(ToTable(report, Paint::kPlain),
+              HasSubstr("role     default, on disk: 4 shards, at least 2 to answer\n"));
+  EXPECT_THAT(ToJson(report), HasSubstr("\"min_isr\":2,\"durable\":true}"));
+  EXPECT_THAT(ToJson(report), HasSubstr("\"role\":\"default\",\"durable\":true}"));
 }
 
 TEST(StatusReport, NodesThatLeftAreNotShown) {
@@ -205,7 +217,8 @@ TEST(StatusReport, JsonIsOneLineAndPlainTextHasNoColours) {
       HasSubstr(
           "\"coordinator\":\"b\",\"voters\":[\"a\",\"b\",\"c\"],"
           "\"healthy\":true,\"nodes_up\":3,\"hosts_up\":3,\"types\":[{\"id\":"
-          "\"0x0000000000000007\",\"name\":\"Counter\",\"role\":\"default\"}],\"actors\":30"));
+          "\"0x0000000000000007\",\"name\":\"Counter\",\"role\":\"default\",\"durable\":false}],"
+          "\"actors\":30"));
   EXPECT_THAT(ToTable(report, Paint::kPlain), Not(HasSubstr("\x1b")));
   EXPECT_THAT(ToTable(report, Paint::kColours), HasSubstr("\x1b[32mup"));
 }
