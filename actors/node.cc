@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "troupe/actors/store_seal.h"
 #include "troupe/membership/placement.h"
 #include "troupe/rpc/status.h"
 
@@ -75,13 +76,7 @@ absl::Status Node::Start() {
                                                    "; its roles are ",
                                                    absl::StrJoin(roles_known_, ", ")));
   }
-  for (const auto& [id, type] : registry_.types()) {
-    if (!type.durable || machine_.record_store() != nullptr) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("actor type ", type.name,
-                     " is $Troupe.durable: its state is kept on disk, and this node has nowhere to "
-                     "keep it. Give it a data directory (--data-dir PATH)"));
-  }
+  if (auto ready = CheckDisk(); !ready.ok()) return ready;
   auto& network = machine_.control().network();
   auto listener = network.Listen(options_.membership.listen);
   if (!listener.ok()) return listener.status();
@@ -90,6 +85,16 @@ absl::Status Node::Start() {
   if (auto started = membership_->Start(address_); !started.ok()) return started;
   tasks_->add(AcceptLoop());
   return absl::OkStatus();
+}
+
+absl::Status Node::CheckDisk() {
+  if (machine_.record_store() != nullptr) return CheckSeal(machine_);
+  const ActorType* durable = registry_.FindDurable();
+  if (durable == nullptr) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("actor type ", durable->name,
+                   " is $Troupe.durable: its state is kept on disk, and this node has nowhere to "
+                   "keep it. Give it a data directory (--data-dir PATH)"));
 }
 
 kj::Promise<void> Node::Ready() { return ready_.addBranch(); }
@@ -184,7 +189,17 @@ void Node::OnRegistered(Boot boot) {
     workers_[index] = worker.get();
     return worker;
   };
-  tasks_->add(machine_.StartWorkers(options_.workers, kj::mv(make)).then([this] {
+  kj::Promise<void> sealed = kj::READY_NOW;
+  if (registry_.FindDurable() != nullptr) {
+    sealed = Seal(machine_).catch_([this](kj::Exception&& e) -> kj::Promise<void> {
+      OnDiskFailure(Words(e));
+      return kj::NEVER_DONE;
+    });
+  }
+  auto started = sealed.then([this, make = kj::mv(make)]() mutable {
+    return machine_.StartWorkers(options_.workers, kj::mv(make));
+  });
+  tasks_->add(started.then([this] {
     workers_running_ = true;
     PublishMap();
     told_held_.assign(workers_.size(), absl::ZeroDuration());
@@ -257,7 +272,8 @@ void Node::OnOutcast(const Outcast& outcast) {
   auto idle = outcast.kind == Outcast::Kind::kPutOut
                   ? kj::evalLater([] { return true; })
                   : SumOfWorkers(Worker::Admission::kTakesNone).then([](WorkerStatus&& sum) {
-                      return sum.answered == 0 && sum.activations == 0 && sum.stored_actors == 0;
+                      return sum.answered == 0 && sum.activations == 0 && sum.stored_actors == 0 &&
+                             sum.restoring == 0;
                     });
   rejoin_ = idle.then([this, outcast, &host](bool idle) -> kj::Promise<void> {
                   if (idle && !draining_) return JoinAnew(outcast.addresses);

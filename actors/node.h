@@ -88,6 +88,7 @@ class Node final : private Membership::Watcher, private WorkerControl {
   bool Forward(size_t from, size_t to, kj::Own<InboundCall> call) override;
   void Status(size_t worker, uint64_t number, kj::Function<void(Payload)> done) override;
 
+  absl::Status CheckDisk();
   kj::Promise<void> AcceptLoop();
   kj::Promise<void> Greet(Accepted accepted);
   void ToControl(kj::Function<void(Node&)> work);

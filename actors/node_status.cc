@@ -63,6 +63,7 @@ kj::Promise<WorkerStatus> Node::SumOfWorkers(std::optional<Worker::Admission> ad
       ToControl([counted = std::move(counted), status = worker.status()](Node&) {
         counted->sum.activations += status.activations;
         counted->sum.stored_actors += status.stored_actors;
+        counted->sum.restoring += status.restoring;
         counted->sum.answered += status.answered;
         counted->sum.suspended += status.suspended;
         auto& shown = counted->sum.suspended_actors;

@@ -83,6 +83,13 @@ Registry Registry::OfRoles(const std::vector<std::string>& roles) const {
   return out;
 }
 
+const ActorType* Registry::FindDurable() const {
+  for (const auto& [id, type] : types_) {
+    if (type.durable) return &type;
+  }
+  return nullptr;
+}
+
 std::set<std::string> Registry::roles() const {
   std::set<std::string> out;
   for (const auto& [id, type] : types_) out.insert(type.options.role);

@@ -84,7 +84,8 @@ class Registry {
   Registry OfRoles(const std::vector<std::string>& roles) const;
 
   const ActorType* Find(uint64_t type) const;
-  std::set<std::string> roles() const;  // Of its types.
+  const ActorType* FindDurable() const;  // Any one that is; null: none is.
+  std::set<std::string> roles() const;   // Of its types.
   const std::map<uint64_t, ActorType>& types() const { return types_; }
 
  private:

@@ -41,14 +41,23 @@ ShardHost::~ShardHost() noexcept {
 void ShardHost::Restore() {
   restoring_ = true;
   auto read = [this] {
-    return journal_->Load().then([this](RestoredCopy&& restored) {
-      restoring_ = false;
-      if (restored.lineage != 0) replica_.Restore(host_.clock().Now(), std::move(restored));
-      OnMap(worker_.map());
-      worker_.Touch(shard_);
+    return journal_->Load().then([this](RestoredCopy&& restored) -> kj::Promise<void> {
+      if (restored.lineage == worker_.map().shards[shard_].lineage || restored.lineage == 0) {
+        Begin(std::move(restored));
+        return kj::READY_NOW;
+      }
+      // What was given up stays so (P3.1).
+      return journal_->Erase().then([this] { Begin(RestoredCopy()); });
     });
   };
   disk_tasks_.add(worker_.ReadInTurn(std::move(read)));
+}
+
+void ShardHost::Begin(RestoredCopy restored) {
+  restoring_ = false;
+  replica_.Restore(host_.clock().Now(), std::move(restored));
+  OnMap(worker_.map());
+  worker_.Touch(shard_);
 }
 
 void ShardHost::ToDisk(const DiskWrite& write) {

@@ -72,6 +72,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   // Hands the shard to another in-sync copy. False when it cannot now.
   bool BeginMove(CopyId to);
 
+  bool restoring() const { return restoring_; }
   ShardReplica& replica() { return replica_; }
   const ShardReplica& replica() const { return replica_; }
   void CollectFor(absl::Time now, CopyId peer);
@@ -110,6 +111,7 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   }
 
   void Restore();
+  void Begin(RestoredCopy restored);
   void ToDisk(const DiskWrite& write);
   void Perform(ReplicaEffects& effects);
   bool InOrder(const CallLane& lane);

@@ -340,6 +340,8 @@ void Worker::TakeShard(ShardId shard) {
   }
   if (ours) {
     unneeded_.erase(shard);
+  } else if (map_->version < self) {
+    // It may show the copy under the name of the process before this one.
   } else if (slot || (durable && !off_disk_.contains(shard))) {
     unneeded_.try_emplace(shard, host_.clock().Now());
   }
@@ -395,6 +397,7 @@ WorkerStatus Worker::status() const {
     if (!host) continue;
     out.activations += host->activation_count();
     out.stored_actors += host->replica().store().size();
+    out.restoring += host->restoring();
     out.suspended += host->suspended().size();
     for (const auto& actor : host->suspended()) {
       if (out.suspended_actors.size() >= kSuspendedShown) break;

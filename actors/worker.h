@@ -30,6 +30,7 @@ namespace troupe {
 struct WorkerStatus {
   uint64_t activations = 0;
   uint64_t stored_actors = 0;
+  uint64_t restoring = 0;  // Copies whose disk is still being read.
   uint64_t answered = 0;
   uint64_t suspended = 0;
   std::vector<std::string> suspended_actors;  // The first kSuspendedShown, with why.

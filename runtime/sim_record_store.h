@@ -42,6 +42,8 @@ class SimRecords {
   // Rot: a Scan() that comes by the record, if there is one, says DataLoss until it is put anew or
   // erased.
   void Damage(std::string_view key);
+  // What an operator does who deletes them, and not the rest of the disk; no process uses it.
+  void Lose() { Erase(); }
   // What a crash now would leave at the least.
   const std::map<std::string, std::string, std::less<>>& contents() const { return contents_; }
 

@@ -308,8 +308,8 @@ void SimConnection::Retransmit() {
 void SimConnection::Deliver(int to_end, SimSegment segment) {
   if (segment.kind == SimSegment::Kind::kOpen) return OpenAtServer();
   auto& to = ends_[to_end];
-  if (to.reset) return;
-  if (to.closed || to.reading_aborted) {
+  // Each time: an earlier reset may have been lost with the power or behind a cut.
+  if (to.reset || to.closed || to.reading_aborted) {
     if (segment.kind == SimSegment::Kind::kData) SendReset(to_end);
     return;
   }

@@ -126,6 +126,22 @@ TEST_F(SimNetworkTest, KillWithUnreadBytesResetsThePeer) {
   EXPECT_THROW(Await(pair.client->write("x", 1)), kj::Exception);
 }
 
+TEST_F(SimNetworkTest, AResetThatIsLostIsSentAgainForTheNextBytes) {
+  auto pair = Connect();
+  Await(pair.client->write("unread", 6));
+  world_.RunFor(kSoon);
+  Reader reader(*pair.client);
+  world_.Cut("a", "b");
+  world_.Kill("b", SimDiskAfter::kKeep);
+  world_.RunFor(kSoon);
+  world_.HealAll();
+  world_.RunFor(kSoon);
+  EXPECT_FALSE(reader.reset());
+  Await(pair.client->write("anyone?", 7));
+  world_.RunFor(kSoon);
+  EXPECT_TRUE(reader.reset());
+}
+
 TEST_F(SimNetworkTest, PowerOffIsSilentUntilTheRestart) {
   auto pair = Connect();
   LetGoOnKill("b");

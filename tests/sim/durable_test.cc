@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "cluster_fixture.h"
 #include "transfers.h"
+#include "troupe/runtime/sim_record_store.h"
 #include "troupe/sim/nemesis.h"
 #include "vault.h"
 
@@ -186,7 +187,9 @@ TEST_P(DiskTest, ThatIsDamagedEndsTheNodeThatReadsItWithAdvice) {
   Start({"a", "b", "c"});
   EXPECT_EQ(Deposit("x", 1), 1u);
   cluster_->PowerOff("a", SimDiskAfter::kKeep);
-  cluster_->world().disk("a").record_store().Damage();
+  auto& records = cluster_->world().disk("a").record_store();
+  ASSERT_FALSE(records.contents().empty());
+  records.Damage(records.contents().rbegin()->first);
   cluster_->Restart("a");
   ASSERT_TRUE(cluster_->RunUntil([&] { return !cluster_->WhyEnded("a").empty(); }));
   EXPECT_THAT(cluster_->WhyEnded("a"), HasSubstr("on disk cannot be used"));
@@ -195,6 +198,20 @@ TEST_P(DiskTest, ThatIsDamagedEndsTheNodeThatReadsItWithAdvice) {
   cluster_->Restart("a");
   ASSERT_TRUE(cluster_->Settle()) << cluster_->Describe();
   EXPECT_EQ(Deposit("x", 1), 3u);
+}
+
+// Whoever has its place in the map, and not what it held, must not take it.
+TEST_P(DiskTest, OfWhichTheRecordsAreGoneIsNotTakenForInSync) {
+  Start({"a", "b", "c"});
+  EXPECT_EQ(Deposit("x", 1), 1u);
+  for (const auto& name : cluster_->names()) cluster_->PowerOff(name, SimDiskAfter::kKeep);
+  cluster_->world().disk("a").record_store().Lose();
+  const auto started = cluster_->TryRestart("a");
+  EXPECT_THAT(std::string(started.message()), HasSubstr("the folder \"records\" of the data directory is gone"));
+  cluster_->world().disk("a").Erase();
+  for (const auto& name : cluster_->names()) cluster_->Restart(name);
+  ASSERT_TRUE(cluster_->Settle()) << cluster_->Describe();
+  EXPECT_EQ(Deposit("x", 1), 2u);
 }
 
 TEST_P(DiskTest, IsNeededToHostADurableType) {
