@@ -147,7 +147,7 @@ void Backup::OnSnapshot(const Snapshot& snapshot) {
   copy_.Keep(taken);
 }
 
-// P3.18: what it holds it has only once its disk does, and it is in sync no earlier than what made it
+// P3.19: what it holds it has only once its disk does, and it is in sync no earlier than what made it
 // so is there.
 Ack Backup::WhatItHas() const {
   Ack ack;

@@ -2,7 +2,7 @@
 // A part of ShardReplica.
 //
 // Pure. A copy says that it has a batch, and the primary that it has its own, only once the write
-// of it is done (docs/protocol.md P3.18).
+// of it is done (docs/protocol.md P3.19).
 #pragma once
 
 #include <cstdint>

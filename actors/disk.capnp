@@ -1,5 +1,5 @@
 # What a node keeps of shards of durable types, in its RecordStore (runtime/record_store.h). Rules:
-# docs/protocol.md P3.18. The keys are in actors/shard_journal.cc.
+# docs/protocol.md P3.19. The keys are in actors/shard_journal.cc.
 
 @0xe7c1b4f06a2d9853;
 

@@ -60,7 +60,7 @@ bool Primary::IsSilent(absl::Time now, CopyId copy) const {
   const Peer& peer = peers_.at(copy);
   absl::Duration limit = std::max(copy_.options.silence_min, 2 * copy_.round_trip_timeout);
   if (peer.unanswered.has_value() && copy_.RunTime(now) - *peer.unanswered > limit) return true;
-  // It answers, but its disk does not (P3.18).
+  // It answers, but its disk does not (P3.19).
   return copy_.disk.has_value() && peer.owes.has_value() &&
          copy_.RunTime(now) - *peer.owes > copy_.options.disk_limit;
 }
@@ -187,7 +187,7 @@ void Primary::ProposeMove(absl::Time now, ReplicaEffects& out) {
 }
 
 // P3.10: too few copies for a while, and another one could lead. A learner that is on its way into
-// the ISR is the better cure. P3.18: or the own disk does not write, and another's might.
+// the ISR is the better cure. P3.19: or the own disk does not write, and another's might.
 void Primary::PlanResignation(absl::Time now, ReplicaEffects& out) {
   const bool unwritten = copy_.DiskOwes(now) > copy_.options.disk_limit;
   if ((!below_since_.has_value() && !unwritten) || alter_.has_value() || move_.has_value()) return;

@@ -39,8 +39,8 @@ struct ReplicaMutations {
   bool wait_for_last_only = false;        // Against P4.3: for the latest grant, not for all.
   bool early_for_own_map = false;         // Against P4.4: takes data before its own Register.
   bool leads_at_once = false;             // Against P4.4: restarted, without waiting for leases.
-  bool acknowledged_unwritten = false;    // Against P3.18: before the disk has it.
-  bool synced_unwritten = false;          // Against P3.18: a learner, before its disk has it all.
+  bool acknowledged_unwritten = false;    // Against P3.19: before the disk has it.
+  bool synced_unwritten = false;          // Against P3.19: a learner, before its disk has it all.
   // Calls and records.
   bool repeat_runs_again = false;       // Against P6.3: a known id is not looked up.
   bool repeat_answered_early = false;   // Against P6.3: from a record that is not yet safe.

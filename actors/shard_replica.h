@@ -120,7 +120,7 @@ struct ReplicaOptions {
   absl::Duration sole_copy_limit = absl::Seconds(2);      // P3.13.
   absl::Duration resign_after = absl::Seconds(1);         // P3.10.
   absl::Duration move_limit = absl::Seconds(5);           // To drain before a move is given up.
-  bool durable = false;  // Copies keep what they hold on their disks (P3.18).
+  bool durable = false;  // Copies keep what they hold on their disks (P3.19).
   absl::Duration disk_limit = absl::Seconds(2);  // For one write, then others go on without it.
   size_t unacknowledged_batches_max = 256;                // Beyond: mutating calls are OVERLOADED.
   size_t unacknowledged_bytes_max = 64 << 20;

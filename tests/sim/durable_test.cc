@@ -162,7 +162,7 @@ TEST_P(DiskTest, ThatFailsEndsItsNodeAndTheOthersGoOn) {
   EXPECT_EQ(Deposit("x", 1), 3u);
 }
 
-// P3.18: nobody waits for ever for a disk that does nothing.
+// P3.19: nobody waits for ever for a disk that does nothing.
 TEST_P(DiskTest, ThatStandsStillIsDoneWithout) {
   Start({"a", "b", "c"});
   EXPECT_EQ(Deposit("x", 1), 1u);
