@@ -124,7 +124,13 @@ RecordFiles::RecordFiles(std::string path) : path_(std::move(path)) {}
 
 RecordFiles::~RecordFiles() = default;
 
+void RecordFiles::Close() {
+  std::unique_lock use(use_);
+  db_ = nullptr;
+}
+
 absl::Status RecordFiles::Write(std::span<const RecordChange> changes) {
+  std::shared_lock use(use_);
   auto db = Open(IfMissing::kMake);
   if (!db.ok()) return db.status();
   rocksdb::WriteBatch batch;
@@ -140,6 +146,9 @@ absl::Status RecordFiles::Write(std::span<const RecordChange> changes) {
 absl::Status RecordFiles::Scan(
     std::string_view begin, std::string_view end,
     const std::function<void(std::string_view key, std::string_view value)>& show) {
+  std::shared_lock use(use_);
+  const auto ended = absl::CancelledError(absl::StrCat("the record store ", path_, " is closed"));
+  if (scans_end_) return ended;
   auto db = Open(IfMissing::kLeave);
   if (!db.ok()) return db.status();
   if (*db == nullptr || begin >= end) return absl::OkStatus();
@@ -149,13 +158,14 @@ absl::Status RecordFiles::Scan(
   options.fill_cache = false;  // Each record is read once.
   std::unique_ptr<rocksdb::Iterator> records((*db)->NewIterator(options));
   for (records->Seek(ToSlice(begin)); records->Valid(); records->Next()) {
+    if (scans_end_) return ended;
     show(ToView(records->key()), ToView(records->value()));
   }
   return ToStatus(records->status(), path_);
 }
 
 absl::StatusOr<rocksdb::DB*> RecordFiles::Open(IfMissing if_missing) {
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(opening_);
   if (db_ != nullptr) return db_.get();
   auto exists = Exists();
   if (!exists.ok()) return exists.status();

@@ -1,8 +1,8 @@
 // RecordStore: ordered records on disk, many and small, changed in batches that are each durable as
 // a whole.
 //
-// Lives in the data directory and under its lock. What shards of durable types keep their actors in;
-// identity and the register's acceptor are in the DataDirectory itself.
+// Lives in the data directory and under its lock. What shards of durable types keep their actors
+// in; identity and the register's acceptor are in the DataDirectory itself.
 //
 // Threads: shared by all loops of one process; any of them may call any function.
 #pragma once
@@ -45,15 +45,17 @@ class RecordStore {
   // loop are done in the order of the calls: what is there after a crash is a prefix of them. Those
   // that wait are written together, so the disk is asked once for many. Bounded by the callers, who
   // wait for what they wrote.
-  // Rejects when the disk fails; from then on every write does, until the store is opened anew:
-  // what the disk has is not known.
+  // Rejects, FAILED, when the disk fails, with the reason; from then on every write does, until the
+  // store is opened anew: what the disk has is not known, but that it is a prefix.
   // A write that was begun goes on if the promise is dropped.
   virtual kj::Promise<void> Write(Host& host, std::vector<RecordChange> changes) = 0;
 
   // Shows all with begin <= key < end, in the order of bytes, as of one moment; writes that are not
-  // resolved may be in it. Blocks: for Offload(). `show` is called on the calling thread and must
-  // not throw; what it is given is valid during the call. Errors: DataLoss for damaged records (a
-  // checksum guards each), Unavailable for an I/O error; what was shown till then is void.
+  // resolved, or were rejected, may be in it. Blocks: for Offload(). `show` is called on the
+  // calling thread and must not throw; what it is given is valid during the call. Errors: DataLoss
+  // for damaged records (a checksum guards each), FailedPrecondition for a store of another format,
+  // Unavailable and PermissionDenied for an I/O error, Cancelled when the machine goes; what was
+  // shown is void then.
   virtual absl::Status Scan(
       std::string_view begin, std::string_view end,
       const std::function<void(std::string_view key, std::string_view value)>& show) = 0;

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "kj/debug.h"
 #include "kj/exception.h"
 #include "kj/string.h"
 #include "troupe/runtime/host.h"
@@ -53,13 +54,17 @@ class RocksRecordStore::Waiter {
 RocksRecordStore::RocksRecordStore(std::string path)
     : files_(std::make_unique<RecordFiles>(std::move(path))) {}
 
-RocksRecordStore::~RocksRecordStore() noexcept(false) {
+RocksRecordStore::~RocksRecordStore() noexcept(false) { Close(); }
+
+void RocksRecordStore::Close() {
+  files_->EndScans();
   {
     std::lock_guard lock(mutex_);
     ended_ = true;
     changed_.notify_one();
   }
   if (writer_.joinable()) writer_.join();
+  files_->Close();
 }
 
 kj::Promise<void> RocksRecordStore::Write(Host& host, std::vector<RecordChange> changes) {
@@ -69,6 +74,7 @@ kj::Promise<void> RocksRecordStore::Write(Host& host, std::vector<RecordChange> 
   job->host = &host;
   auto promise = kj::newAdaptedPromise<void, Waiter>(job);
   std::lock_guard lock(mutex_);
+  if (ended_) return KJ_EXCEPTION(FAILED, "the record store is closed");
   waiting_.push_back(std::move(job));
   if (!writer_.joinable()) writer_ = std::thread([this] { Run(); });
   changed_.notify_one();

@@ -29,8 +29,10 @@ class RocksRecordStore final : public RecordStore {
  public:
   // `path`: of the store's own directory.
   explicit RocksRecordStore(std::string path);
-  // Ends what was begun, then closes.
   ~RocksRecordStore() noexcept(false) override;
+  // Ends the writes that were begun and cuts scans short. Later calls fail, but may be made: work
+  // that nobody waits for any more runs on a while.
+  void Close();
 
   kj::Promise<void> Write(Host& host, std::vector<RecordChange> changes) override;
   absl::Status Scan(

@@ -41,8 +41,8 @@ absl::StatusOr<kj::Own<UvMachine>> UvMachine::Create(UvMachineOptions options) {
         FileDataDirectory::Open(*machine->options_.data_directory, machine->control_->port());
     if (!opened.ok()) return opened.status();
     machine->data_directory_ = std::move(*opened);
-    machine->record_store_ =
-        kj::heap<RocksRecordStore>(absl::StrCat(*machine->options_.data_directory, "/records"));
+    machine->record_store_ = std::make_unique<RocksRecordStore>(
+        absl::StrCat(*machine->options_.data_directory, "/records"));
   }
   return machine;
 }
@@ -56,10 +56,12 @@ UvMachine::UvMachine(kj::Badge<UvMachine>, UvMachineOptions options)
 UvMachine::~UvMachine() noexcept(false) {
   StopWorkers();
   starting_ = nullptr;
-  record_store_ = nullptr;
+  if (record_store_ != nullptr) record_store_->Close();  // While the directory is locked.
   data_directory_ = nullptr;
   control_->Leave();
 }
+
+RecordStore* UvMachine::record_store() { return record_store_.get(); }
 
 kj::WaitScope& UvMachine::wait_scope() { return control_->wait_scope(); }
 

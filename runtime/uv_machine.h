@@ -19,6 +19,7 @@
 
 namespace troupe {
 
+class RocksRecordStore;
 class UvHost;
 
 struct UvMachineOptions {
@@ -45,7 +46,7 @@ class UvMachine final : public Machine {
   size_t worker_count() const override { return workers_.size(); }
   Host& worker(size_t index) override;
   DataDirectory* data_directory() override { return data_directory_.get(); }
-  RecordStore* record_store() override { return record_store_.get(); }
+  RecordStore* record_store() override;
   ProcessIdentity process() const override;
   std::optional<kj::Promise<void>> WatchExit(const ProcessIdentity& process) override;
   kj::Promise<void> Offload(kj::Function<void()> work) override;
@@ -61,10 +62,10 @@ class UvMachine final : public Machine {
   void WorkerStarted(uint64_t start, const kj::Maybe<kj::Exception>& failure);
 
   const UvMachineOptions options_;
+  std::unique_ptr<RocksRecordStore> record_store_;  // In `records`. Outlives work on the pool.
   WorkPool pool_;
   std::unique_ptr<UvHost> control_;
   kj::Own<DataDirectory> data_directory_;
-  kj::Own<RecordStore> record_store_;  // In the sub-directory `records`.
   std::unique_ptr<Starting> starting_;
   uint64_t starts_ = 0;
   std::vector<std::unique_ptr<Worker>> former_workers_;

@@ -3,9 +3,11 @@
 // All functions block. Threads: any; Write() one at a time.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,9 +34,15 @@ class RecordFiles {
   // of Scan(): DataLoss for damage; FailedPrecondition for a store of another format;
   // PermissionDenied and Unavailable by the system's word.
   absl::Status Write(std::span<const RecordChange> changes);
-  // As RecordStore::Scan(). A store that was never written to is empty, and stays unmade.
+  // As RecordStore::Scan(). Cancelled after EndScans(). A store that was never written to is empty,
+  // and stays unmade.
   absl::Status Scan(std::string_view begin, std::string_view end,
                     const std::function<void(std::string_view key, std::string_view value)>& show);
+
+  // Those that run end at their next record.
+  void EndScans() { scans_end_ = true; }
+  // After the last Write(); waits for scans.
+  void Close();
 
  private:
   enum class IfMissing { kMake, kLeave };
@@ -45,8 +53,10 @@ class RecordFiles {
   absl::Status CheckFormat() const;
 
   const std::string path_;
-  std::mutex mutex_;                 // Of opening.
-  std::unique_ptr<rocksdb::DB> db_;  // Set once.
+  std::atomic<bool> scans_end_ = false;
+  std::shared_mutex use_;  // Shared by those that use db_.
+  std::mutex opening_;     // Of db_, from null, by those that share use_.
+  std::unique_ptr<rocksdb::DB> db_;
 };
 
 }  // namespace troupe

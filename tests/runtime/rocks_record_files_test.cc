@@ -117,6 +117,24 @@ TEST_F(RecordFilesTest, WhatIsLeftOfAMakingThatWasCutShortIsNoStore) {
   EXPECT_EQ(Scan(), (Records{{"k", "v"}}));
 }
 
+TEST_F(RecordFilesTest, ScansThatRunWhenItClosesAreCutShort) {
+  Close();
+  RecordFiles files(records());
+  const RecordChange changes[] = {PutRecord{"a", "1"}, PutRecord{"b", "2"}};
+  ASSERT_TRUE(files.Write(changes).ok());
+  int shown = 0;
+  auto scan = [&] {
+    return files.Scan("", kEnd, [&](auto, auto) {
+      ++shown;
+      files.EndScans();
+    });
+  };
+  EXPECT_EQ(scan().code(), absl::StatusCode::kCancelled);
+  files.Close();
+  EXPECT_EQ(scan().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(shown, 1);
+}
+
 // Run by the test below in a process of its own, in which TROUPE_TEST_RECORDS is set: writes until
 // it is killed, 50 at a time, and tells by a byte of each that is resolved.
 TEST(RecordFilesVictim, Writes) {
