@@ -263,6 +263,7 @@ bool Activation::WaitedInVain(kj::Own<InboundCall>& call) {
     return true;
   }
   if (IsRead(*call) || !OutdatedWhileWaiting(*call)) return false;
+  if (PassOnOutdated(call, now)) return false;
   const auto stale =
       Failed(absl::StrCat("Stale: the caller of ", Describe(*call), " has moved on"));
   FinishWaiters(KeyOf(call->header().id), kj::cp(stale));

@@ -238,6 +238,7 @@ class Activation final : private ActorContext, private ResumeContext, private Ac
   void EndWhatNeverEnds(absl::Time now);
   void EndOpenTurn(const kj::Exception& why);
   void PassOn(kj::Own<InboundCall>& place, absl::Time now);
+  bool PassOnOutdated(kj::Own<InboundCall>& place, absl::Time now);
   void EndLate(kj::Own<InboundCall> call, const std::string& why);
   bool Leaving() const;  // No letter is begun any more.
   void ProceedToRetire();

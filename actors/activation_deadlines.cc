@@ -96,6 +96,18 @@ void Activation::PassOn(kj::Own<InboundCall>& place, absl::Time now) {
   }
 }
 
+// The same when its caller has moved on: to one that the caller has made since, in a later epoch.
+// What had the place is answered when that ends.
+bool Activation::PassOnOutdated(kj::Own<InboundCall>& place, absl::Time now) {
+  for (auto& repeat : open_.at(KeyOf(place->header().id)).repeats) {
+    if (repeat->deadline() <= now || OutdatedWhileWaiting(*repeat)) continue;
+    std::swap(repeat, place);
+    place->TakeHook(*repeat);
+    return true;
+  }
+  return false;
+}
+
 void Activation::EndLate(kj::Own<InboundCall> call, const std::string& why) {
   if (shard_.mutations().place_of_first_arrival) {
     FinishWaiters(KeyOf(call->header().id), Moved{});

@@ -55,17 +55,23 @@ void Router::TaskErrors::taskFailed(kj::Exception&& exception) {
 Router::Caller::Caller(Router& router) : router_(router) {}
 
 Router::Caller::~Caller() noexcept(false) {
+  auto end = [this](Outgoing& call) {
+    router_.Forget(call);
+    call.fulfiller->reject(
+        Disconnected(absl::StrCat("whoever called ", NameOf(call.header.actor, router_.map_.get()),
+                                  " has ended: whether the call has taken effect is not known")));
+  };
   auto mine = [this](const Outgoing& call) {
     auto it = lanes_.find(call.header.actor);
     return it != lanes_.end() && it->second.get() == call.lane;
   };
   absl::erase_if(router_.in_flight_, [&](auto& entry) {
     if (!mine(*entry.second)) return false;
-    router_.Forget(*entry.second);
+    end(*entry.second);
     return true;
   });
   for (auto& [actor, lane] : lanes_) {
-    for (auto& [serial, call] : lane->waiting) router_.Forget(*call);
+    for (auto& [serial, call] : lane->waiting) end(*call);
     router_.stalled_.erase(lane->number);
   }
 }

@@ -71,7 +71,9 @@ class Runner {
     for (const auto* nemesis : nemeses_) result_.nemeses.emplace_back(nemesis->name);
     if (result_.budget == FaultBudget::kWithin) {
       habits_ = DiaryHabits::Draw(options.seed, options.diaries);
+      mix_ = TradeMix::Draw(options.seed, options.traders);
     }
+    if (mix_) Traders::Register(registry_, *mix_);
     if (habits_) Diaries::Register(registry_, habits_);
     Workload::Register(registry_);
     Ledgers::Register(registry_, witness_);
@@ -86,10 +88,15 @@ class Runner {
       auto random = Random(options_.seed).Fork("diarists");
       diaries = std::make_unique<Diaries>(cluster, random, habits_, Speaker(cluster));
     }
+    std::unique_ptr<Traders> traders;
+    if (mix_) {
+      auto random = Random(options_.seed).Fork("merchants");
+      traders = std::make_unique<Traders>(cluster, random, mix_, Speaker(cluster));
+    }
     Invariants invariants(cluster, ledgers.get(), Speaker(cluster));
     Watch(cluster, invariants);
     try {
-      Play(cluster, ledgers.get(), diaries.get());
+      Play(cluster, ledgers.get(), diaries.get(), traders.get());
       if (result_.problems.empty()) invariants.CheckCopies();
     } catch (const kj::Exception& e) {
       Problem("exception", absl::StrCat("thrown: ", kj::str(e).cStr()));
@@ -172,7 +179,7 @@ class Runner {
     seen_ = map;
   }
 
-  void Play(Cluster& cluster, Ledgers* ledgers, Diaries* diaries) {
+  void Play(Cluster& cluster, Ledgers* ledgers, Diaries* diaries, Traders* traders) {
     if (!cluster.Settle(kFoundLimit))
       return Stuck(cluster, "the nodes found no cluster", kFoundLimit);
     Workload workload(cluster, random_.Fork("workload"), {},
@@ -182,13 +189,18 @@ class Runner {
     workload.Start();
     if (ledgers != nullptr) ledgers->Start();
     if (diaries != nullptr) diaries->Start();
+    if (traders != nullptr) traders->Start();
     const auto drawn = absl::Seconds(5 + random_.Below(20));
     storm.Rage(options_.duration == absl::ZeroDuration() ? drawn : options_.duration);
     storm.Heal();
     Finish(cluster, workload, ledgers);
+    if (traders != nullptr && result_.problems.empty()) {
+      traders->Finish([&](auto done, auto limit) { return cluster.RunUntil(done, limit); });
+    }
     if (diaries != nullptr && result_.problems.empty()) ReadDiaries(cluster, *diaries);
     result_.said = storm.said();
-    result_.answered = workload.answered() + (ledgers == nullptr ? 0 : ledgers->answered());
+    result_.answered = workload.answered() + (ledgers == nullptr ? 0 : ledgers->answered()) +
+                       (traders == nullptr ? 0 : traders->answered());
     result_.unknown = workload.unknown();
   }
 
@@ -297,6 +309,7 @@ class Runner {
   SharedMap seen_;
   std::string first_loss_;
   std::shared_ptr<DiaryHabits> habits_;  // Null: no diaries.
+  std::shared_ptr<const TradeMix> mix_;  // Null: no traders.
 };
 
 bool IsTrial(const RunOptions& options) {
@@ -307,7 +320,8 @@ bool IsTrial(const RunOptions& options) {
 }
 
 RunResult RunAsTrial(const RunOptions& options) {
-  TrialOptions trial{options.membership, options.replica, options.prefix, options.diaries};
+  TrialOptions trial{options.membership, options.replica, options.prefix, options.diaries,
+                     options.traders};
   const TrialResult found = RunTrial(options.seed, trial);
   RunResult result;
   result.seed = options.seed;

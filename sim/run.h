@@ -2,7 +2,7 @@
 // checks.
 //
 // Every second seed is a directed trial instead (trial.h). The others have Invariants and, within
-// the fault budget, Ledgers beside the workload. `./dev sim` runs all of this.
+// the fault budget, Ledgers, Diaries and Traders beside the workload. `./dev sim` runs all of this.
 //
 // Everything follows from the options, the seed first of all: equal options give equal results,
 // with equal trace hashes, in any build. What must not be is a problem in words: a wrong answer, an
@@ -20,6 +20,7 @@
 #include "absl/time/time.h"
 #include "troupe/sim/cluster.h"
 #include "troupe/sim/nemesis.h"
+#include "troupe/sim/traders.h"
 #include "troupe/sim/trial.h"
 
 namespace troupe::sim {
@@ -37,6 +38,7 @@ struct RunOptions {
   // nemeses or budget are given.
   std::string prefix = {};
   DiaryChoice diaries = DiaryChoice::kBySeed;             // Within the fault budget.
+  TraderChoice traders = TraderChoice::kBySeed;           // The same.
   std::function<void(ClusterOptions&)> adjust = nullptr;  // Has the last word on the cluster.
   MembershipMutations membership = {};                    // Only tests set them.
   ReplicaMutations replica = {};

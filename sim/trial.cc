@@ -53,6 +53,8 @@ class Trial {
     Ledgers::Register(registry_, witness_);
     const auto habits = DiaryHabits::Draw(seed, options_.diaries);
     if (habits) Diaries::Register(registry_, habits);
+    const auto mix = TradeMix::Draw(seed, options_.traders);
+    if (mix) Traders::Register(registry_, *mix);
     cluster_ = std::make_unique<Cluster>(Draw(random_, seed, options_), registry_);
     auto problem = [this](const std::string& checker, const std::string& what) {
       if (!result_.checker.empty()) return;
@@ -73,6 +75,9 @@ class Trial {
       diaries_ =
           std::make_unique<Diaries>(*cluster_, Random(seed).Fork("diarists"), habits, problem);
     }
+    if (mix) {
+      traders_ = std::make_unique<Traders>(*cluster_, Random(seed).Fork("merchants"), mix, problem);
+    }
     invariants_ = std::make_unique<Invariants>(*cluster_, ledgers_.get(), problem);
     cluster_->OnStep([this] { invariants_->Step(); }, kCheckEvery);
     stage_ = std::unique_ptr<Stage>(new Stage{*cluster_, *ledgers_, random_.Fork("stage"),
@@ -88,6 +93,7 @@ class Trial {
   ~Trial() {
     cluster_->OnStep([] {});
     *witness_ = nullptr;
+    traders_.reset();
     diaries_.reset();
     ledgers_.reset();
   }
@@ -102,7 +108,7 @@ class Trial {
       }
     }
     result_.nodes = cluster_->names().size();
-    result_.answered = ledgers_->answered();
+    result_.answered = ledgers_->answered() + (traders_ ? traders_->answered() : 0);
     result_.virtual_time = cluster_->world().Now() - absl::UnixEpoch();
     result_.trace_hash = cluster_->world().trace_hash();
     return result_;
@@ -122,6 +128,7 @@ class Trial {
     if (over() || !invariants_->Healed(options_.healing_limit) || over()) return;
     ledgers_->Start();
     if (diaries_) diaries_->Start();
+    if (traders_) traders_->Start();
     stage_->Run(absl::Milliseconds(400));
     play(Prefix::Begins::kWhole);
     const int rounds = static_cast<int>(1 + random_.Below(kRoundsMax));
@@ -170,7 +177,10 @@ class Trial {
     stage_->Until([this] { return ledgers_->idle(); }, absl::Seconds(30));
     if (over()) return;
     invariants_->CheckCopies();
-    if (diaries_) {
+    if (traders_) {
+      traders_->Finish([this](auto done, auto limit) { return stage_->Until(done, limit); });
+    }
+    if (diaries_ && !over()) {
       diaries_->Finish([this](auto done, auto limit) { return stage_->Until(done, limit); });
       if (!over()) invariants_->CheckCopies();
     }
@@ -194,6 +204,7 @@ class Trial {
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<Ledgers> ledgers_;
   std::unique_ptr<Diaries> diaries_;  // Null: none.
+  std::unique_ptr<Traders> traders_;  // Null: none.
   std::unique_ptr<Invariants> invariants_;
   std::unique_ptr<Stage> stage_;
 };

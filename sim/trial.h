@@ -15,6 +15,7 @@
 #include "troupe/actors/replica_mutations.h"
 #include "troupe/membership/membership_mutations.h"
 #include "troupe/sim/diary.h"
+#include "troupe/sim/traders.h"
 
 namespace troupe::sim {
 
@@ -23,6 +24,7 @@ struct TrialOptions {
   ReplicaMutations replica = {};
   std::string prefix = {};                           // That one; empty: by the seed.
   DiaryChoice diaries = DiaryChoice::kBySeed;        // Half of the seeds have some (diary.h).
+  TraderChoice traders = TraderChoice::kBySeed;      // All do, of some kinds (traders.h).
   absl::Duration healing_limit = absl::Seconds(90);  // Virtual, for the cluster to be whole.
 };
 

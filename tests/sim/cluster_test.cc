@@ -228,6 +228,24 @@ TEST_P(ClusterTest, AMethodThatNeverAnswersEndsWithAnErrorThatNamesIt) {
   EXPECT_THAT(ErrorOf(never.ignoreResult()), HasSubstr("Counter.never on Counter/x"));
 }
 
+TEST_P(ClusterTest, CallsOfAClientThatEndsAreDisconnected) {
+  Start({"a", "b", "c"});
+  auto& other = cluster_->AddClient("other");
+  auto sent = other.Get<Counter>("x").neverRequest().send().ignoreResult().eagerlyEvaluate(nullptr);
+  auto waits = other.Get<Counter>("x").addRequest().send().ignoreResult().eagerlyEvaluate(nullptr);
+  cluster_->Run(absl::Seconds(1));
+  cluster_->RemoveClient("other");
+  for (auto* call : {&sent, &waits}) {
+    auto type = kj::Exception::Type::FAILED;
+    EXPECT_THAT(ErrorOf(call->catch_([&](kj::Exception&& e) {
+                  type = e.getType();
+                  kj::throwFatalException(kj::mv(e));
+                })),
+                HasSubstr("whoever called Counter/x has ended"));
+    EXPECT_EQ(type, kj::Exception::Type::DISCONNECTED);
+  }
+}
+
 TEST_P(ClusterTest, CallsBetweenActorsTakeEffectOnceThroughKills) {
   Start({"a", "b", "c"});
   size_t open = 0, answered = 0;

@@ -45,6 +45,7 @@ TEST_P(RegressionTest, FindsNothing) {
   options.seed = GetParam().seed;
   options.prefix = GetParam().prefix;
   options.diaries = sim::DiaryChoice::kNever;  // These came before.
+  options.traders = sim::TraderChoice::kNever;
   const auto result = sim::RunSeed(options);
   EXPECT_TRUE(result.problems.empty())
       << absl::StrJoin(result.problems, "\n") << "\nonce it was: " << GetParam().what;

@@ -364,7 +364,9 @@ TEST_P(TransactionTest, WhoseClientDiesAtAnyMomentLeavesNoHold) {
     cluster_->Await(asker.Connected(absl::Seconds(5)).then([] { return 0; }));
     auto asked = asker.Transact(Moving("p0", "p1", 1), {.limit = absl::Seconds(1)})
                      .AsPromise()
-                     .catch_([](kj::Exception&&) {})
+                     .catch_([](kj::Exception&& e) {
+                       EXPECT_EQ(e.getType(), kj::Exception::Type::DISCONNECTED) << Words(e);
+                     })
                      .eagerlyEvaluate(nullptr);
     cluster_->Run(absl::Microseconds(200 * step));
     cluster_->RemoveClient(name);

@@ -133,6 +133,29 @@ class WorkerTest : public ::testing::Test {
                     ->Call(CounterId(key), capnp::typeId<Counter>(), kAdd, By(by), {})
                     .ignoreResult());
   }
+  // As by another actor, to the counter that is the first of shard 0.
+  void DeliverAddTo(ActorCall id, std::string& outcome) {
+    DeliverByActor(capnp::typeId<Counter>(), 3, id, outcome);
+  }
+  void DeliverSettle(ActorCall id, std::string& outcome) {
+    DeliverByActor(kActivationInterface, 0, id, outcome);
+  }
+  void DeliverByActor(uint64_t interface_id, uint16_t method, ActorCall id, std::string& outcome) {
+    capnp::MallocMessageBuilder message;
+    auto params = message.initRoot<Counter::AddToParams>();
+    params.setOther(KeyIn(1).c_str());
+    params.setBy(5);
+    CallHeader header{CounterId(KeyIn(0)), interface_id, method, id, {}, {9, 1, 1}};
+    worker_->Deliver(
+        kj::heap<InboundCall>(header, Payload::Of(message), host_.clock().Now() + absl::Seconds(10),
+                              [&outcome](CallOutcome&& got) {
+                                outcome = std::holds_alternative<Payload>(got) ? "results"
+                                          : std::holds_alternative<kj::Exception>(got)
+                                              ? Words(std::get<kj::Exception>(got))
+                                              : "moved";
+                              }));
+    world_.RunFor(absl::Milliseconds(100));
+  }
   // A call as from another process; its outcome in words.
   void Deliver(const std::string& key, uint16_t method, CallLane lane, std::string& outcome,
                absl::Duration limit = absl::Seconds(10)) {
@@ -265,28 +288,11 @@ TEST_F(WorkerTest, AnActorTellsItsMarkToWhomItHasCalled) {
 TEST_F(WorkerTest, AnswersWhoAsksAgainForACallThatIsSettledWhileItRuns) {
   GiveMap();
   world_.RunFor(absl::Seconds(1));
-  const ActorId callee = CounterId(KeyIn(0));
-  auto deliver = [&](uint64_t interface_id, uint16_t method, ActorCall id, std::string& outcome) {
-    capnp::MallocMessageBuilder message;
-    auto params = message.initRoot<Counter::AddToParams>();
-    params.setOther(KeyIn(1).c_str());
-    params.setBy(5);
-    CallHeader header{callee, interface_id, method, id, {}, {9, 1, 1}};
-    worker_->Deliver(
-        kj::heap<InboundCall>(header, Payload::Of(message), host_.clock().Now() + absl::Seconds(10),
-                              [&outcome](CallOutcome&& got) {
-                                outcome = std::holds_alternative<Payload>(got) ? "results"
-                                          : std::holds_alternative<kj::Exception>(got)
-                                              ? Words(std::get<kj::Exception>(got))
-                                              : "moved";
-                              }));
-    world_.RunFor(absl::Milliseconds(100));
-  };
   const ActorId caller{CounterId("x").type, "caller"};
   std::string first, again, settled, later;
-  deliver(capnp::typeId<Counter>(), 3, {caller, 1, 1, 7, 7, {1, 1}}, first);
-  deliver(capnp::typeId<Counter>(), 3, {caller, 1, 1, 7, 7, {1, 1}}, again);
-  deliver(kActivationInterface, 0, {caller, 1, 2, 8, 8, {0, 8}}, settled);
+  DeliverAddTo({caller, 1, 1, 7, 7, {1, 1}}, first);
+  DeliverAddTo({caller, 1, 1, 7, 7, {1, 1}}, again);
+  DeliverSettle({caller, 1, 2, 8, 8, {0, 8}}, settled);
   ASSERT_THAT(control_.forwarded, ElementsAre(5));
   control_.AnswerAll();
   world_.RunFor(absl::Seconds(1));
@@ -294,9 +300,33 @@ TEST_F(WorkerTest, AnswersWhoAsksAgainForACallThatIsSettledWhileItRuns) {
   EXPECT_EQ(settled, "results");
   EXPECT_THAT(again, ::testing::HasSubstr("Stale: the caller of"));
   // The turn that made the call was undone; the next epoch of the caller makes it again.
-  deliver(capnp::typeId<Counter>(), 3, {caller, 1, 2, 9, 9, {1, 1}}, later);
+  DeliverAddTo({caller, 1, 2, 9, 9, {1, 1}}, later);
   EXPECT_EQ(later, "results");
   EXPECT_THAT(control_.forwarded, ElementsAre(5)) << "it ran once";
+}
+
+// What waits is of a turn, or an outbox, that another node has taken over since.
+TEST_F(WorkerTest, RunsAWaitingCallThatALaterEpochOfItsCallerHasMadeAgain) {
+  GiveMap();
+  world_.RunFor(absl::Seconds(1));
+  const ActorId other{CounterId("x").type, "other"}, caller{CounterId("x").type, "caller"};
+  std::string earlier, running, first, again, settled;
+  DeliverAddTo({caller, 1, 1, 6, 6, {1, 1}}, earlier);
+  control_.AnswerAll();
+  world_.RunFor(absl::Seconds(1));
+  DeliverAddTo({other, 1, 1, 1, 1, {1, 1}}, running);
+  DeliverAddTo({caller, 1, 1, 7, 7, {2, 2}}, first);
+  DeliverAddTo({caller, 1, 2, 9, 7, {2, 2}}, again);
+  DeliverSettle({caller, 1, 2, 9, 8, {0, 9}}, settled);
+  ASSERT_THAT(control_.forwarded, ElementsAre(5, 5)) << "one runs, the rest waits";
+  control_.AnswerAll();
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_THAT(control_.forwarded, ElementsAre(5, 5, 5));
+  control_.AnswerAll();
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(running, "results");
+  EXPECT_THAT(first, ::testing::HasSubstr("Stale: the caller of"));
+  EXPECT_EQ(again, "results");
 }
 
 TEST_F(WorkerTest, DropsACopyThatTheMapHasTakenAway) {
