@@ -1,0 +1,157 @@
+// Durable types on real processes, sockets and files: what was answered is there though all nodes
+// are killed at once.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <vector>
+
+#include "cluster_processes.h"
+#include "node_ending.h"
+#include "savings.troupe.h"
+#include "troupe/actors/client.h"
+#include "troupe/runtime/kj_time.h"
+#include "troupe/runtime/uv_machine.h"
+
+namespace troupe {
+namespace {
+
+using ::testing::HasSubstr;
+
+const absl::Duration kLimit = TROUPE_TEST_SLOWDOWN * absl::Seconds(60);
+constexpr uint64_t kSavers = 8;
+
+class DurableProcessTest : public ::testing::Test {
+ protected:
+  DurableProcessTest() {
+    SetStandardErrorLogLevel(LogLevel::kError);
+    machine_ = std::move(UvMachine::Create({.node = "test"})).value();
+    char directory[] = "/tmp/troupe-durable-test-XXXXXX";
+    directory_ = mkdtemp(directory);
+  }
+  ~DurableProcessTest() noexcept override {
+    client_ = nullptr;
+    nodes_ = nullptr;
+    if (!HasFailure()) std::filesystem::remove_all(directory_);
+  }
+  void TearDown() override { EXPECT_THAT(EndNodes(*nodes_), ::testing::IsEmpty()); }
+
+  void Start(int count) {
+    auto places = ClusterProcesses::OnLoopback(count);
+    for (int i = 0; i < count; ++i) {
+      places[static_cast<size_t>(i)].arguments = {"--data-dir=" + DataOf(i)};
+    }
+    nodes_ = std::make_unique<ClusterProcesses>(ClusterPlan{
+        .binary = TROUPE_SAVINGS, .directory = directory_, .places = places, .arguments = {}});
+    nodes_->StartAll();
+    client_ =
+        std::make_unique<Client>(machine_->control(), ClientOptions{.nodes = nodes_->addresses()});
+  }
+  std::string DataOf(int node) const { return directory_ + "/data" + std::to_string(node); }
+  std::string LogOf(size_t node) const {
+    std::ostringstream text;
+    text << std::ifstream(nodes_->nodes()[node].log_file).rdbuf();
+    return text.str();
+  }
+
+  template <typename T>
+  T Await(kj::Promise<T> promise) {
+    auto late = machine_->control().timer().afterDelay(ToKj(kLimit)).then([]() -> kj::Promise<T> {
+      return KJ_EXCEPTION(FAILED, "no answer in time");
+    });
+    return promise.exclusiveJoin(kj::mv(late)).wait(machine_->wait_scope());
+  }
+  uint64_t Deposit(const std::string& key) {
+    return Await(client_->Get<Savings>(key).Deposit(1, {.deadline = kLimit}).AsPromise());
+  }
+  void Wait(absl::Duration duration) {
+    machine_->control().timer().afterDelay(ToKj(duration)).wait(machine_->wait_scope());
+  }
+
+  // One deposit after another; each answer says how many there were.
+  Task<void> Save(uint64_t saver) {
+    const auto key = "saver" + std::to_string(saver);
+    while (!stop_) {
+      auto deposit = client_->Get<Savings>(key).Deposit(1, {.deadline = kLimit});
+      const uint64_t balance = co_await deposit;
+      EXPECT_EQ(balance, ++answered_[saver]) << key;
+    }
+  }
+  void KillAll(int signal) {
+    for (size_t i = 0; i < nodes_->nodes().size(); ++i) nodes_->Kill(i, signal);
+  }
+
+  kj::Own<UvMachine> machine_;
+  std::string directory_;
+  std::unique_ptr<ClusterProcesses> nodes_;
+  std::unique_ptr<Client> client_;
+  bool stop_ = false;
+  uint64_t answered_[kSavers] = {};
+};
+
+TEST_F(DurableProcessTest, NothingIsLostOrDoubledThoughAllNodesAreKilledAtOnce) {
+  Start(3);
+  std::vector<kj::Promise<void>> savers;
+  for (uint64_t i = 0; i < kSavers; ++i) {
+    savers.push_back(Save(i).AsPromise().eagerlyEvaluate(nullptr));
+  }
+  for (int round = 0; round < 3; ++round) {
+    Wait(absl::Milliseconds(700));
+    KillAll(SIGKILL);
+    for (size_t i = 0; i < 3; ++i) {
+      nodes_->Start((i + static_cast<size_t>(round)) % 3);
+      if (round == 1) Wait(absl::Milliseconds(400));
+    }
+    Wait(absl::Seconds(2));
+  }
+  stop_ = true;
+  for (auto& saver : savers) Await(kj::mv(saver));
+  for (uint64_t i = 0; i < kSavers; ++i) {
+    EXPECT_GT(answered_[i], 20u);
+    const auto key = "saver" + std::to_string(i);
+    EXPECT_EQ(Await(client_->Get<Savings>(key).Balance().AsPromise()), answered_[i]);
+  }
+}
+
+TEST_F(DurableProcessTest, OneNodeWithADataDirectoryIsEnough) {
+  Start(1);
+  for (uint64_t i = 1; i <= 50; ++i) EXPECT_EQ(Deposit("x"), i);
+  nodes_->Kill(0, SIGKILL);
+  nodes_->Start(0);
+  EXPECT_EQ(Deposit("x"), 51u);
+}
+
+TEST_F(DurableProcessTest, AnOrderlyEndOfAllNodesLosesNothing) {
+  Start(3);
+  EXPECT_EQ(Deposit("x"), 1u);
+  nodes_->Stop();
+  nodes_->StartAll();
+  EXPECT_EQ(Deposit("x"), 2u);
+}
+
+TEST_F(DurableProcessTest, ANodeWhoseRecordsWereTakenAwayDoesNotStartAndSaysWhatToDo) {
+  Start(3);
+  EXPECT_EQ(Deposit("x"), 1u);
+  nodes_->Kill(0, SIGKILL);
+  std::filesystem::remove_all(DataOf(0) + "/records");
+  nodes_->Start(0);
+  std::optional<int> status;
+  for (int i = 0; i < 200 && !status.has_value(); ++i) {
+    Wait(absl::Milliseconds(100));
+    status = nodes_->Ended(0);
+  }
+  ASSERT_TRUE(status.has_value());
+  EXPECT_NE(*status, 0);
+  EXPECT_THAT(LogOf(0), HasSubstr("the folder \"records\" of the data directory is gone"));
+  std::filesystem::remove_all(DataOf(0));
+  nodes_->Start(0);
+  EXPECT_EQ(Deposit("x"), 2u);
+}
+
+}  // namespace
+}  // namespace troupe
