@@ -59,6 +59,13 @@ class DurableProcessTest : public ::testing::Test {
     return text.str();
   }
 
+  size_t TimesReady(size_t node) const {
+    size_t times = 0;
+    std::istringstream log(LogOf(node));
+    for (std::string line; std::getline(log, line);) times += line.find(" ready ") != line.npos;
+    return times;
+  }
+
   template <typename T>
   T Await(kj::Promise<T> promise) {
     auto late = machine_->control().timer().afterDelay(ToKj(kLimit)).then([]() -> kj::Promise<T> {
@@ -67,7 +74,7 @@ class DurableProcessTest : public ::testing::Test {
     return promise.exclusiveJoin(kj::mv(late)).wait(machine_->wait_scope());
   }
   uint64_t Deposit(const std::string& key) {
-    return Await(client_->Get<Savings>(key).Deposit(1, {.deadline = kLimit}).AsPromise());
+    return Await(client_->Get<Savings>(key).WithDeadline(kLimit).Deposit(1).AsPromise());
   }
   void Wait(absl::Duration duration) {
     machine_->control().timer().afterDelay(ToKj(duration)).wait(machine_->wait_scope());
@@ -77,7 +84,7 @@ class DurableProcessTest : public ::testing::Test {
   Task<void> Save(uint64_t saver) {
     const auto key = "saver" + std::to_string(saver);
     while (!stop_) {
-      auto deposit = client_->Get<Savings>(key).Deposit(1, {.deadline = kLimit});
+      auto deposit = client_->Get<Savings>(key).WithDeadline(kLimit).Deposit(1);
       const uint64_t balance = co_await deposit;
       EXPECT_EQ(balance, ++answered_[saver]) << key;
     }
@@ -149,7 +156,10 @@ TEST_F(DurableProcessTest, ANodeWhoseRecordsWereTakenAwayDoesNotStartAndSaysWhat
   EXPECT_NE(*status, 0);
   EXPECT_THAT(LogOf(0), HasSubstr("the folder \"records\" of the data directory is gone"));
   std::filesystem::remove_all(DataOf(0));
+  const size_t before = TimesReady(0);
   nodes_->Start(0);
+  for (int i = 0; i < 200 && TimesReady(0) == before; ++i) Wait(absl::Milliseconds(100));
+  EXPECT_EQ(TimesReady(0), before + 1);
   EXPECT_EQ(Deposit("x"), 2u);
 }
 
