@@ -130,6 +130,7 @@ TEST_P(TypesTest, AnOlderProgramRefusesANewerStateAndLosesNothingOfIt) {
 TEST_P(TypesTest, ACallOfATypeThatTheActorsNodeDoesNotHostYetSaysWhoWould) {
   Start({"a", "b", "c"});
   Replace("b", newer_);
+  cluster_->Run(absl::Seconds(5));  // Until no primary is on its way to it any more.
   int served = 0, refused = 0;
   for (int i = 0; i < 20; ++i) {
     const std::string key = "c" + std::to_string(i), node = PrimaryOfClerk(key);
