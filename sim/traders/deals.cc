@@ -63,7 +63,7 @@ class Deals final : public Trade {
     const double kind = floor_.random().Unit();
     if (kind < 0.2) return Audit(client);
     if (kind < 0.25 && dealers_ < kDealersMax) return SendDealer();
-    Begin(client, kind < 0.5 ? floor_.AnyOf(TradeFloor::brokers()) : "");
+    Begin(client, kind < 0.6 ? floor_.AnyOf(TradeFloor::brokers()) : "");
   }
 
   uint64_t Add(const std::string& broker) {
@@ -73,7 +73,7 @@ class Deals final : public Trade {
   NamedTask<void> Transact(const std::string& client, uint64_t number) {
     return floor_.cluster().client(client).Transact(
         [number, deal = deals_[number]](Transaction& tx) { return MoveAll(tx, number, deal); },
-        floor_.HoldLimit());
+        floor_.ForDeals());
   }
   void Begin(const std::string& client, const std::string& broker) {
     const uint64_t number = Add(broker);
@@ -137,7 +137,7 @@ class Deals final : public Trade {
 
   void Audit(const std::string& client) {
     auto audit = floor_.cluster().client(client).Transact(
-        [](Transaction& tx) { return ReadAll(tx); }, floor_.HoldLimit());
+        [](Transaction& tx) { return ReadAll(tx); }, floor_.ForDeals());
     std::set<uint64_t> before;
     for (const auto& [number, deal] : deals_) {
       if (deal.outcome == Deal::Outcome::kDone) before.insert(number);
