@@ -42,7 +42,10 @@ class Watches final : public Trade {
     if (kind < 0.2) return Finish(client, who);
     if (kind < 0.25) return FailToFinish(client, who);
     if (kind < 0.4) return WatchNode(client, watcher);
-    const std::string how = kind < 0.6 ? "anew" : "";
+    WatchOne(client, watcher, who, kind < 0.6 ? "anew" : "");
+  }
+  void WatchOne(const std::string& client, const std::string& watcher, const std::string& who,
+                const std::string& how) {
     floor_.Watch(absl::StrCat(watcher, " watching ", who),
                  floor_.At(client, watcher).Watch(who, how).AsPromise(),
                  [this, watcher, began = floor_.Now()](Trader::WatchReply&& reply) {
@@ -61,10 +64,14 @@ class Watches final : public Trade {
     const size_t at = ends_.size();
     ends_.push_back({who, std::nullopt, {}});
     floor_.Watch(absl::StrCat("the end of ", who), floor_.At(client, who).End("").AsPromise(),
-                 [this, at](capnp::Response<Trader::EndResults>&& reply) {
+                 [this, at, client, who](capnp::Response<Trader::EndResults>&& reply) {
                    ends_[at].answered = floor_.Now();
                    for (auto guest : reply.getGuests()) {
                      ends_[at].guests.emplace_back(guest.getName().cStr(), guest.getSerial());
+                   }
+                   // While the notices of it may be under way.
+                   for (const auto& watcher : TradeFloor::traders()) {
+                     if (floor_.random().Chance(0.4)) WatchOne(client, watcher, who, "anew");
                    }
                  });
   }
