@@ -237,10 +237,12 @@ void Activation::Release(const HoldName& name) {
     if (of_it) waiting.push_back(kj::mv(letter.call));
     return of_it;
   });
+  // With a record, as any refusal: the turn that makes them may run again elsewhere by now, and
+  // what ends this run for it must not come about later.
   for (auto& call : waiting) {
-    const auto over = Failed(absl::StrCat(Describe(*call), ": its transaction was given up"));
-    FinishWaiters(KeyOf(call->header().id), kj::cp(over));
-    call->Finish(kj::cp(over));
+    const uint64_t hash = open_.at(KeyOf(call->header().id)).argument_hash;
+    TransactedAnswer gone{TransactedAnswer::Gone{absl::StrCat("it was given up at ", Name())}};
+    AnswerWithRecord(kj::mv(call), hash, troupe::Encode(gone));
   }
 }
 

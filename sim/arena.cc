@@ -89,6 +89,9 @@ bool Arena::MayLose(const std::string& name, SimDiskAfter disk) {
     for (const auto* copies : {&shard.isr, &shard.elr}) {
       for (CopyId copy : *copies) kept(copy) ? ++left : ++lost;
     }
+    // A change that takes a learner in, and forgets who was in sync before, may be under way too.
+    // Seed 3271: the primary died with the learner, and the one that ELR had named did not count.
+    for (CopyId copy : shard.learners) lost += kept(copy) ? 0 : 1;
     // A shrink that leaves out a sound copy may be under way, so min_isr is all there is.
     return shard.state == ShardState::kLost ||
            (left > 0 && lost < map->min_isr(static_cast<ShardId>(&shard - map->shards.data())));

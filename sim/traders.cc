@@ -12,8 +12,9 @@ namespace troupe::sim {
 namespace {
 
 constexpr size_t kOpenMax = 40;
-constexpr int kLooksMax = 40;  // Until what is under way has arrived.
-constexpr absl::Duration kLookEvery = absl::Milliseconds(500);
+// Until what is under way has arrived: in all, and while nothing moves.
+constexpr int kLooksMax = 400, kStillMax = 30;
+constexpr absl::Duration kLookEvery = absl::Milliseconds(400);
 constexpr absl::Duration kAnswerLimit = absl::Seconds(60);
 
 kj::Duration ToKj(absl::Duration d) { return absl::ToInt64Nanoseconds(d) * kj::NANOSECONDS; }
@@ -30,9 +31,9 @@ TradeMix::TradeMix(Random random) {
   double all = 0;
   for (size_t i = 0; i < count; ++i) all += *kinds[i] = 0.2 + random.Unit();
   for (double* kind : kinds) *kind /= all;
-  pause = absl::Milliseconds(60 + static_cast<int64_t>(random.Below(240)));
-  const absl::Duration limits[] = {absl::Milliseconds(10), absl::Milliseconds(200),
-                                   absl::Seconds(2)};
+  pause = absl::Milliseconds(80 + static_cast<int64_t>(random.Below(250)));
+  const absl::Duration limits[] = {absl::Milliseconds(30), absl::Milliseconds(200),
+                                   absl::Seconds(1)};
   hold_limit = limits[random.Below(3)];
   const absl::Duration idle[] = {absl::Milliseconds(60), absl::Milliseconds(300), absl::Seconds(2),
                                  absl::ZeroDuration()};
@@ -143,12 +144,17 @@ uint64_t Traders::answered() const { return impl_->floor.answered(); }
 void Traders::Finish(const Until& until) {
   Stop();
   const auto ended = [this] { return idle(); };
+  TraderBooks before;
+  int still = 0;
   for (int i = 1; i <= kLooksMax; ++i) {
     if (until(ended, kAnswerLimit)) impl_->Ask();
     if (!until(ended, kAnswerLimit)) {
-      return impl_->floor.Problem("healing", "calls of traders are open");
+      return impl_->floor.Problem("healing", impl_->floor.DescribeOpen());
     }
-    if (impl_->Judge(i == kLooksMax ? Trade::Look::kLast : Trade::Look::kOneOfMany)) return;
+    still = impl_->books == before ? still + 1 : 0;
+    before = impl_->books;
+    const bool last = i == kLooksMax || still == kStillMax;
+    if (impl_->Judge(last ? Trade::Look::kLast : Trade::Look::kOneOfMany) || last) return;
     until([] { return false; }, kLookEvery);
   }
 }

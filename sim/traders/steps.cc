@@ -21,12 +21,11 @@ class Steps final : public Trade {
   using Trade::Trade;
 
  private:
-  // From traders of lower names to higher ones, so that no two wait for each other.
+  // They wait only for those who wait for nobody else, so that no two wait for each other.
   void Next(const std::string& client) override {
     auto& random = floor_.random();
-    const std::string one = floor_.AnyTrader(), two = floor_.AnyTrader();
-    if (one == two) return;
-    const std::string &from = std::min(one, two), to = std::max(one, two);
+    const std::string from = floor_.AnyTrader(), to = floor_.AnyTrader();
+    const std::string at = floor_.AnyOf(TradeFloor::mortals());
     const uint64_t number = next_++;
     Entry& entry = entries_[number];
     entry.trader = from;
@@ -35,10 +34,10 @@ class Steps final : public Trade {
     const auto failed = [this, number](Ended ended) { Failed(entries_[number], ended); };
     if (random.Chance(0.4)) {
       entry.kind = Entry::Kind::kTour;
-      return floor_.Watch(what, floor_.At(client, from).Tour(number, to), answered, failed);
+      return floor_.Watch(what, floor_.At(client, from).Tour(number, at), answered, failed);
     }
     if (random.Chance(0.2)) entry.how = random.Chance(0.5) ? "fail early" : "fail late";
-    floor_.Watch(what, floor_.At(client, from).Step(number, to, entry.how), answered, failed);
+    floor_.Watch(what, floor_.At(client, from).Step(number, to, at, entry.how), answered, failed);
   }
   static void Failed(Entry& entry, Ended ended) {
     if (ended == Ended::kUndone) entry.outcome = Entry::Outcome::kUndone;

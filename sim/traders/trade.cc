@@ -9,12 +9,14 @@
 namespace troupe::sim {
 namespace {
 
+constexpr size_t kDescribedMax = 20;
 constexpr absl::Duration kDeadline = absl::Seconds(20);
 constexpr absl::Duration kHastyDeadline = absl::Seconds(1);
+constexpr absl::Duration kDealDeadline = absl::Seconds(6);  // Holds may be too short for some ever.
 const std::vector<std::string> kClients = {"merchant1", "merchant2"};
 const std::vector<std::string> kTraders = {"trader0", "trader1", "trader2", "trader3"};
 const std::vector<std::string> kMortals = {"mortal0", "mortal1"};
-const std::vector<std::string> kBrokers = {"broker0"};
+const std::vector<std::string> kBrokers = {"broker0", "broker1"};
 
 }  // namespace
 
@@ -48,6 +50,20 @@ std::vector<std::string> TradeFloor::Everyone() {
 Trader::Ref TradeFloor::At(const std::string& client, const std::string& key) {
   return cluster_.client(client).Get<Trader>(
       key, {.deadline = random_.Chance(0.1) ? kHastyDeadline : kDeadline});
+}
+
+std::string TradeFloor::DescribeOpen() const {
+  std::string out = absl::StrCat(open_.size(), " calls of traders are open");
+  size_t said = 0;
+  for (const auto& [number, open] : open_) {
+    if (++said > kDescribedMax) break;
+    absl::StrAppend(&out, "\n  ", open.what, ", since ", absl::FormatDuration(Now() - open.since));
+  }
+  return out;
+}
+
+TransactOptions TradeFloor::ForDeals() const {
+  return {.limit = mix_->hold_limit, .deadline = kDealDeadline};
 }
 
 Ended TradeFloor::Judge(const std::string& what, const kj::Exception& exception) {

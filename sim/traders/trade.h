@@ -47,21 +47,22 @@ class TradeFloor {
   }
 
   Trader::Ref At(const std::string& client, const std::string& key);
-  TransactOptions HoldLimit() const { return {.limit = mix_->hold_limit}; }
+  TransactOptions ForDeals() const;
 
   // A call. What it ends with is a problem, unless it is of a kind that faults explain.
   template <typename T, typename Answered>
   void Watch(const std::string& what, kj::Promise<T> promise, Answered answered,
              std::function<void(Ended)> failed = nullptr) {
-    ++open_;
+    const uint64_t number = next_++;
+    open_[number] = {what, Now()};
     tasks_.add(promise.then(
-        [this, answered](T&& value) {
-          Close();
+        [this, number, answered](T&& value) {
+          open_.erase(number);
+          ++answered_;
           answered(kj::mv(value));
         },
-        [this, what, failed](kj::Exception&& e) {
-          --open_;
-          const Ended ended = Judge(what, e);
+        [this, number, failed](kj::Exception&& e) {
+          const Ended ended = Judge(open_.extract(number).mapped().what, e);
           if (failed) failed(ended);
         }));
   }
@@ -72,22 +73,25 @@ class TradeFloor {
         what, kj::mv(task).AsPromise().then([] { return true; }), [answered](bool) { answered(); },
         failed);
   }
-  size_t open() const { return open_; }
+  size_t open() const { return open_.size(); }
+  std::string DescribeOpen() const;  // Who waits for what, and since when.
   uint64_t answered() const { return answered_; }
   kj::TaskSet& tasks() { return tasks_; }
 
  private:
-  void Close() {
-    --open_;
-    ++answered_;
-  }
+  struct Open {
+    std::string what;
+    absl::Time since;
+  };
+
   Ended Judge(const std::string& what, const kj::Exception& exception);
 
   Cluster& cluster_;
   Random random_;
   const std::shared_ptr<const TradeMix> mix_;
   Traders::Problem problem_;
-  size_t open_ = 0;
+  std::map<uint64_t, Open> open_;
+  uint64_t next_ = 1;
   uint64_t answered_ = 0;
   struct Errors final : kj::TaskSet::ErrorHandler {
     explicit Errors(TradeFloor& f) : floor(f) {}

@@ -23,8 +23,8 @@ interface Trader extends(Bulletin) $Troupe.actor(state = "TraderState") {
   broker @4 (deal :UInt64, from :Text, to :Text, amount :Int64) -> ();
   # Begins the transaction itself.
 
-  step @5 (entry :UInt64, to :Text, how :Text) -> ();
-  # Begins the entry, pays one, has that persisted, reads there, ends the entry. `how`: "fail early",
+  step @5 (entry :UInt64, to :Text, at :Text, how :Text) -> ();
+  # Begins the entry, pays one, has that persisted, reads at another one, ends the entry. `how`: "fail early",
   # "fail late": before or after it is persisted.
   tour @6 (entry :UInt64, to :Text) -> () $Troupe.resumable;
   # Begins the entry, has the other one mark it here, ends it.

@@ -8,6 +8,8 @@
 namespace troupe::sim {
 namespace {
 
+constexpr absl::Duration kBrokerDeadline = absl::Seconds(2);
+
 bool Has(const std::vector<uint64_t>& list, uint64_t one) {
   return std::find(list.begin(), list.end(), one) != list.end();
 }
@@ -60,15 +62,16 @@ Task<void> TraderActor::Note(uint64_t deal) {
 }
 
 Task<void> TraderActor::Broker(uint64_t deal, std::string from, std::string to, int64_t amount) {
-  auto moved = context().Transact(
-      [=](Transaction& tx) { return MoveTwo(tx, deal, from, to, amount); }, {.limit = hold_limit_});
+  auto moved =
+      context().Transact([=](Transaction& tx) { return MoveTwo(tx, deal, from, to, amount); },
+                         {.limit = hold_limit_, .deadline = kBrokerDeadline});
   co_await moved;
   book_.brokered.push_back(deal);
 }
 
 // ---- Turns of several parts
 
-Task<void> TraderActor::Step(uint64_t entry, std::string to, std::string how) {
+Task<void> TraderActor::Step(uint64_t entry, std::string to, std::string at, std::string how) {
   if (Has(book_.begun, entry)) {
     book_.Wrong(absl::StrCat("entry ", entry, " runs again though its beginning was persisted"));
   }
@@ -76,7 +79,7 @@ Task<void> TraderActor::Step(uint64_t entry, std::string to, std::string how) {
   PayOne(to);
   if (how == "fail early") co_await Fail("told to fail");
   co_await context().Persisted();
-  auto shown = context().Get<Trader>(to).Show();
+  auto shown = context().Get<Trader>(at).Show();
   auto reply = co_await shown;
   if (how == "fail late") co_await Fail("told to fail");
   book_.ended.push_back(entry);
@@ -170,13 +173,16 @@ Task<void> TraderActor::OnNotice(const Notice& notice) {
     book_.Wrong(absl::StrCat("a notice of ", who, " says ", Name(notice.why), ": ", notice.text));
   }
   const auto watch = book_.watches.find(who);
-  if (watch == book_.watches.end()) {
+  if (watch != book_.watches.end()) {
+    book_.notices.emplace_back(*watch);
+    book_.watches.erase(watch);
+  } else {
     book_.Wrong(absl::StrCat("a notice of ", who, ", which it does not watch"));
-    return kj::READY_NOW;
   }
-  book_.notices.emplace_back(*watch);
-  book_.watches.erase(watch);
-  return kj::READY_NOW;
+  if (!notice.who) co_return;
+  // So that the turn takes its time.
+  auto looked = context().Get<Trader>(who).Show();
+  auto reply = co_await looked;
 }
 
 Task<void> TraderActor::Show(Trader::ShowResults::Builder results) {

@@ -27,7 +27,7 @@ class TraderActor final : public Trader::Actor {
   Task<void> Note(uint64_t deal) override;
   Task<void> Broker(uint64_t deal, std::string from, std::string to, int64_t amount) override;
 
-  Task<void> Step(uint64_t entry, std::string to, std::string how) override;
+  Task<void> Step(uint64_t entry, std::string to, std::string at, std::string how) override;
   Task<void> Tour(uint64_t entry, std::string to) override;
   Task<void> Visit(uint64_t entry, std::string back) override;
   Task<void> Mark(uint64_t entry) override;

@@ -18,6 +18,7 @@ struct TraderBook {
   using Counts = std::map<std::string, uint64_t>;
 
   static TraderBook From(TraderState::Reader in);
+  friend bool operator==(const TraderBook& a, const TraderBook& b) = default;
   void Write(TraderState::Builder out) const;
 
   // The first thing that is wrong is kept.

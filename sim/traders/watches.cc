@@ -25,13 +25,13 @@ class Watches final : public Trade {
   };
   struct NodeWatch {
     std::string node;
-    Boot boot = 0;  // At the latest.
+    Boot boot = 0;  // As the call was answered.
   };
   using Name = std::pair<std::string, uint64_t>;  // Watcher and serial.
 
   void Start() override {
     if (const auto map = floor_.cluster().NewestMap()) {
-      for (const auto& node : map->nodes) first_runs_[node.name] = {node.boot, node.generation};
+      for (const auto& node : map->nodes) first_runs_[node.name] = RunOf(node.name);
     }
   }
 
@@ -42,7 +42,10 @@ class Watches final : public Trade {
     if (kind < 0.2) return Finish(client, who);
     if (kind < 0.25) return FailToFinish(client, who);
     if (kind < 0.4) return WatchNode(client, watcher);
-    const std::string how = kind < 0.6 ? "anew" : "";
+    WatchOne(client, watcher, who, kind < 0.6 ? "anew" : "");
+  }
+  void WatchOne(const std::string& client, const std::string& watcher, const std::string& who,
+                const std::string& how) {
     floor_.Watch(absl::StrCat(watcher, " watching ", who),
                  floor_.At(client, watcher).Watch(who, how).AsPromise(),
                  [this, watcher, began = floor_.Now()](Trader::WatchReply&& reply) {
@@ -54,17 +57,21 @@ class Watches final : public Trade {
     floor_.Watch(absl::StrCat(watcher, " watching node ", node),
                  floor_.At(client, watcher).WatchNode(node).AsPromise(),
                  [this, watcher, node](Trader::WatchNodeReply&& reply) {
-                   if (reply.fresh) nodes_[{watcher, reply.serial}] = {node, BootOf(node)};
+                   if (reply.fresh) nodes_[{watcher, reply.serial}] = {node, RunOf(node).boot};
                  });
   }
   void Finish(const std::string& client, const std::string& who) {
     const size_t at = ends_.size();
     ends_.push_back({who, std::nullopt, {}});
     floor_.Watch(absl::StrCat("the end of ", who), floor_.At(client, who).End("").AsPromise(),
-                 [this, at](capnp::Response<Trader::EndResults>&& reply) {
+                 [this, at, client, who](capnp::Response<Trader::EndResults>&& reply) {
                    ends_[at].answered = floor_.Now();
                    for (auto guest : reply.getGuests()) {
                      ends_[at].guests.emplace_back(guest.getName().cStr(), guest.getSerial());
+                   }
+                   // While the notices of it may be under way.
+                   for (const auto& watcher : TradeFloor::traders()) {
+                     if (floor_.random().Chance(0.4)) WatchOne(client, watcher, who, "anew");
                    }
                  });
   }
@@ -75,13 +82,18 @@ class Watches final : public Trade {
                  });
   }
 
-  // Of the run that is in the cluster; 0: none.
-  Boot BootOf(const std::string& node) {
+  struct Run {
+    Boot boot = 0;  // None of that name.
+    uint64_t generation = 0;
+    bool lives = false;
+    friend bool operator==(const Run&, const Run&) = default;
+  };
+  Run RunOf(const std::string& node) {
     const auto map = floor_.cluster().NewestMap();
     const NodeEntry* entry = map ? map->FindNode(node) : nullptr;
-    const bool lives = entry != nullptr &&
-                       (entry->state == NodeState::kUp || entry->state == NodeState::kDraining);
-    return lives ? entry->boot : 0;
+    if (entry == nullptr) return {};
+    return {entry->boot, entry->generation,
+            entry->state == NodeState::kUp || entry->state == NodeState::kDraining};
   }
 
   bool Judge(const TraderBooks& books, Look look) override {
@@ -103,11 +115,13 @@ class Watches final : public Trade {
       }
     }
     for (const auto& [name, watch] : nodes_) {
-      if (BootOf(watch.node) == watch.boot && watch.boot != 0) continue;
+      // Whether a node that was fenced, and is back, was watched before or since is not known.
+      const Run run = RunOf(watch.node);
+      if (run.lives && run.boot == watch.boot) continue;
       if (IsOver(books.at(name.first), NodeName(watch.node), name.second)) continue;
       missing(absl::StrCat(name.first, " has no notice for its watch ", name.second, " of node ",
                            watch.node, ", begun when its boot was ", watch.boot, "; that is ",
-                           BootOf(watch.node), " now"));
+                           run.boot, " now, and ", run.lives ? "lives" : "does not live"));
     }
     return arrived;
   }
@@ -122,11 +136,9 @@ class Watches final : public Trade {
     const std::string what =
         absl::StrCat(watcher, " had a notice for its watch ", serial, " of ", who);
     for (const auto& [node, run] : first_runs_) {
-      const auto [boot, generation] = run;
-      if (who != NodeName(node) || BootOf(node) != boot) continue;
-      if (floor_.cluster().NewestMap()->FindNode(node)->generation != generation) continue;
+      if (who != NodeName(node) || RunOf(node) != run || !run.lives) continue;
       floor_.Problem("watches", absl::StrCat(what, ", which has never been fenced: its boot is ",
-                                             boot, ", its generation ", generation));
+                                             run.boot, ", its generation ", run.generation));
     }
     const auto began = began_.find({watcher, serial});
     if (began == began_.end()) return;
@@ -141,7 +153,7 @@ class Watches final : public Trade {
   std::vector<End> ends_;
   std::map<Name, absl::Time> began_;  // Of others; when the call was made.
   std::map<Name, NodeWatch> nodes_;
-  std::map<std::string, std::pair<Boot, uint64_t>> first_runs_;  // Boot and generation.
+  std::map<std::string, Run> first_runs_;
 };
 
 }  // namespace

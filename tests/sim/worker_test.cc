@@ -7,6 +7,7 @@
 #include "capnp/rpc-twoparty.h"
 #include "counter.h"
 #include "troupe/actors/gateway.capnp.h"
+#include "troupe/actors/transaction_message.h"
 #include "troupe/rpc/status.h"
 #include "troupe/runtime/sim_world.h"
 
@@ -146,16 +147,28 @@ class WorkerTest : public ::testing::Test {
     auto params = message.initRoot<Counter::AddToParams>();
     params.setOther(KeyIn(1).c_str());
     params.setBy(5);
+    DeliverByActor(interface_id, method, Payload::Of(message), id, outcome);
+  }
+  void DeliverByActor(uint64_t interface_id, uint16_t method, Payload params, ActorCall id,
+                      std::string& outcome) {
     CallHeader header{CounterId(KeyIn(0)), interface_id, method, id, {}, {9, 1, 1}};
-    worker_->Deliver(
-        kj::heap<InboundCall>(header, Payload::Of(message), host_.clock().Now() + absl::Seconds(10),
-                              [&outcome](CallOutcome&& got) {
-                                outcome = std::holds_alternative<Payload>(got) ? "results"
-                                          : std::holds_alternative<kj::Exception>(got)
-                                              ? Words(std::get<kj::Exception>(got))
-                                              : "moved";
-                              }));
+    worker_->Deliver(kj::heap<InboundCall>(
+        header, std::move(params), host_.clock().Now() + absl::Seconds(10),
+        [&outcome, method](CallOutcome&& got) {
+          if (auto* results = std::get_if<Payload>(&got)) {
+            outcome =
+                method == kTransactedMethod ? NameOf(DecodeTransactedAnswer(*results)) : "results";
+          } else if (auto* error = std::get_if<kj::Exception>(&got)) {
+            outcome = Words(*error);
+          } else {
+            outcome = "moved";
+          }
+        }));
     world_.RunFor(absl::Milliseconds(100));
+  }
+  static const char* NameOf(const TransactedAnswer& answer) {
+    static const char* const kNames[] = {"done", "conflict", "gone"};
+    return kNames[answer.body.index()];
   }
   // A call as from another process; its outcome in words.
   void Deliver(const std::string& key, uint16_t method, CallLane lane, std::string& outcome,
@@ -328,6 +341,36 @@ TEST_F(WorkerTest, RunsAWaitingCallThatALaterEpochOfItsCallerHasMadeAgain) {
   EXPECT_EQ(running, "results");
   EXPECT_THAT(first, ::testing::HasSubstr("Stale: the caller of"));
   EXPECT_EQ(again, "results");
+}
+
+// By a turn that ran elsewhere before, and whose word of that comes late.
+TEST_F(WorkerTest, ACallOfATransactionThatIsGivenUpWhileItWaitsIsGoneForGood) {
+  GiveMap();
+  world_.RunFor(absl::Seconds(1));
+  const ActorId type = CounterId("x");
+  const auto transacted = [&](const char* caller, Id128 id, int64_t age, uint64_t epoch,
+                              std::string& outcome) {
+    TransactedCall call{{id, age, absl::Seconds(30), CounterId(KeyIn(0)), {}},
+                        capnp::typeId<Counter>(),
+                        kAdd,
+                        By(1)};
+    DeliverByActor(kActivationInterface, kTransactedMethod, Encode(call),
+                   {{type.type, caller}, 1, epoch, epoch, epoch, {id.lo, 1}}, outcome);
+  };
+  std::string held, waits, given_up, again;
+  transacted("young", {1, 1}, 9, 1, held);
+  EXPECT_EQ(held, "done");
+  transacted("old", {2, 2}, 3, 1, waits);
+  EXPECT_EQ(waits, "");
+  DeliverByActor(kActivationInterface, kReleaseMethod, Encode(HoldName{{2, 2}, {}}),
+                 {{type.type, "old"}, 1, 1, 1, 1, {5, 5}}, given_up);
+  EXPECT_EQ(given_up, "results");
+  EXPECT_EQ(waits, "gone");
+  std::string freed;
+  DeliverByActor(kActivationInterface, kReleaseMethod, Encode(HoldName{{1, 1}, {}}),
+                 {{type.type, "young"}, 1, 1, 1, 1, {6, 6}}, freed);
+  transacted("old", {2, 2}, 3, 2, again);
+  EXPECT_EQ(again, "gone") << "it is on record";
 }
 
 TEST_F(WorkerTest, DropsACopyThatTheMapHasTakenAway) {
