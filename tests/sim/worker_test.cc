@@ -25,6 +25,7 @@ class FakeControl final : public WorkerControl {
   void NeedNewerMap(uint64_t) override {}
   void OnLinkLoss(std::string, Boot, LinkLoss) override {}
   void OnTraffic(std::string, Boot) override {}
+  void OnDiskFailure(std::string) override {}
   bool Forward(size_t, size_t, kj::Own<InboundCall> call) override {
     if (throw_next) {
       throw_next = false;
