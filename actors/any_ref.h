@@ -122,11 +122,6 @@ template <typename InterfaceType>
 class TellTo : public AnyRef {
  public:
   explicit TellTo(AnyRef to) : AnyRef(std::move(to)) {}
-
- protected:
-  // Whoever is told is not waited for.
-  template <typename Task>
-  static void Done(Task&&) {}
 };
 
 }  // namespace troupe

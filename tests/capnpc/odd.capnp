@@ -17,7 +17,10 @@ struct Deposit { none @0 :Void; outer @1 :Nested; struct Nested { at @0 :Float32
 struct Renamed $Cxx.name("Named") { oldName @0 :Text = "a\"b\n" $Cxx.name("newName"); bytes @1 :Data = 0x"00ff"; }
 
 interface Task $Troupe.actor() {}
-interface Left extends(Task) $Troupe.actor() { left @0 (call :Text, self :Text, params :Text); }
+interface Left extends(Task) $Troupe.actor() {
+  left @0 (call :Text, self :Text, params :Text);
+  done @1 (done :Bool) -> (done :Bool);
+}
 interface Right extends(Task) $Troupe.actor() {
   right @0 (results :List(List(Text)), fill :Renamed) -> (results :List(Renamed), value :Renamed);
   old @1 Renamed -> (renamed :Renamed, other :Renamed) $Cxx.name("fresh");

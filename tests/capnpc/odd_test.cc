@@ -22,6 +22,7 @@ class InnerActor final : public Outer::Inner::Actor {
 
 class BottomActor final : public Bottom::Actor {
   Task<void> Left(std::string, std::string, std::string) override { co_return; }
+  Task<bool> Done(bool done) override { co_return done; }
   Task<void> Right(capnp::List<capnp::List<capnp::Text>>::Reader, Named::Value,
                    odd::troupe::Right::RightResults::Builder) override {
     co_return;

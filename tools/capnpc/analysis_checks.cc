@@ -22,11 +22,11 @@ constexpr Named kOurs[] = {
 
 // What an actor class and a ref have already; and what their own names would be.
 constexpr const char* kReserved[] = {
-    "Actor",         "Ref",       "Save",         "Load",           "Tell",
-    "Resume",        "Attach",    "Self",         "Task",           "Dispatch",
-    "UnknownMethod", "SaveState", "LoadState",    "ActorInterface", "Interface",
-    "ToString",      "With",      "WithDeadline", "WithMetadata",   "Client",
-    "Server"};
+    "Actor",      "Ref",          "Save",           "Load",      "Tell",
+    "OnActivate", "OnReminder",   "OnDeactivate",   "OnNotice",  "Resume",
+    "Attach",     "Self",         "Task",           "Dispatch",  "UnknownMethod",
+    "SaveState",  "LoadState",    "ActorInterface", "Interface", "ToString",
+    "With",       "WithDeadline", "WithMetadata",   "Client",    "Server"};
 
 // The same of streams, in a writer.
 constexpr const char* kReservedInWriter[] = {"Writer", "Done", "NewStreamCall", "SendStreamCall"};

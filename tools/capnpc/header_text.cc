@@ -77,7 +77,7 @@ std::string TellText(const Interface& interface) {
     for (const auto& field : method.params) arguments.push_back(field.name);
     auto add = [&](const std::string& name, const std::vector<std::string>& parameters) {
       out += "  template <typename = void>\n" + Listed("  void " + name, parameters, " const {") +
-             "\n" + Listed("    Done(Ref(*this)." + name, arguments, ");") + "\n  }\n";
+             "\n" + Listed("    static_cast<void>(Ref(*this)." + name, arguments, ");") + "\n  }\n";
     };
     add(method.name, RefParameters(method, Defaults::kShown));
     if (!method.in_place) continue;

@@ -16,6 +16,8 @@ interface Taken $Troupe.actor() {
 
 interface TakenToo $Troupe.actor() {
   withMetadata @0 () -> ();  # error: as WithMetadata()
+  onActivate @1 () -> ();  # error: as OnActivate()
+  onReminder @2 (name :Text) -> ();  # error: as OnReminder()
 }
 
 interface A $Troupe.actor() { close @0 () -> (); }
