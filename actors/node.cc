@@ -261,63 +261,7 @@ void Node::MoveWhatShouldMove() {
   }
 }
 
-// ---- Joining anew
-
-// Whoever tells it is the membership that this ends.
-void Node::OnOutcast(const Outcast& outcast) {
-  if (draining_ || joining_anew_) return;
-  if (outcast.kind == Outcast::Kind::kAlone && !workers_running_) return;  // Said again.
-  joining_anew_ = true;
-  auto& host = machine_.control();
-  auto idle = outcast.kind == Outcast::Kind::kPutOut
-                  ? kj::evalLater([] { return true; })
-                  : SumOfWorkers(Worker::Admission::kTakesNone).then([](WorkerStatus&& sum) {
-                      return sum.answered == 0 && sum.activations == 0 && sum.stored_actors == 0 &&
-                             sum.restoring == 0;
-                    });
-  rejoin_ = idle.then([this, outcast, &host](bool idle) -> kj::Promise<void> {
-                  if (idle && !draining_) return JoinAnew(outcast.addresses);
-                  const std::string notice = absl::StrCat(
-                      outcast.why, "; it has state or has answered calls, so it goes on alone. To ",
-                      "have it join, end it and start it with --join ", outcast.addresses.front());
-                  if (membership_->notice() != notice) host.log().Error(notice);
-                  membership_->SetNotice(notice);
-                  return SumOfWorkers(Worker::Admission::kTakesCalls).ignoreResult();
-                })
-                .then([this] { joining_anew_ = false; })
-                .eagerlyEvaluate([this](kj::Exception&& e) {
-                  failed_fulfiller_->reject(
-                      troupe::Failed(absl::StrCat("joining anew failed: ", Words(e))));
-                });
-}
-
 void Node::OnUnfit(const std::string& why) { failed_fulfiller_->reject(troupe::Failed(why)); }
-
-// As a new process would, but with the port and the data lock held on to.
-kj::Promise<void> Node::JoinAnew(const std::vector<std::string>& addresses) {
-  machine_.control().log().Warning("stops serving and joins anew",
-                                   {{"by", absl::StrJoin(addresses, ",")}});
-  machine_.StopWorkers();
-  workers_running_ = saw_whole_voters_ = false;
-  workers_.clear();
-  boot_ = 0;
-  proposing_.clear();
-  anchor_->node = nullptr;  // What the old workers still say is about another process.
-  anchor_ = std::make_shared<Anchor>(Anchor{this});
-  tasks_ = kj::heap<kj::TaskSet>(errors_);
-  auto options = options_.membership;
-  options.joins_only = true;
-  options.seeds.insert(options.seeds.end(), addresses.begin(), addresses.end());
-  membership_ = nullptr;  // Closes its socket.
-  membership_ = std::make_unique<Membership>(machine_, std::move(options),
-                                             static_cast<Membership::Watcher&>(*this));
-  return Membership::ForgetCluster(machine_).then([this]() -> kj::Promise<void> {
-    auto started = membership_->Start(address_);
-    if (!started.ok()) return troupe::Failed(std::string(started.message()));
-    tasks_->add(AcceptLoop());
-    return kj::READY_NOW;
-  });
-}
 
 // ---- Between the loops
 

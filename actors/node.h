@@ -107,7 +107,8 @@ class Node final : private Membership::Watcher, private WorkerControl {
   // Of all workers, after each has been told whom to admit.
   kj::Promise<WorkerStatus> SumOfWorkers(std::optional<Worker::Admission> admission);
   kj::Promise<Payload> CollectStatus(uint64_t number);
-  kj::Promise<void> JoinAnew(const std::vector<std::string>& addresses);
+  kj::Promise<void> JoinAnew(const Outcast& outcast);
+  kj::Promise<void> LeaveRecords(Outcast::Kind kind);
 
   Machine& machine_;
   const std::set<std::string> roles_known_;  // Of all types of the program.

@@ -193,6 +193,10 @@ kj::Promise<void> ShardJournal::Write(const DiskWrite& write) {
   return records_.Write(host_, std::move(changes));
 }
 
+EraseRecords ShardJournal::AllShards() {
+  return {std::string(1, kShards), std::string(1, kShards + 1)};
+}
+
 kj::Promise<void> ShardJournal::Erase() {
   std::vector<RecordChange> changes;
   changes.push_back(EraseRecords{PrefixOf(shard_), PrefixOf(shard_ + 1)});

@@ -24,6 +24,8 @@ class ShardJournal {
   kj::Promise<void> Write(const DiskWrite& write);
   // Of a copy that is no more.
   kj::Promise<void> Erase();
+  // The same of all shards.
+  static EraseRecords AllShards();
 
  private:
   Host& host_;

@@ -31,6 +31,10 @@ absl::Duration Margin(absl::Duration time_left) {
   return std::min(time_left / 20, absl::Milliseconds(100));
 }
 
+bool HasCopy(const ShardEntry& entry, CopyId copy) {
+  return Contains(entry.isr, copy) || Contains(entry.elr, copy) || Contains(entry.learners, copy);
+}
+
 }  // namespace
 
 // Calls of the program and of gateways, on this loop.
@@ -323,8 +327,7 @@ void Worker::TakeShard(ShardId shard) {
   const auto& entry = map_->shards[shard];
   const bool durable = map_->roles[map_->RoleOf(shard)].durable && options_.records != nullptr;
   const CopyId self = introduction_.boot;
-  const bool ours =
-      Contains(entry.isr, self) || Contains(entry.elr, self) || Contains(entry.learners, self);
+  const bool ours = HasCopy(entry, self);
   auto& slot = hosts_[shard];
   if (!slot && ours) {
     if (erasing_.contains(shard)) return;  // Again when that is done.
@@ -373,20 +376,33 @@ void Worker::EraseFromDisk(ShardId shard) {
       [this](kj::Exception&& e) { control_.OnDiskFailure(Words(e)); }));
 }
 
+// Our map may be behind: a primary whose map is newer may have brought a copy in sync by now that
+// ours is without. So the register is asked, and whoever was spoken to meanwhile stays (P3.15).
 void Worker::DropUnneeded(absl::Time now) {
-  for (auto it = unneeded_.begin(); it != unneeded_.end();) {
-    if (now < it->second + kUnneededCopyStays) {
-      ++it;
-      continue;
-    }
-    // A confirmation that it asked for must not come to a later copy, which counts anew.
-    confirmations_.erase(it->first);
-    dropped_while_confirming_.insert(it->first);
-    const bool durable = map_->roles[map_->RoleOf(it->first)].durable;
-    hosts_[it->first] = nullptr;
-    if (durable && options_.records != nullptr) EraseFromDisk(it->first);
-    it = unneeded_.erase(it);
+  std::map<ShardId, absl::Time> due;
+  for (const auto& [shard, since] : unneeded_) {
+    if (now >= since + kUnneededCopyStays) due.emplace(shard, since);
   }
+  if (due.empty() || std::exchange(dropping_, true)) return;
+  control_.Confirm(options_.index, [this, due = std::move(due)](SharedMap map) {
+    dropping_ = false;
+    if (!map) return;
+    for (const auto& [shard, since] : due) {
+      const auto it = unneeded_.find(shard);
+      if (it == unneeded_.end() || it->second != since) continue;
+      if (!HasCopy(map->shards[shard], introduction_.boot)) Drop(shard);
+    }
+  });
+}
+
+void Worker::Drop(ShardId shard) {
+  unneeded_.erase(shard);
+  // A confirmation that it asked for must not come to a later copy, which counts anew.
+  confirmations_.erase(shard);
+  dropped_while_confirming_.insert(shard);
+  const bool durable = map_->roles[map_->RoleOf(shard)].durable;
+  hosts_[shard] = nullptr;
+  if (durable && options_.records != nullptr) EraseFromDisk(shard);
 }
 
 WorkerStatus Worker::status() const {

@@ -194,6 +194,7 @@ class Worker final : public WorkerBody,
   kj::Promise<void> TickLoop();
   void Tick();
   void DropUnneeded(absl::Time now);
+  void Drop(ShardId shard);
   std::vector<std::string> OpenTurns() const;
   void Retire(kj::Own<Link> link);
 
@@ -223,7 +224,9 @@ class Worker final : public WorkerBody,
   size_t unread_bytes_ = 0;
   std::map<std::string, Peer> peers_;              // By node: those that share shards with us.
   std::vector<std::unique_ptr<ShardHost>> hosts_;  // By shard; null: no copy of it here.
-  std::map<ShardId, absl::Time> unneeded_;  // Since when the map has no copy of the shard here.
+  // Since when the map has no copy of the shard here, and no primary has spoken to one.
+  std::map<ShardId, absl::Time> unneeded_;
+  bool dropping_ = false;                   // The register is asked whether those that are due may go.
   std::set<ShardId> erasing_;               // From the disk; until then there is no new copy.
   std::set<ShardId> off_disk_;              // Durable ones of which the disk has nothing.
   kj::ForkedPromise<void> reading_ = kj::Promise<void>(kj::READY_NOW).fork();

@@ -134,7 +134,13 @@ void Worker::HandleMessages(Frame& frame, CopyId from, std::vector<ReplicaMessag
                           {{"from", from}, {"error", message.status().ToString()}});
       continue;
     }
-    if (auto* host = HostOf(message->shard)) host->OnMessage(from, *message);
+    auto* host = HostOf(message->shard);
+    if (host == nullptr) continue;
+    const auto unneeded = unneeded_.find(message->shard);
+    if (unneeded != unneeded_.end() && message->primary == from) {
+      unneeded->second = host_.clock().Now();  // To its map there is a copy here.
+    }
+    host->OnMessage(from, *message);
   }
 }
 
