@@ -47,13 +47,13 @@ namespace troupe {
 
 class Children;
 class ChildGroup;
-class Log;
+class Log;  // runtime/log.h
 class ParentSide;
 struct NumberedCall;
 template <typename Language>
-class ActorTopic;
+class ActorTopic;  // topic.h
 template <typename Language>
-class GroupOf;
+class GroupOf;  // group.h
 
 // When a reminder is due. One of `at` and `after` is given, or neither: then after `every`, and one
 // of that name that has this rhythm already stays as it is.

@@ -81,6 +81,7 @@ std::string StartComplaint(const absl::Status& status) {
   if (absl::IsPermissionDenied(status) || absl::IsInvalidArgument(status)) {
     return absl::StrCat(text, " (setting listen)");
   }
+  if (absl::IsNotFound(status)) return absl::StrCat(text, " (setting roles)");
   if (absl::IsDataLoss(status) || absl::IsFailedPrecondition(status)) {
     return absl::StrCat(text, " (setting data-dir)");
   }

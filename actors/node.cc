@@ -72,9 +72,8 @@ void Node::Errors::taskFailed(kj::Exception&& exception) {
 absl::Status Node::Start() {
   for (const auto& role : options_.membership.roles) {
     if (roles_known_.contains(role)) continue;
-    return absl::InvalidArgumentError(absl::StrCat("this program hosts no types of role ", role,
-                                                   "; its roles are ",
-                                                   absl::StrJoin(roles_known_, ", ")));
+    return absl::NotFoundError(absl::StrCat("this program hosts no types of role ", role,
+                                            "; its roles are ", absl::StrJoin(roles_known_, ", ")));
   }
   if (auto ready = CheckDisk(); !ready.ok()) return ready;
   auto& network = machine_.control().network();
@@ -91,10 +90,10 @@ absl::Status Node::CheckDisk() {
   if (machine_.record_store() != nullptr) return CheckSeal(machine_);
   const ActorType* durable = registry_.FindDurable();
   if (durable == nullptr) return absl::OkStatus();
-  return absl::InvalidArgumentError(
+  return absl::FailedPreconditionError(
       absl::StrCat("actor type ", durable->name,
                    " is $Troupe.durable: its state is kept on disk, and this node has nowhere to "
-                   "keep it. Give it a data directory (--data-dir PATH)"));
+                   "keep it: give it a data directory, --data-dir PATH"));
 }
 
 kj::Promise<void> Node::Ready() { return ready_.addBranch(); }

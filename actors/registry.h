@@ -59,6 +59,11 @@ class Registry {
  public:
   template <typename ActorClass>
   void Host(ActorTypeOptions options = {}) {
+    static_assert(std::is_base_of_v<ActorBase, ActorClass>,
+                  "Host<A>() takes the class that you derive from Counter::Actor, not Counter");
+    static_assert(std::is_abstract_v<ActorClass> || std::is_default_constructible_v<ActorClass>,
+                  "an actor whose constructor takes something needs a factory: "
+                  "Host<A>([] { return kj::heap<A>(...); })");
     using Interface = typename ActorClass::ActorInterface;
     Host<ActorClass>([] { return kj::heap<ActorClass>(); }, options);
     static_assert(capnp::kind<Interface>() == capnp::Kind::INTERFACE);

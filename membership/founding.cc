@@ -86,13 +86,25 @@ void Founding::Tick() {
   std::erase_if(seen, [&](const Member& member) {
     return !member.IsHere() || member.id.boot != 0 || ExpectOf(member) != expect;
   });
-  if (seen.size() < expect || seen.front().id.name != self_.name()) return;
+  if (seen.size() < expect) return SayWhoIsThere(seen);
+  if (seen.front().id.name != self_.name()) return;
   seen.resize(expect);
   for (const Member& member : seen) {
     const Introduction* peer = links_.PeerOf(member.id.name);
     if (member.id.name != self_.name() && peer == nullptr) return;  // Tried again when it is there.
   }
   BeginAttempt(seen);
+}
+
+// Until it is enough: clients are not answered before, and would like to know why.
+void Founding::SayWhoIsThere(const std::vector<Member>& seen) {
+  if (self_.Now() - said_at_ <= absl::Seconds(10)) return;
+  said_at_ = self_.Now();
+  const auto name = [](std::string* out, const Member& member) {
+    absl::StrAppend(out, member.id.name);
+  };
+  self_.log().Info("waiting for more nodes to found a cluster with, or for a cluster to join",
+                   {{"expect", self_.options.expect}, {"met", absl::StrJoin(seen, ",", name)}});
 }
 
 void Founding::Refuse(const Id128& cluster) {

@@ -90,6 +90,7 @@ class Founding final : private kj::TaskSet::ErrorHandler {
   void Accepted(ValuePtr value);
 
   // As founder.
+  void SayWhoIsThere(const std::vector<Member>& seen);
   void BeginAttempt(const std::vector<Member>& seen);
   void Compose();
   void GiveUpAs(const std::string& unfit, const std::string& why);

@@ -55,8 +55,8 @@ class [[nodiscard]] Task {
   operator kj::Promise<T>() && { return kj::_::PromiseNode::to<kj::Promise<T>>(kj::mv(node_)); }
   kj::Promise<T> AsPromise() && { return kj::mv(*this); }
 
-  // Runs the loop until done; only from outside of it, as kj::Promise::wait().
-  T Wait(kj::WaitScope& scope) && { return kj::mv(*this).AsPromise().wait(scope); }
+  // Runs the loop until done; only from outside of it, as kj::Promise::wait(). Consumes the task.
+  T Wait(kj::WaitScope& scope) { return kj::mv(*this).AsPromise().wait(scope); }
 
  private:
   friend class internal::TaskFrame<T>;

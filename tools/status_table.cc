@@ -156,8 +156,9 @@ std::string TypesLine(const StatusReport& report) {
 }
 
 std::string SuspendedLines(const StatusReport& report, Paint paint) {
-  std::string out = absl::StrCat(Painted("suspended", kRed, paint), " actors: ", report.suspended,
-                                 ", as they failed too often (see troupe resume)\n");
+  std::string out =
+      absl::StrCat(Painted("suspended", kRed, paint), " actors: ", report.suspended,
+                   " (mend what each says; troupe resume has one tried again at once)\n");
   size_t shown = 0;
   for (const auto& node : report.nodes) {
     for (const auto& actor : node.answer.suspended_actors) {

@@ -427,6 +427,21 @@ TEST_P(MembershipSim, AnotherClustersNameIsRefusedAndSaid) {
   EXPECT_TRUE(world.Logged("check --cluster and --join")) << world.Log();
 }
 
+TEST_P(MembershipSim, WhoWaitsForMoreNodesToFoundAClusterWithSaysWhomItHasMet) {
+  MembershipWorld world(seed());
+  world.AddMachines({"a", "b", "c"});
+  for (const char* name : {"a", "b"}) {
+    world.Start(name, world.OptionsOf(name, {"a", "b", "c"}, 3));
+  }
+  world.world().RunFor(absl::Seconds(15));
+  EXPECT_TRUE(world.Logged("waiting for more nodes to found a cluster with")) << world.Log();
+  EXPECT_TRUE(world.Logged("expect=3 met=a,b")) << world.Log();
+  EXPECT_EQ(world["a"].map(), nullptr);
+  world.Start("c", world.OptionsOf("c", {"a", "b", "c"}, 3));
+  const auto formed = [&] { return world.Formed({"a", "b", "c"}); };
+  EXPECT_TRUE(world.Until(formed, absl::Seconds(15))) << world.Log();
+}
+
 TEST_P(MembershipSim, AnUnreachableSeedIsTriedForEver) {
   MembershipWorld world(seed());
   world.AddMachines({"a", "b"});

@@ -163,5 +163,18 @@ TEST_F(DurableProcessTest, ANodeWhoseRecordsWereTakenAwayDoesNotStartAndSaysWhat
   EXPECT_EQ(Deposit("x"), 2u);
 }
 
+TEST(DurableNode, WithoutADataDirectoryDoesNotStartAndSaysWhichSettingIsMissing) {
+  const std::string command = std::string(TROUPE_SAVINGS) + " --name n --listen 127.0.0.1:0 2>&1";
+  FILE* run = popen(command.c_str(), "r");
+  ASSERT_NE(run, nullptr);
+  char text[1024] = {};
+  EXPECT_GT(fread(text, 1, sizeof(text) - 1, run), 0u);
+  const int ended = pclose(run);
+  EXPECT_TRUE(WIFEXITED(ended) && WEXITSTATUS(ended) == 1) << ended;
+  EXPECT_THAT(text, HasSubstr("its state is kept on disk, and this node has nowhere to keep it: "
+                              "give it a data directory, --data-dir PATH"));
+  EXPECT_THAT(text, HasSubstr("(setting data-dir)"));
+}
+
 }  // namespace
 }  // namespace troupe

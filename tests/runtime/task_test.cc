@@ -52,7 +52,7 @@ TEST_F(TaskTest, StartsBeforeTheFirstAwait) {
   };
   auto task = body();
   EXPECT_TRUE(started);
-  kj::mv(task).Wait(scope_);
+  task.Wait(scope_);  // Consumed, though it has a name, as by co_await.
   EXPECT_FALSE(started);
 }
 

@@ -144,7 +144,7 @@ TEST(StatusReport, SuspendedActorsAreCountedAndNamed) {
   answers[1].suspended_actors = {"Counter/x: a timer failed: \"why\""};
   const auto report = MakeStatusReport(Cluster(), answers);
   const std::string table = ToTable(report, Paint::kPlain);
-  EXPECT_THAT(table, HasSubstr("suspended actors: 20"));
+  EXPECT_THAT(table, HasSubstr("suspended actors: 20 (mend what each says; troupe resume "));
   EXPECT_THAT(table, HasSubstr("  Counter/x: a timer failed: \"why\", on b\n  ...\n"));
   EXPECT_THAT(ToJson(report), HasSubstr("\"suspended\":20,\"suspended_actors\":"
                                         "[\"Counter/x: a timer failed: \\\"why\\\"\"]"));
