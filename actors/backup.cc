@@ -76,6 +76,7 @@ void Backup::OnBatch(const ReplicaMessage& message, const Batch& batch) {
   bool reconciliation = mode_ == Mode::kReported && batch.seq == 1;
   bool next = mode_ == Mode::kSynced && batch.seq == seq_ + 1;
   if (copy_.mutations.gap_accepted) next = mode_ == Mode::kSynced && batch.seq > seq_;
+  if (copy_.DiskIsFull()) return;  // It will come again.
   if ((!reconciliation && !next) || !Assemble(batch)) return;
   Batch whole{batch.seq, 0, 1, {}};
   for (auto& part : parts_) {
@@ -132,6 +133,7 @@ void Backup::OnSnapshot(const Snapshot& snapshot) {
   if (mode_ != Mode::kLearning || snapshot.request != request_ || snapshot.chunk != next_chunk_) {
     return;
   }
+  if (copy_.DiskIsFull()) return;
   // A learner may be the last eligible copy: what it holds is only ever replaced by what is newer.
   std::vector<SharedUpdate> taken;
   for (const SharedUpdate& update : snapshot.updates) {
@@ -157,6 +159,7 @@ Ack Backup::WhatItHas() const {
     ack.sync = SyncState::kSynced;
     ack.seq = copy_.mutations.synced_unwritten ? std::max(kept, synced_at_) : kept;
   }
+  if (mode_ == Mode::kSynced) ack.taken = seq_;
   if (mode_ == Mode::kLost) ack.sync = SyncState::kLost;
   ack.request = request_;
   ack.next_chunk = next_chunk_;

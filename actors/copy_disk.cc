@@ -21,7 +21,10 @@ void CopyDisk::BeginAnew() {
 
 void CopyDisk::Take(absl::Duration now, std::vector<DiskWrite>& out) {
   for (DiskWrite& write : unbegun_) {
-    begun_.push_back({write.number, write.position, now});
+    size_t bytes = 0;
+    for (const DiskWrite::Put& put : write.puts) bytes += put.update->bytes();
+    waiting_bytes_ += bytes;
+    begun_.push_back({write.number, write.position, bytes, now});
     out.push_back(std::move(write));
   }
   unbegun_.clear();
@@ -30,6 +33,7 @@ void CopyDisk::Take(absl::Duration now, std::vector<DiskWrite>& out) {
 void CopyDisk::OnWritten(uint64_t number) {
   while (!begun_.empty() && begun_.front().number <= number) {
     written_ = begun_.front().position;
+    waiting_bytes_ -= begun_.front().bytes;
     begun_.pop_front();
   }
 }

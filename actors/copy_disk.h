@@ -38,11 +38,14 @@ class CopyDisk {
   Version written() const { return written_; }
   // In run time: when the oldest write was begun that is not done; nothing: all are done.
   std::optional<absl::Duration> waiting_since() const;
+  // About, of what is not done.
+  size_t waiting_bytes() const { return waiting_bytes_; }
 
  private:
   struct Begun {
     uint64_t number;
     Version position;
+    size_t bytes;
     absl::Duration since;
   };
 
@@ -51,6 +54,7 @@ class CopyDisk {
   std::vector<DiskWrite> unbegun_;
   std::deque<Begun> begun_;
   uint64_t last_number_ = 0;
+  size_t waiting_bytes_ = 0;
   Version written_;
 };
 

@@ -69,6 +69,12 @@ struct CopyState {
     return written.epoch == epoch ? std::min(written.seq, held) : 0;
   }
 
+  bool DiskIsBusy() const { return disk.has_value() && disk->waiting_since().has_value(); }
+  // So much waits for the disk that nothing more is to be taken.
+  bool DiskIsFull() const {
+    return disk.has_value() && disk->waiting_bytes() > options.unacknowledged_bytes_max;
+  }
+
   // For how long, in run time, the disk has owed a write.
   absl::Duration DiskOwes(absl::Time now) const {
     if (!disk.has_value() || !disk->waiting_since().has_value()) return absl::ZeroDuration();

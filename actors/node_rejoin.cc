@@ -26,7 +26,8 @@ void Node::OnOutcast(const Outcast& outcast) {
                   if (idle && !draining_) return JoinAnew(outcast);
                   const std::string notice = absl::StrCat(
                       outcast.why, "; it has state or has answered calls, so it goes on alone. To ",
-                      "have it join, end it and start it with --join ", outcast.addresses.front());
+                      "have it join, end it and start it with --join ", outcast.addresses.front(),
+                      registry_.FindDurable() == nullptr ? "" : " on an empty data directory");
                   if (membership_->notice() != notice) host.log().Error(notice);
                   membership_->SetNotice(notice);
                   return SumOfWorkers(Worker::Admission::kTakesCalls).ignoreResult();

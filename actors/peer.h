@@ -27,6 +27,7 @@ struct Peer {
   uint64_t join_seq = 1;  // A learner joins the ISR no earlier than this.
   uint64_t sent = 0;      // Of the log.
   uint64_t acked = 0;
+  uint64_t taken = 0;  // No less than acked: it has these, its disk may not (P3.19).
   // When it last acknowledged or reported, or was first sent what it has not acknowledged.
   absl::Time progress = absl::InfinitePast();
   absl::Time asked = absl::InfinitePast();  // When it was last sent something with a stamp.
@@ -40,7 +41,7 @@ struct Peer {
     stage = Stage::kIdle;
     feed.reset();
     lost = false;
-    sent = acked = 0;
+    sent = acked = taken = 0;
     owes.reset();
   }
   // What it has of this epoch, as a member of the ISR.

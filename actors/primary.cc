@@ -77,6 +77,11 @@ CopySet Primary::Needed() const {
       needed = Union(needed, members);
     }
   }
+  if (admission_.has_value()) {
+    auto peer = peers_.find(admission_->copy);
+    const bool follows = peer != peers_.end() && peer->second.stage == Peer::Stage::kStreaming;
+    if (follows && !peer->second.lost) needed = Union(needed, {admission_->copy});
+  }
   return Without(needed, copy_.self);
 }
 
@@ -284,7 +289,7 @@ void Primary::Cut() {
 }
 
 void Primary::Settle(absl::Time now, ReplicaEffects& out) {
-  if (Needed().empty()) {
+  if (Needed().empty() && !copy_.DiskIsBusy()) {  // Else the end of that write asks.
     // No acknowledgement will ask for what one batch leaves.
     for (uint64_t before = 0; held_.dirty() && before != log_.newest();) {
       before = log_.newest();

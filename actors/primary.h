@@ -75,6 +75,12 @@ class Primary {
     absl::Time sent;
   };
 
+  // A learner that is behind only by what is under way: while it is let in, answers wait for it.
+  struct Admission {
+    CopyId copy = 0;
+    absl::Time since;
+  };
+
   const ShardEntry& entry() const { return copy_.view.entry; }
   bool EnoughCopies() const { return entry().isr.size() >= copy_.view.min_isr; }
 
@@ -103,7 +109,10 @@ class Primary {
   void PlanIsr(absl::Time now, ReplicaEffects& out);
   bool IsSilent(absl::Time now, CopyId copy) const;
   CopySet Silent(absl::Time now) const;
+  bool MayGrow(absl::Time now) const;
+  bool HasAllThatCounts(const Peer& peer) const;
   CopySet ReadyToJoin(absl::Time now) const;
+  void PlanAdmission(absl::Time now);
   void Propose(absl::Time now, CopySet isr, ReplicaEffects& out);
   AlterIsr Withdrawal() const;
   void RepeatAlter(absl::Time now, ReplicaEffects& out);
@@ -126,6 +135,8 @@ class Primary {
   HeldAnswers held_;
 
   std::optional<PendingAlter> alter_;
+  std::optional<Admission> admission_;
+  absl::Time next_admission_ = absl::InfinitePast();
   absl::Time planned_ = absl::InfinitePast();  // When changes of the ISR were last thought of.
   std::optional<Move> move_;
   std::optional<absl::Duration> below_since_;  // In run time: fewer than min_isr copies.

@@ -66,7 +66,7 @@ void Primary::StartLearner(absl::Time now, Peer& peer) {
   restamp_.insert(difference.restamp.begin(), difference.restamp.end());
   peer.feed.emplace(copy_.store, peer.request, log_.newest(), std::move(difference.send));
   peer.stage = Peer::Stage::kSnapshot;
-  peer.sent = peer.acked = log_.newest();
+  peer.sent = peer.acked = peer.taken = log_.newest();
   peer.progress = now;
 }
 
@@ -84,7 +84,7 @@ void Primary::OnAck(absl::Time now, CopyId from, const Ack& ack, ReplicaEffects&
         std::max(peer.lease_until, from_when + CountedLease(copy_.options.lease) *
                                                    (copy_.mutations.lease_forever ? 10 : 1));
   }
-  if (ack.request != peer.request || ack.seq > log_.newest()) return;
+  if (ack.request != peer.request || std::max(ack.seq, ack.taken) > log_.newest()) return;
   if (ack.sync == SyncState::kLost) peer.lost = true;
   if (peer.stage == Peer::Stage::kSnapshot) {
     if (peer.feed->Acknowledge(ack.next_chunk)) peer.progress = now;
@@ -93,6 +93,7 @@ void Primary::OnAck(absl::Time now, CopyId from, const Ack& ack, ReplicaEffects&
       peer.feed.reset();
     }
   }
+  if (peer.stage == Peer::Stage::kStreaming) peer.taken = std::max({peer.taken, ack.taken, ack.seq});
   if (peer.stage == Peer::Stage::kStreaming && ack.sync == SyncState::kSynced &&
       ack.seq > peer.acked) {
     peer.acked = ack.seq;
@@ -165,7 +166,7 @@ void Primary::TickPeers(absl::Time now, ReplicaEffects& out) {
       peer.progress = now;
       peer.asked = absl::InfinitePast();  // It answers with a report, which grants nothing.
     } else if (peer.awaited() && overdue) {
-      if (peer.stage == Peer::Stage::kStreaming) peer.sent = peer.acked;
+      if (peer.stage == Peer::Stage::kStreaming) peer.sent = std::max(peer.acked, peer.taken);
       if (peer.feed.has_value()) peer.feed->Rewind();
       peer.progress = now;
     }

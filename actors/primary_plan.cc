@@ -10,6 +10,12 @@ namespace {
 // A learner may be this far behind when it is proposed: from then on every answer waits for it.
 constexpr uint64_t kJoinLag = 2;
 
+// To be let in, a learner may be this far behind, and has so long to have what counted then.
+constexpr uint64_t kAdmissionLag = 4096;
+constexpr size_t kAdmissionBytes = 4 << 20;
+constexpr absl::Duration kAdmissionLimit = absl::Milliseconds(500);
+constexpr absl::Duration kAdmissionPause = absl::Seconds(5);
+
 constexpr absl::Duration kPlanEvery = absl::Milliseconds(20);
 
 constexpr absl::Duration kSoleConfirmEvery =
@@ -73,22 +79,54 @@ CopySet Primary::Silent(absl::Time now) const {
   return silent;
 }
 
+// P3.9: not before all have the reconciliation and the leases are waited out. A copy that joined
+// earlier could be elected without having granted, or waited for, any of them.
+bool Primary::MayGrow(absl::Time now) const {
+  const bool settled = phase_ != Phase::kCollecting && acked_by_all_ >= 1 && now >= wait_until_;
+  return settled || copy_.mutations.grow_in_lease_wait;
+}
+
 // P3.8: the comparison is complete and the stream has everything that was ever answered.
+bool Primary::HasAllThatCounts(const Peer& peer) const {
+  return peer.stage == Peer::Stage::kStreaming &&
+         peer.acked >= std::max({peer.join_seq, complete_, uint64_t{1}});
+}
+
 CopySet Primary::ReadyToJoin(absl::Time now) const {
   CopySet ready;
-  // P3.9: not before all have the reconciliation and the leases are waited out. A copy that joined
-  // earlier could be elected without having granted, or waited for, any of them.
-  bool settled = phase_ != Phase::kCollecting && acked_by_all_ >= 1 && now >= wait_until_;
-  if (!settled && !copy_.mutations.grow_in_lease_wait) return ready;
+  if (!MayGrow(now)) return ready;
   for (CopyId copy : entry().learners) {
     if (copy == copy_.self || !copy_.view.IsUp(copy)) continue;
     const Peer& peer = peers_.at(copy);
-    bool caught_up = peer.stage == Peer::Stage::kStreaming &&
-                     peer.acked >= std::max({peer.join_seq, complete_, uint64_t{1}}) &&
-                     peer.acked + kJoinLag >= log_.newest();
-    if (caught_up || copy_.mutations.grow_before_tail) ready.push_back(copy);
+    const bool let_in = admission_.has_value() && admission_->copy == copy;
+    const bool near = let_in || peer.acked + kJoinLag >= log_.newest();
+    if ((HasAllThatCounts(peer) && near) || copy_.mutations.grow_before_tail) ready.push_back(copy);
   }
   return ready;
+}
+
+// P3.8: under load a learner is always behind by what is under way to it, however fast it follows.
+// So what counts waits for it, for a while: then it has all that does.
+void Primary::PlanAdmission(absl::Time now) {
+  auto follows = [&](CopyId copy) {
+    auto peer = peers_.find(copy);
+    return Contains(entry().learners, copy) && copy_.view.IsUp(copy) && peer != peers_.end() &&
+           peer->second.stage == Peer::Stage::kStreaming && !peer->second.lost;
+  };
+  if (admission_.has_value()) {
+    if (follows(admission_->copy) && now < admission_->since + kAdmissionLimit) return;
+    admission_.reset();
+    next_admission_ = now + kAdmissionPause;
+  }
+  if (!MayGrow(now) || now < next_admission_) return;
+  for (CopyId copy : entry().learners) {
+    if (copy == copy_.self || !follows(copy)) continue;
+    const Peer& peer = peers_.at(copy);
+    const uint64_t behind = log_.newest() - peer.acked;
+    if (behind > kAdmissionLag || log_.bytes() > kAdmissionBytes) continue;
+    admission_ = Admission{copy, now};
+    return;
+  }
 }
 
 void Primary::PlanIsr(absl::Time now, ReplicaEffects& out) {
@@ -100,12 +138,14 @@ void Primary::PlanIsr(absl::Time now, ReplicaEffects& out) {
   if (!silent.empty()) {
     std::erase_if(wanted, [&](CopyId copy) { return Contains(silent, copy); });
   } else {
+    PlanAdmission(now);
     wanted = Union(wanted, ReadyToJoin(now));
   }
   if (wanted != entry().isr) Propose(now, std::move(wanted), out);
 }
 
 void Primary::Propose(absl::Time now, CopySet isr, ReplicaEffects& out) {
+  admission_.reset();
   alter_ = PendingAlter{{copy_.shard, copy_.self, epoch_, entry().isr_version, isr}, isr, now, now};
   SyncPeers();
   out.propose.push_back(alter_->command);

@@ -48,6 +48,7 @@ struct BodyEncoder {
     auto ack = out.initAck();
     ack.setSync(static_cast<wire::Ack::Sync>(from.sync));
     ack.setSeq(from.seq);
+    ack.setTaken(from.taken);
     ack.setRequest(from.request);
     ack.setNextChunk(from.next_chunk);
     ack.setEcho(from.echo);
@@ -74,6 +75,7 @@ Ack DecodeAck(wire::Ack::Reader in) {
   if (in.getSync() > wire::Ack::Sync::LOST) throw Malformed{"an unknown state of sync"};
   return {static_cast<SyncState>(in.getSync()),
           in.getSeq(),
+          in.getTaken(),
           in.getRequest(),
           in.getNextChunk(),
           in.getEcho(),

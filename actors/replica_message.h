@@ -93,6 +93,7 @@ enum class SyncState : uint8_t { kNone, kSynced, kLost };
 struct Ack {
   SyncState sync = SyncState::kNone;  // Whether this copy holds the epoch up to `seq`.
   uint64_t seq = 0;
+  uint64_t taken = 0;    // Held, if not yet on its disk: not to be sent again.
   uint64_t request = 0;  // Of the snapshot being received, and its next chunk.
   uint32_t next_chunk = 0;
   int64_t echo = 0;          // The stamp of the message that this answers.

@@ -315,6 +315,8 @@ struct Ack {
   nextChunk @3 :UInt32;   # ... and the chunk that is missing.
   echo @4 :Int64;
   mapVersion @5 :UInt64;  # The lease counts only for a primary that knows a map at least as new.
+  taken @6 :UInt64;       # Held up to here, when synced, though perhaps not on disk: no need to send it
+                          # again. 0 from an older node.
 
   enum Sync { none @0; synced @1; lost @2; }
 }

@@ -213,6 +213,7 @@ class Worker final : public WorkerBody,
   Router router_;
   ClientSequence own_calls_;
   Router::Caller own_caller_;
+  const bool hosts_durable_;  // Else nothing is erased from the disk: that would make a store.
 
   std::map<uint64_t, Session> sessions_;
   absl::flat_hash_map<const Link*, uint64_t> session_of_;
