@@ -149,8 +149,8 @@ void Backup::OnSnapshot(const Snapshot& snapshot) {
   copy_.Keep(taken);
 }
 
-// P3.19: what it holds it has only once its disk does, and it is in sync no earlier than what made it
-// so is there.
+// P3.19: what it holds it has only once its disk does, and it is in sync no earlier than what made
+// it so is there.
 Ack Backup::WhatItHas() const {
   Ack ack;
   const uint64_t kept = copy_.Kept(epoch_, seq_);

@@ -41,14 +41,14 @@ class Backup {
   CopyState& copy_;
   Epoch epoch_ = 0;
   Mode mode_ = Mode::kIdle;
-  uint64_t seq_ = 0;         // Held up to here, when synced.
-  uint64_t synced_at_ = 0;   // The seq with which it became so.
+  uint64_t seq_ = 0;                     // Held up to here, when synced.
+  uint64_t synced_at_ = 0;               // The seq with which it became so.
   std::optional<ReplicaMessage> asked_;  // The newest of the epoch, without its body; of a durable
                                          // shard, whose disk may be slow.
-  uint64_t said_ = 0;  // The last seq acknowledged as kSynced.
-  uint64_t request_ = 0;     // The newest ReportRequest of the epoch.
-  uint32_t next_chunk_ = 0;  // Of the snapshot, when learning.
-  uint64_t assembling_ = 0;  // Seq of the batch whose chunks are in parts_; 0: none.
+  uint64_t said_ = 0;                    // The last seq acknowledged as kSynced.
+  uint64_t request_ = 0;                 // The newest ReportRequest of the epoch.
+  uint32_t next_chunk_ = 0;              // Of the snapshot, when learning.
+  uint64_t assembling_ = 0;              // Seq of the batch whose chunks are in parts_; 0: none.
   std::vector<std::vector<SharedUpdate>> parts_;
   std::vector<bool> have_;
 };

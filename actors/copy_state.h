@@ -37,10 +37,10 @@ struct CopyState {
   ActorStore store;
   GrantsGiven grants;
   uint64_t last_confirmation =
-      0;                   // Ids of ConfirmRead rise across epochs: an old one never counts.
+      0;                         // Ids of ConfirmRead rise across epochs: an old one never counts.
   std::optional<CopyDisk> disk;  // Of a durable shard.
   absl::Time not_before = absl::InfinitePast();  // To lead: what an earlier run granted (P4.4).
-  absl::Duration stalled;  // In all, for how long our loop did not run.
+  absl::Duration stalled;                        // In all, for how long our loop did not run.
   absl::Duration round_trip_timeout;
 
   // Promises the epoch. A new lineage begins empty: no copy of the old one was eligible, so what

@@ -1,4 +1,5 @@
-// DiskBook: what the disk has of each actor of one shard, as far as it takes to decide what to write.
+// DiskBook: what the disk has of each actor of one shard, as far as it takes to decide what to
+// write.
 //
 // Pure. A delta is written as it is while all the deltas of its actor together are no longer than
 // its image, and takes the form of a new image then: the disk is written at most about twice for

@@ -93,7 +93,8 @@ void Primary::OnAck(absl::Time now, CopyId from, const Ack& ack, ReplicaEffects&
       peer.feed.reset();
     }
   }
-  if (peer.stage == Peer::Stage::kStreaming) peer.taken = std::max({peer.taken, ack.taken, ack.seq});
+  if (peer.stage == Peer::Stage::kStreaming)
+    peer.taken = std::max({peer.taken, ack.taken, ack.seq});
   if (peer.stage == Peer::Stage::kStreaming && ack.sync == SyncState::kSynced &&
       ack.seq > peer.acked) {
     peer.acked = ack.seq;

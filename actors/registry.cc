@@ -83,6 +83,12 @@ Registry Registry::OfRoles(const std::vector<std::string>& roles) const {
   return out;
 }
 
+Registry Registry::OnDisk() const {
+  Registry out = *this;
+  for (auto& [id, type] : out.types_) type.durable = type.has_state;
+  return out;
+}
+
 const ActorType* Registry::FindDurable() const {
   for (const auto& [id, type] : types_) {
     if (type.durable) return &type;

@@ -87,6 +87,8 @@ class Registry {
 
   // The types of these roles only; of none: all.
   Registry OfRoles(const std::vector<std::string>& roles) const;
+  // The same types, those with state as if they were $Troupe.durable. For tests.
+  Registry OnDisk() const;
 
   const ActorType* Find(uint64_t type) const;
   const ActorType* FindDurable() const;  // Any one that is; null: none is.

@@ -20,7 +20,8 @@ constexpr absl::Duration kForgetEvery = absl::Minutes(1);  // As often as record
 }  // namespace
 
 ShardHost::ShardHost(Host& host, const Registry& registry, Worker& worker, ShardId shard,
-                     CopyId self, const ReplicaOptions& options, std::unique_ptr<ShardJournal> journal)
+                     CopyId self, const ReplicaOptions& options,
+                     std::unique_ptr<ShardJournal> journal)
     : host_(host),
       registry_(registry),
       worker_(worker),

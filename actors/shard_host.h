@@ -138,8 +138,8 @@ class ShardHost final : private ActorSource, private Activation::Shard {
   const ReplicaMutations mutations_;
   ShardReplica replica_;
   const std::unique_ptr<ShardJournal> journal_;  // Null: not durable.
-  bool restoring_ = false;               // What the disk has is being read.
-  absl::Time deadline_ = absl::InfinitePast();  // The replica's next; infinite past: to be asked.
+  bool restoring_ = false;                       // What the disk has is being read.
+  absl::Time deadline_ = absl::InfinitePast();   // The replica's next; infinite past: to be asked.
   std::map<ActorId, kj::Own<Activation>> activations_;
   absl::flat_hash_map<HoldToken, Done> holds_;
   HoldToken next_token_ = 1;

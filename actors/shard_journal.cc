@@ -94,7 +94,8 @@ class Reading {
   }
 
   RestoredCopy Finish() {
-    if (copy_.lineage == 0 && records_ > 0) throw Malformed{"actors, and nothing that says of when"};
+    if (copy_.lineage == 0 && records_ > 0)
+      throw Malformed{"actors, and nothing that says of when"};
     copy_.store.RaiseMark(mark_);
     copy_.store.AgeRecords(now_);
     return std::move(copy_);
@@ -108,9 +109,9 @@ class Reading {
     }
     const Id128 cluster{in.getClusterHi(), in.getClusterLo()};
     if (cluster != cluster_) {
-      throw Malformed{absl::StrCat("state of cluster ", cluster.ToString(), ", this node is in ",
-                                   cluster_.ToString(),
-                                   ": give it the data directory of this cluster, or an empty one")};
+      throw Malformed{absl::StrCat(
+          "state of cluster ", cluster.ToString(), ", this node is in ", cluster_.ToString(),
+          ": give it the data directory of this cluster, or an empty one")};
     }
     copy_.lineage = in.getLineage();
     copy_.position = {in.getEpoch(), in.getSeq()};

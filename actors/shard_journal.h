@@ -16,11 +16,11 @@ class ShardJournal {
   // Both outlive it.
   ShardJournal(Host& host, RecordStore& records, ShardId shard, Id128 cluster);
 
-  // What earlier writes amount to. None may be under way. Rejects when it cannot be read, is damaged,
-  // or is of another cluster or format; the error says what to do.
+  // What earlier writes amount to. None may be under way. Rejects when it cannot be read, is
+  // damaged, or is of another cluster or format; the error says what to do.
   kj::Promise<RestoredCopy> Load();
-  // Resolves once it would survive a loss of power. Done in the order of the calls. Rejects when the
-  // disk fails.
+  // Resolves once it would survive a loss of power. Done in the order of the calls. Rejects when
+  // the disk fails.
   kj::Promise<void> Write(const DiskWrite& write);
   // Of a copy that is no more.
   kj::Promise<void> Erase();

@@ -30,7 +30,7 @@
 namespace troupe {
 
 class ActorStore;
-struct RestoredCopy;  // restored_copy.h
+struct RestoredCopy;      // restored_copy.h
 struct ReplicaMutations;  // replica_mutations.h: rules switched off, for tests of the tests.
 
 // What changed of an actor since its last ActorChange.
@@ -99,7 +99,7 @@ struct ReplicaEffects {
     ReplicaMessage message;
   };
   std::vector<Outgoing> send;
-  std::vector<DiskWrite> write;  // In order; OnWritten() once each would survive.
+  std::vector<DiskWrite> write;     // In order; OnWritten() once each would survive.
   std::vector<HoldToken> released;  // These answers may leave, at once.
   std::vector<std::pair<HoldToken, HoldFailure>> failed;
   std::vector<ServingChange> serving;
@@ -122,7 +122,7 @@ struct ReplicaOptions {
   absl::Duration move_limit = absl::Seconds(5);           // To drain before a move is given up.
   bool durable = false;  // Copies keep what they hold on their disks (P3.19).
   absl::Duration disk_limit = absl::Seconds(2);  // For one write, then others go on without it.
-  size_t unacknowledged_batches_max = 256;                // Beyond: mutating calls are OVERLOADED.
+  size_t unacknowledged_batches_max = 256;       // Beyond: mutating calls are OVERLOADED.
   size_t unacknowledged_bytes_max = 64 << 20;
   size_t learner_lag_batches_max = 16384;       // Beyond: the learner starts anew.
   const ReplicaMutations* mutations = nullptr;  // Null in production.

@@ -1,8 +1,9 @@
-// The seal of a node's RecordStore: the same random token in it and in the data directory beside it.
+// The seal of a node's RecordStore: the same random token in it and in the data directory beside
+// it.
 //
-// A node that comes back with its storage id counts as in sync where it was (docs/protocol.md P3.18).
-// If its records had been taken away, or others put in their place, it would say that it holds what
-// it does not. On the control loop.
+// A node that comes back with its storage id counts as in sync where it was (docs/protocol.md
+// P3.18). If its records had been taken away, or others put in their place, it would say that it
+// holds what it does not. On the control loop.
 #pragma once
 
 #include "absl/status/status.h"

@@ -20,7 +20,7 @@ constexpr size_t kCallBytes = 512;  // About what a waiting call takes beside it
 constexpr absl::Duration kTick = absl::Milliseconds(10);
 constexpr absl::Duration kStall = absl::Milliseconds(50);  // A longer gap is a stall of our loop.
 constexpr uint64_t kTicksPerDeadlineCheck = 3;             // Within the margin below.
-constexpr size_t kOpenTurnsTold = 8;  // Of a loop that was held up.
+constexpr size_t kOpenTurnsTold = 8;                       // Of a loop that was held up.
 constexpr char kBehindARefusedOne[] = "a call before it in its lane was refused";
 
 // A call's own deadline is a little before its caller's, so that the better error gets there first.

@@ -227,9 +227,9 @@ class Worker final : public WorkerBody,
   std::vector<std::unique_ptr<ShardHost>> hosts_;  // By shard; null: no copy of it here.
   // Since when the map has no copy of the shard here, and no primary has spoken to one.
   std::map<ShardId, absl::Time> unneeded_;
-  bool dropping_ = false;                   // The register is asked whether those that are due may go.
-  std::set<ShardId> erasing_;               // From the disk; until then there is no new copy.
-  std::set<ShardId> off_disk_;              // Durable ones of which the disk has nothing.
+  bool dropping_ = false;       // The register is asked whether those that are due may go.
+  std::set<ShardId> erasing_;   // From the disk; until then there is no new copy.
+  std::set<ShardId> off_disk_;  // Durable ones of which the disk has nothing.
   kj::ForkedPromise<void> reading_ = kj::Promise<void>(kj::READY_NOW).fork();
 
   ObserverLinks observer_links_;  // Of sessions_.

@@ -41,8 +41,8 @@ struct Arguments {
 
 void Usage(std::ostream& out) {
   out << "usage: troupe-sim [--seeds A..B] [--nodes N | A..B] [--minutes M] [--nemesis LIST]\n"
-         "                  [--budget within|beyond] [--prefix NAME] [--jobs N] [--trace] [--hash] "
-         "[--json]\n\n"
+         "                  [--budget within|beyond] [--prefix NAME] [--state memory|disk]\n"
+         "                  [--jobs N] [--trace] [--hash] [--json]\n\n"
          "  --seeds    1..20\n"
          "  --nodes    3 to 9; by seed\n"
          "  --minutes  of virtual time with faults, for each seed; by seed, up to 25 s\n"
@@ -51,6 +51,7 @@ void Usage(std::ostream& out) {
          "  --budget   whether all copies of a shard may die; by seed\n"
          "  --prefix   directed trials that begin with it, or none; by seed: every second, unless\n"
          "             something above is given, which trials take no notice of\n"
+         "  --state    where actors have theirs: memory, or disk, as durable types do; memory\n"
          "  --jobs     processes; 0: this one\n"
          "  --trace    the logs of the nodes go to standard error\n"
          "  --hash     prints the trace hash of each seed\n"
@@ -104,6 +105,10 @@ bool TakeValue(Arguments& to, const std::string& flag, const std::string& value)
   if (flag == "--minutes") return absl::SimpleAtod(value, &to.minutes) && to.minutes > 0;
   if (flag == "--nemesis") return ParseNemeses(value, to.run);
   if (flag == "--prefix") return ParsePrefix(value, to.run);
+  if (flag == "--state") {
+    to.run.state = value == "disk" ? StateChoice::kOnDisk : StateChoice::kInMemory;
+    return value == "disk" || value == "memory";
+  }
   if (flag != "--budget") return false;
   to.run.budget = value == "beyond" ? BudgetChoice::kBeyond : BudgetChoice::kWithin;
   return value == "beyond" || value == "within";

@@ -50,6 +50,7 @@ ClusterOptions DrawCluster(const RunOptions& options, Random& random) {
     cluster.world.link.latency_min = absl::Milliseconds(5);
     cluster.world.link.latency_max = absl::Milliseconds(20);
   }
+  if (options.state == StateChoice::kOnDisk) cluster.diskless.clear();
   cluster.node.replica.mutations = &options.replica;
   cluster.node.membership.mutations = &options.membership;
   if (options.adjust) options.adjust(cluster);
@@ -77,6 +78,7 @@ class Runner {
     if (habits_) Diaries::Register(registry_, habits_);
     Workload::Register(registry_);
     Ledgers::Register(registry_, witness_);
+    if (options.state == StateChoice::kOnDisk) registry_ = registry_.OnDisk();
   }
 
   void Run() {
@@ -320,8 +322,8 @@ bool IsTrial(const RunOptions& options) {
 }
 
 RunResult RunAsTrial(const RunOptions& options) {
-  TrialOptions trial{options.membership, options.replica, options.prefix, options.diaries,
-                     options.traders};
+  TrialOptions trial{options.membership, options.replica, options.prefix,
+                     options.diaries,    options.traders, options.state};
   const TrialResult found = RunTrial(options.seed, trial);
   RunResult result;
   result.seed = options.seed;

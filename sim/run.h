@@ -37,8 +37,9 @@ struct RunOptions {
   // A directed trial with that prefix; "none": no trial; empty: by seed, unless nodes, duration,
   // nemeses or budget are given.
   std::string prefix = {};
-  DiaryChoice diaries = DiaryChoice::kBySeed;             // Within the fault budget.
-  TraderChoice traders = TraderChoice::kBySeed;           // The same.
+  DiaryChoice diaries = DiaryChoice::kBySeed;    // Within the fault budget.
+  TraderChoice traders = TraderChoice::kBySeed;  // The same.
+  StateChoice state = StateChoice::kInMemory;
   std::function<void(ClusterOptions&)> adjust = nullptr;  // Has the last word on the cluster.
   MembershipMutations membership = {};                    // Only tests set them.
   ReplicaMutations replica = {};

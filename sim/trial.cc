@@ -30,6 +30,7 @@ ClusterOptions Draw(Random& random, uint64_t seed, const TrialOptions& trial) {
   for (const auto& name : out.nodes) {
     if (random.Chance(0.25)) out.diskless.insert(name);
   }
+  if (trial.state == StateChoice::kOnDisk) out.diskless.clear();
   auto& link = out.world.link;
   if (random.Chance(0.3)) link.latency_max = absl::Milliseconds(30);
   if (random.Chance(0.3)) {
@@ -55,6 +56,7 @@ class Trial {
     if (habits) Diaries::Register(registry_, habits);
     const auto mix = TradeMix::Draw(seed, options_.traders);
     if (mix) Traders::Register(registry_, *mix);
+    if (options_.state == StateChoice::kOnDisk) registry_ = registry_.OnDisk();
     cluster_ = std::make_unique<Cluster>(Draw(random_, seed, options_), registry_);
     auto problem = [this](const std::string& checker, const std::string& what) {
       if (!result_.checker.empty()) return;

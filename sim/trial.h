@@ -19,12 +19,16 @@
 
 namespace troupe::sim {
 
+// Where the actors of a run have their state: on disk, each type is as if it were durable.
+enum class StateChoice : uint8_t { kInMemory, kOnDisk };
+
 struct TrialOptions {
   MembershipMutations membership = {};
   ReplicaMutations replica = {};
-  std::string prefix = {};                           // That one; empty: by the seed.
-  DiaryChoice diaries = DiaryChoice::kBySeed;        // Half of the seeds have some (diary.h).
-  TraderChoice traders = TraderChoice::kBySeed;      // All do, of some kinds (traders.h).
+  std::string prefix = {};                       // That one; empty: by the seed.
+  DiaryChoice diaries = DiaryChoice::kBySeed;    // Half of the seeds have some (diary.h).
+  TraderChoice traders = TraderChoice::kBySeed;  // All do, of some kinds (traders.h).
+  StateChoice state = StateChoice::kInMemory;
   absl::Duration healing_limit = absl::Seconds(90);  // Virtual, for the cluster to be whole.
 };
 

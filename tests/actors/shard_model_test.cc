@@ -29,10 +29,10 @@ struct Totals {
 uint32_t Draw(Random& random) { return static_cast<uint32_t>(random.Next() >> 16); }
 
 // By Act: how often, in a walk that wanders and in one that follows a prefix.
-constexpr int kWander[kActs] = {40, 1, 10, 14, 5, 24, 3,  10, 5, 3, 1, 8, 8, 3,
-                                2,  4, 2,  4,  3, 4,  14, 24, 2, 3, 8, 8, 3, 2, 14};
-constexpr int kFocus[kActs] = {12, 0, 12, 24, 2, 12, 1, 6,  6, 5, 1,  5, 4, 2,
-                               2,  2, 0,  0,  0, 1,  8, 40, 1, 2, 12, 6, 1, 1, 10};
+constexpr int kWander[kActs] = {40, 1, 10, 14, 5, 24, 3,  10, 5, 3, 1, 8, 8, 3, 2,
+                                4,  2, 4,  3,  4, 14, 24, 2,  3, 8, 8, 3, 2, 14};
+constexpr int kFocus[kActs] = {12, 0, 12, 24, 2, 12, 1,  6, 6, 5,  1, 5, 4, 2, 2,
+                               2,  0, 0,  0,  1, 8,  40, 1, 2, 12, 6, 1, 1, 10};
 
 std::vector<int> Weights(Random& random, bool focused, bool durable) {
   std::vector<int> weights(kActs);
@@ -210,7 +210,9 @@ Totals Walk(uint64_t seed, uint64_t steps_max, const ReplicaMutations& mutations
     uint64_t sum = 0;
     for (int weight : weights) sum += static_cast<uint64_t>(weight);
     std::vector<Step> steps;
-    if (focused) steps = Prefix(random, prefix >= 0 ? prefix : static_cast<int>(random.Below(durable ? 12 : 10)));
+    if (focused)
+      steps =
+          Prefix(random, prefix >= 0 ? prefix : static_cast<int>(random.Below(durable ? 12 : 10)));
     uint64_t length = steps.size() + (focused ? 40 + random.Below(80) : 100 + random.Below(400));
     for (uint64_t i = 0; i < length; ++i) {
       if (i >= steps.size()) {
@@ -325,8 +327,7 @@ TEST_P(ShardModelWithout, IsFoundOut) {
               totals.violation.empty() ? "NOT FOUND" : totals.violation.c_str(),
               static_cast<unsigned long long>(totals.steps));
   if (std::getenv("TROUPE_WALK_VERBOSE") != nullptr && !totals.violation.empty()) {
-    auto trace =
-        Shrink(totals.setup, totals.trace, mutations, totals.violation, mutation.durable);
+    auto trace = Shrink(totals.setup, totals.trace, mutations, totals.violation, mutation.durable);
     Replay(totals.setup, trace, mutations, mutation.durable, true);
   }
   EXPECT_NE(totals.violation, "");
@@ -335,25 +336,24 @@ TEST_P(ShardModelWithout, IsFoundOut) {
 using M = ReplicaMutations;
 INSTANTIATE_TEST_SUITE_P(
     Rule, ShardModelWithout,
-    testing::Values(Mutation{"accept_old_epochs", &M::accept_old_epochs, -1, 3'000'000},
-                    Mutation{"lease_from_receipt", &M::lease_from_receipt, 5, 3'000'000},
-                    Mutation{"grow_before_tail", &M::grow_before_tail, -1, 3'000'000},
-                    Mutation{"grow_in_lease_wait", &M::grow_in_lease_wait, 9, 3'000'000},
-                    Mutation{"record_outside_batch", &M::record_outside_batch, -1, 3'000'000},
-                    Mutation{"no_union", &M::no_union, 6, 3'000'000},
-                    Mutation{"released_by_shrink", &M::released_by_shrink, -1, 3'000'000},
-                    Mutation{"min_isr_at_admission", &M::min_isr_at_admission, -1, 3'000'000},
-                    Mutation{"answer_before_reconciled", &M::answer_before_reconciled, 8,
-                             3'000'000},
-                    Mutation{"no_lease_wait", &M::no_lease_wait, 0, 3'000'000},
-                    Mutation{"move_while_serving", &M::move_while_serving, 3, 3'000'000},
-                    Mutation{"pending_not_electable", &M::pending_not_electable, 7, 3'000'000},
-                    Mutation{"mark_ahead", &M::mark_ahead, -1, 3'000'000},
-                    Mutation{"no_restamp", &M::no_restamp, -1, 3'000'000},
-                    Mutation{"acknowledged_unwritten", &M::acknowledged_unwritten, -1, 3'000'000,
-                             true},
-                    Mutation{"synced_unwritten", &M::synced_unwritten, 10, 3'000'000, true},
-                    Mutation{"leads_at_once", &M::leads_at_once, 11, 3'000'000, true}),
+    testing::Values(
+        Mutation{"accept_old_epochs", &M::accept_old_epochs, -1, 3'000'000},
+        Mutation{"lease_from_receipt", &M::lease_from_receipt, 5, 3'000'000},
+        Mutation{"grow_before_tail", &M::grow_before_tail, -1, 3'000'000},
+        Mutation{"grow_in_lease_wait", &M::grow_in_lease_wait, 9, 3'000'000},
+        Mutation{"record_outside_batch", &M::record_outside_batch, -1, 3'000'000},
+        Mutation{"no_union", &M::no_union, 6, 3'000'000},
+        Mutation{"released_by_shrink", &M::released_by_shrink, -1, 3'000'000},
+        Mutation{"min_isr_at_admission", &M::min_isr_at_admission, -1, 3'000'000},
+        Mutation{"answer_before_reconciled", &M::answer_before_reconciled, 8, 3'000'000},
+        Mutation{"no_lease_wait", &M::no_lease_wait, 0, 3'000'000},
+        Mutation{"move_while_serving", &M::move_while_serving, 3, 3'000'000},
+        Mutation{"pending_not_electable", &M::pending_not_electable, 7, 3'000'000},
+        Mutation{"mark_ahead", &M::mark_ahead, -1, 3'000'000},
+        Mutation{"no_restamp", &M::no_restamp, -1, 3'000'000},
+        Mutation{"acknowledged_unwritten", &M::acknowledged_unwritten, -1, 3'000'000, true},
+        Mutation{"synced_unwritten", &M::synced_unwritten, 10, 3'000'000, true},
+        Mutation{"leads_at_once", &M::leads_at_once, 11, 3'000'000, true}),
     [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace

@@ -57,7 +57,7 @@ enum class Act : uint8_t {
   kReconnect,
   kPassivate,
   kDisk,  // Of durable shards only.
-  kEnd,  // Ends all faults: then the shard must serve again. Only as the last step.
+  kEnd,   // Ends all faults: then the shard must serve again. Only as the last step.
 };
 inline constexpr int kActs = 29;
 

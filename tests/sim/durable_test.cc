@@ -207,7 +207,8 @@ TEST_P(DiskTest, OfWhichTheRecordsAreGoneIsNotTakenForInSync) {
   for (const auto& name : cluster_->names()) cluster_->PowerOff(name, SimDiskAfter::kKeep);
   cluster_->world().disk("a").record_store().Lose();
   const auto started = cluster_->TryRestart("a");
-  EXPECT_THAT(std::string(started.message()), HasSubstr("the folder \"records\" of the data directory is gone"));
+  EXPECT_THAT(std::string(started.message()),
+              HasSubstr("the folder \"records\" of the data directory is gone"));
   cluster_->world().disk("a").Erase();
   for (const auto& name : cluster_->names()) cluster_->Restart(name);
   ASSERT_TRUE(cluster_->Settle()) << cluster_->Describe();

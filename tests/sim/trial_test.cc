@@ -44,10 +44,10 @@ TEST(Trial, OfOneSeedIsTheSameTwice) {
 // A few of mutation_test.cc that show themselves quickly.
 TEST(Trial, FindsMutationsOfEachLayer) {
   for (const Mutation& mutation : AllMutations()) {
-    for (std::string_view quick : {"entry_by_node", "answer_early", "reads_without_lease",
-                                   "records_forgotten", "answer_before_quorum",
-                                   "told_outside_batch", "told_before_commit",
-                                   "hold_outside_batch", "watches_outside_batch"}) {
+    for (std::string_view quick :
+         {"entry_by_node", "answer_early", "reads_without_lease", "records_forgotten",
+          "answer_before_quorum", "told_outside_batch", "told_before_commit", "hold_outside_batch",
+          "watches_outside_batch"}) {
       if (mutation.name != quick) continue;
       RunResult found;
       EXPECT_NE(SeedsUntilFound(mutation, 40, found), 0u) << mutation.name;
