@@ -373,6 +373,38 @@ TEST(ShardReplica, BringsALearnerUpWhileWritesGoOn) {
   }
 }
 
+// P3.8: each message takes four steps, and there is a write in each.
+TEST(ShardReplica, LetsALearnerInThatIsAlwaysBehindByWhatIsUnderWay) {
+  ReplicaCluster cluster(2, 1);
+  const CopyId primary = cluster.primary(), learner = NotInSync(cluster);
+  ASSERT_TRUE(cluster.Do(AddLearner{0, 1, learner}));
+  cluster.ShowMap();
+  std::deque<std::pair<int, ReplicaCluster::Sent>> late;
+  int step = 0;
+  for (; step < 400 && !Contains(cluster.entry().isr, learner); ++step) {
+    cluster.now += absl::Milliseconds(1);
+    cluster.Write(primary, "a", "x", static_cast<uint64_t>(step) + 1);
+    for (CopyId id : {primary, learner}) {
+      ReplicaEffects out;
+      cluster.copies.at(id).replica->Tick(cluster.now, absl::ZeroDuration(), out);
+      cluster.Take(id, out);
+    }
+    cluster.Collect();
+    for (auto& sent : std::exchange(cluster.network, {}))
+      late.emplace_back(step + 4, std::move(sent));
+    while (!late.empty() && late.front().first <= step) {
+      auto rest = std::exchange(cluster.network, {});
+      cluster.network.push_back(std::move(late.front().second));
+      late.pop_front();
+      cluster.DeliverOne();
+      for (auto& sent : rest) cluster.network.push_back(std::move(sent));
+    }
+    if (!cluster.proposed.empty()) cluster.ApplyProposed();
+  }
+  EXPECT_LT(step, 100);
+  EXPECT_EQ(cluster.Words(learner, "a").substr(0, 10), "xxxxxxxxxx");
+}
+
 TEST(ShardReplica, ReplacesWhatALearnerHoldsBeyondThePrimary) {
   ReplicaCluster cluster(3);
   CopyId old = cluster.primary();
