@@ -52,13 +52,8 @@ void Registry::Add(capnp::InterfaceSchema schema, ActorType type) {
     type.idle_timeout = absl::Milliseconds(duration.getMilliseconds());
   }
   if (type.options.idle_timeout) type.idle_timeout = *type.options.idle_timeout;
-  type.durable = Has(schema.getProto().getAnnotations(), kDurable);
-  if (type.durable && !type.has_state) {
-    kj::throwFatalException(
-        Failed(absl::StrCat("actor type ", type.name,
-                            " is $Troupe.durable, but its class keeps no state: give its interface "
-                            "$Troupe.actor(state = ...), or remove $Troupe.durable")));
-  }
+  // A class without state, such as a mock, has nothing to put on a disk.
+  type.durable = type.has_state && Has(schema.getProto().getAnnotations(), kDurable);
   if (!types_.emplace(type.id, type).second) {
     kj::throwFatalException(Failed(absl::StrCat("actor type ", type.name,
                                                 " is hosted twice: call Host() once for it, or "

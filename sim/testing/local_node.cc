@@ -1,5 +1,11 @@
 #include "troupe/testing/local_node.h"
 
+#include <stdlib.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
 #include "absl/strings/str_cat.h"
 #include "kj/debug.h"
 #include "troupe/rpc/status.h"
@@ -24,6 +30,8 @@ LocalNode::~LocalNode() noexcept {
   client_ = nullptr;
   node_ = nullptr;
   machine_ = nullptr;
+  std::error_code ignored;
+  if (!data_directory_.empty()) std::filesystem::remove_all(data_directory_, ignored);
 }
 
 void LocalNode::RequireNotStarted() const {
@@ -36,7 +44,16 @@ void LocalNode::RequireNotStarted() const {
 void LocalNode::Start() {
   if (node_.get() != nullptr) return;
   static WarningsOnly log;
-  auto machine = UvMachine::Create({.node = "test", .log = &log});
+  UvMachineOptions machine_options{.node = "test", .log = &log};
+  if (registry_.FindDurable() != nullptr) {
+    data_directory_ = (std::filesystem::temp_directory_path() / "troupe-test-XXXXXX").string();
+    if (mkdtemp(data_directory_.data()) == nullptr) {
+      kj::throwFatalException(Failed(absl::StrCat("LocalNode: cannot make ", data_directory_, ": ",
+                                                  std::system_category().message(errno))));
+    }
+    machine_options.data_directory = data_directory_;
+  }
+  auto machine = UvMachine::Create(std::move(machine_options));
   if (!machine.ok()) kj::throwFatalException(ToException(machine.status()));
   machine_ = std::move(*machine);
   NodeOptions options;

@@ -7,6 +7,8 @@
 // For what is real only there: code that blocks, other event loops, other clients of the node.
 // Whatever the harness can test is better tested there: faster, and the same each time.
 //
+// Where it hosts a durable type, its data directory is a temporary one, which goes with it.
+//
 // Threads: the test's is the control loop, and has one LocalNode at a time, which goes after its
 // refs and promises. Actors run on a worker thread: what they share with the test needs a lock.
 // Time is real: Await waits at most kAwaitLimit. Misuse throws kj::Exception.
@@ -79,6 +81,7 @@ class LocalNode : public Awaiting<LocalNode> {
 
   const size_t workers_;
   Registry registry_;
+  std::string data_directory_;  // Empty: none.
   kj::Own<UvMachine> machine_;
   kj::Own<Node> node_;
   kj::Own<Client> client_;

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "box_office.h"
+#include "vault.h"
 
 namespace {
 
@@ -23,6 +24,14 @@ TEST(LocalNode, AnswersOnRealSockets) {
   EXPECT_EQ(node.Await(office.Left()), 6u);
   EXPECT_THAT(node.Fails(office.Hold(7)), HasSubstr("sold out"));
   EXPECT_THAT(node.address(), StartsWith("127.0.0.1:"));
+}
+
+TEST(LocalNode, HasADiskWhereATypeIsDurable) {
+  LocalNode node;
+  node.Host<troupe::VaultActor>();
+  EXPECT_EQ(node.Await(node.Get<troupe::Vault>("x").Deposit(3)), 3u);
+  EXPECT_EQ(node.Await(node.Get<troupe::Vault>("x").Deposit(4)), 7u);
+  EXPECT_NE(node.machine().record_store(), nullptr);
 }
 
 struct Elsewhere final : BoxOffice::Actor {
