@@ -3,15 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <functional>
 #include <vector>
 
 #include "../seeds.h"
-#include "absl/strings/str_join.h"
 #include "cluster_fixture.h"
 #include "transfers.h"
 #include "troupe/runtime/sim_record_store.h"
-#include "troupe/sim/nemesis.h"
 #include "vault.h"
 
 namespace troupe {
@@ -23,19 +20,6 @@ class DurableTest : public Transfers<Vault> {
  protected:
   DurableTest() { registry_.Host<VaultActor>(); }
 
-  uint64_t Read(sim::Cluster& cluster, Client& client) {
-    uint64_t sum = 0;
-    for (uint64_t i = 0; i < kAccounts; ++i) sum += cluster.Await(At(client, i).Balance());
-    return sum;
-  }
-  // Once all that was transferred has arrived, and a while later: nothing arrives twice.
-  uint64_t ReadWhenDone(sim::Cluster& cluster, Client& client) {
-    for (int i = 0; i < 300 && Read(cluster, client) != kAccounts * kMoney; ++i) {
-      cluster.Run(absl::Milliseconds(200));
-    }
-    cluster.Run(absl::Seconds(5));
-    return Read(cluster, client);
-  }
   static void PowerOffAll(sim::Cluster& cluster, Random& random, absl::Duration apart) {
     for (const auto& name : Shuffled(cluster, random)) {
       cluster.PowerOff(name, SimDiskAfter::kKeep);
@@ -73,36 +57,16 @@ TEST_P(DurableTest, TransfersAreWholeThoughAllNodesLosePowerAtOnce) {
   EXPECT_EQ(ReadWhenDone(cluster, teller), kAccounts * kMoney) << "seed " << GetParam();
 }
 
-// One transfer after another, while faults of all kinds come and go, and at the end the power.
+// Through faults of all kinds, and at the end the power goes.
 TEST_P(DurableTest, MoneyIsConservedThroughAStorm) {
   sim::Cluster cluster({.seed = GetParam()}, registry_);
   auto& teller = cluster.AddClient("teller");
   ASSERT_TRUE(cluster.Settle()) << cluster.Describe();
-  Fund(cluster, teller);
-
-  Random random(GetParam());
-  auto& customer = cluster.AddClient("customer");
-  bool open = true;
-  std::function<kj::Promise<void>()> transfer = [&]() -> kj::Promise<void> {
-    if (!open) return kj::READY_NOW;
-    return Transfer(customer, random).catch_([](kj::Exception&&) {}).then([&] {
-      return transfer();
-    });
-  };
-  auto transfers = transfer().eagerlyEvaluate(nullptr);
-
-  sim::Arena arena(cluster, random.Fork("faults"));
-  sim::Storm storm(arena, sim::DrawNemeses(arena.random));
-  storm.Rage(absl::Seconds(6));
-  storm.Heal();
-  ASSERT_TRUE(cluster.Settle(absl::Minutes(2))) << cluster.Describe() << "\n"
-                                                << absl::StrJoin(storm.said(), "\n");
-  PowerOffAll(cluster, random, absl::ZeroDuration());
-  RestartAll(cluster, random);
-  open = false;
-  ASSERT_TRUE(cluster.Settle(absl::Minutes(2))) << cluster.Describe() << "\n"
-                                                << absl::StrJoin(storm.said(), "\n");
-  cluster.Await(kj::mv(transfers));
+  TransferThroughAStorm(cluster, [&](Random& random) {
+    PowerOffAll(cluster, random, absl::ZeroDuration());
+    RestartAll(cluster, random);
+  });
+  if (HasFatalFailure()) return;
   EXPECT_EQ(ReadWhenDone(cluster, teller), kAccounts * kMoney) << "seed " << GetParam();
 }
 

@@ -4,10 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <string>
 
+#include "absl/strings/str_join.h"
 #include "kj/async.h"
 #include "troupe/sim/cluster.h"
+#include "troupe/sim/nemesis.h"
 
 namespace troupe {
 
@@ -49,6 +52,50 @@ class Transfers : public ::testing::TestWithParam<uint64_t> {
       }
       ASSERT_TRUE(cluster.Settle()) << cluster.Describe() << "\nseed " << GetParam();
     }
+  }
+
+  // One transfer after another, while faults of all kinds come and go; `then` what else is to
+  // happen once they have.
+  void TransferThroughAStorm(
+      sim::Cluster& cluster, const std::function<void(Random&)>& then = [](Random&) {}) {
+    Fund(cluster, cluster.client("teller"));
+    Random random(GetParam());
+    auto& customer = cluster.AddClient("customer");
+    bool open = true;
+    std::function<kj::Promise<void>()> transfer = [&]() -> kj::Promise<void> {
+      if (!open) return kj::READY_NOW;
+      return Transfer(customer, random).catch_([](kj::Exception&&) {}).then([&] {
+        return transfer();
+      });
+    };
+    auto transfers = transfer().eagerlyEvaluate(nullptr);
+    sim::Arena arena(cluster, random.Fork("faults"));
+    sim::Storm storm(arena, sim::DrawNemeses(arena.random));
+    storm.Rage(absl::Seconds(6));
+    storm.Heal();
+    auto settle = [&] {
+      ASSERT_TRUE(cluster.Settle(absl::Minutes(2))) << cluster.Describe() << "\n"
+                                                    << absl::StrJoin(storm.said(), "\n");
+    };
+    settle();
+    then(random);
+    open = false;
+    settle();
+    cluster.Await(kj::mv(transfers));
+  }
+
+  uint64_t Read(sim::Cluster& cluster, Client& client) {
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < kAccounts; ++i) sum += cluster.Await(At(client, i).Balance());
+    return sum;
+  }
+  // Once all that was transferred has arrived, and a while later: nothing arrives twice.
+  uint64_t ReadWhenDone(sim::Cluster& cluster, Client& client) {
+    for (int i = 0; i < 300 && Read(cluster, client) != kAccounts * kMoney; ++i) {
+      cluster.Run(absl::Milliseconds(200));
+    }
+    cluster.Run(absl::Seconds(5));
+    return Read(cluster, client);
   }
 
   struct Errors final : kj::TaskSet::ErrorHandler {
