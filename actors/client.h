@@ -35,7 +35,9 @@ template <typename Language>
 class GroupOf;
 
 struct ClientOptions {
-  std::vector<std::string> nodes;  // host:port; at least one that is reachable.
+  // "host:port"; at least one that is reachable. A host that is a name stands for all its
+  // addresses, and is looked up again until a node has answered.
+  std::vector<std::string> nodes;
   std::string cluster_name = "troupe";
   std::string name = "client";  // For the logs of the nodes.
   CallMetadata metadata = {};   // Goes with each of its calls; what a ref adds counts more.
@@ -43,8 +45,8 @@ struct ClientOptions {
 
 class Client final : private LinkPool::Watcher, private Router::Surroundings {
  public:
-  // `host` outlives it. Throws FAILED when no nodes are given; other errors come with the calls,
-  // see Connected().
+  // `host` outlives it. Throws FAILED when no nodes are given, or what is no host:port; other
+  // errors come with the calls, see Connected().
   Client(Host& host, ClientOptions options);
   ~Client() noexcept(false);
   KJ_DISALLOW_COPY(Client);
@@ -128,6 +130,7 @@ class Client final : private LinkPool::Watcher, private Router::Surroundings {
   }
   void NeedNewerMap(uint64_t than) override;
   std::string Troubles() const override;
+  kj::Promise<void> Seek(std::string node);
   void TakeMap(Frame& frame);
   kj::Own<ObserverMailbox> AddObserver(uint64_t type, kj::Own<ActorBase> object);
   void AnnounceObservers(const std::string& node, Link& link);
@@ -155,6 +158,7 @@ class Client final : private LinkPool::Watcher, private Router::Surroundings {
   std::unique_ptr<Observers> observers_;  // Null before the first.
   // As many as there were transactions at a time; each is one caller to the actors that it calls.
   std::vector<kj::Own<TransactionCaller>> transactions_;
+  std::vector<kj::Promise<void>> seeking_;  // Nodes that are given by name.
 };
 
 }  // namespace troupe

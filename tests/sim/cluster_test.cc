@@ -471,6 +471,28 @@ TEST_P(ClusterTest, AClientThatReachesNobodyIsToldWhomAndWhy) {
                                HasSubstr(cluster_->AddressOf("b") + ": ")));
 }
 
+TEST_P(ClusterTest, AClientFindsNodesByTheirNames) {
+  Start({"a", "b"});
+  Client named(cluster_->world().machine("client").control(), {.nodes = {"nobody:7100", "b:7100"}});
+  auto request = named.Get<Counter>("x").addRequest();
+  request.setBy(1);
+  EXPECT_EQ(cluster_->Await(request.send().then([](auto&& r) { return r.getValue(); })), 1u);
+}
+
+TEST_P(ClusterTest, AClientIsNotGivenWhatIsNoAddress) {
+  Start({"a"});
+  auto& host = cluster_->world().machine("client").control();
+  for (const char* wrong : {"nonsense", "a:", ":7100", "a:70000"}) {
+    std::string error;
+    try {
+      Client client(host, {.nodes = {wrong}});
+    } catch (const kj::Exception& e) {
+      error = Words(e);
+    }
+    EXPECT_THAT(error, HasSubstr("expected host:port, such as"));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, ClusterTest, ::testing::Values(1, 2, 3));
 
 }  // namespace
