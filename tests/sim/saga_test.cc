@@ -88,7 +88,7 @@ TEST_P(SagaTest, DecidesOnce) {
     const std::string trip = "t" + std::to_string(step);
     office_.gate_closed = true;
     Wait(Book(trip, {"p0", "gate", "p1"}));
-    cluster_->Run(absl::Microseconds(150 * step));
+    cluster_->Run(absl::Microseconds(400 * step));
     const std::string victim = cluster_->PrimaryOf({capnp::typeId<Trip>(), trip});
     cluster_->Kill(victim);
     office_.gate_closed = false;
