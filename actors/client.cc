@@ -2,13 +2,14 @@
 
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "troupe/actors/call.h"
 #include "troupe/actors/ref_message.h"
+#include "troupe/actors/setting_values.h"
 #include "troupe/membership/cluster_codec.h"
 #include "troupe/rpc/status.h"
 #include "troupe/runtime/kj_time.h"
+#include "troupe/runtime/socket_address.h"
 
 namespace troupe {
 namespace {
@@ -16,24 +17,6 @@ namespace {
 constexpr absl::Duration kAskAgain = absl::Milliseconds(20);  // Between questions for a newer map.
 constexpr size_t kTransactionsMax = 256;  // At a time; each is a caller that actors remember.
 constexpr absl::Duration kSeekAgain = absl::Seconds(1);  // A node by its name.
-
-// "[::1]:7100", "10.0.0.1:7100", "unix:/path"; else the host is a name.
-bool IsNumeric(const std::string& node) {
-  const std::string host = node.substr(0, node.rfind(':'));
-  return host.starts_with('[') || node.starts_with("unix:") ||
-         host.find_first_not_of("0123456789.") == host.npos;
-}
-
-void CheckAddress(const std::string& node) {
-  const size_t colon = node.rfind(':');
-  uint32_t port = 0;
-  const bool right = colon != node.npos && colon > 0 &&
-                     absl::SimpleAtoi(node.substr(colon + 1), &port) && port > 0 && port < 65536;
-  if (right || node.starts_with("unix:")) return;
-  kj::throwFatalException(Failed(absl::StrCat(
-      "ClientOptions::nodes has \"", node,
-      "\"; expected host:port, such as 10.0.0.1:7100, node1.example:7100 or [::1]:7100")));
-}
 
 }  // namespace
 
@@ -135,9 +118,14 @@ Client::Client(Host& host, ClientOptions options)
       caller_(router_) {
   KJ_REQUIRE(!options_.nodes.empty(),
              "ClientOptions::nodes is empty: a client needs the host:port of at least one node");
-  for (const auto& node : options_.nodes) CheckAddress(node);
   for (const auto& node : options_.nodes) {
-    if (IsNumeric(node)) {
+    if (IsDialAddress(node)) continue;
+    kj::throwFatalException(Failed(absl::StrCat(
+        "ClientOptions::nodes has \"", node,
+        "\"; expected host:port, such as 10.0.0.1:7100, node1.example:7100 or [::1]:7100")));
+  }
+  for (const auto& node : options_.nodes) {
+    if (SocketAddress::Parse(node).ok()) {
       links_.Want(node, node, 0);
     } else {
       seeking_.push_back(Seek(node).eagerlyEvaluate(nullptr));

@@ -3,11 +3,10 @@
 #include <netinet/in.h>
 
 #include <algorithm>
-#include <cctype>
-#include <charconv>
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
+#include "troupe/actors/setting_values.h"
 #include "troupe/membership/limits.h"
 #include "troupe/runtime/socket_address.h"
 
@@ -19,36 +18,7 @@ constexpr double kScaleMin = 0.1;    // Below it a probe is shorter than a busy 
 constexpr double kScaleMax = 100;
 constexpr absl::Duration kDrainMax = absl::Hours(24);
 
-bool CountWithin(const std::string& value, uint64_t least, uint64_t most) {
-  uint64_t number = 0;
-  const char* end = value.data() + value.size();
-  auto [rest, error] = std::from_chars(value.data(), end, number);
-  return error == std::errc() && rest == end && number >= least && number <= most;
-}
-
-bool IsName(const std::string& value) {
-  return !value.empty() && value.size() <= kTextBytesMax &&
-         std::all_of(value.begin(), value.end(), [](unsigned char c) {
-           return std::isalnum(c) || c == '-' || c == '_' || c == '.';
-         });
-}
-
 bool IsNameOrEmpty(const std::string& value) { return value.empty() || IsName(value); }
-
-// Gossip is UDP on the same address, so no Unix socket.
-bool IsListenAddress(const std::string& value) {
-  auto parsed = SocketAddress::Parse(value);
-  return parsed.ok() && parsed->family() != AF_UNIX;
-}
-
-// A name or a numeric host, and a port that can be dialed.
-bool IsDialAddress(const std::string& value) {
-  const size_t colon = value.rfind(':');
-  if (colon == value.npos || value.size() > kTextBytesMax) return false;
-  const std::string host = value.substr(0, colon);
-  if (!CountWithin(value.substr(colon + 1), 1, 65535)) return false;
-  return IsName(host) || IsListenAddress(value);
-}
 
 bool IsDialAddressOrEmpty(const std::string& value) {
   return value.empty() || IsDialAddress(value);
@@ -164,7 +134,6 @@ std::vector<SettingInfo> NodeSettingTable(const NodeDefaults& defaults) {
   const std::string workers =
       absl::StrCat(std::clamp<size_t>(defaults.cores, 2, kWorkersMax + 1) - 1);
   const char* const name_shape = "at most 255 letters, digits, '-', '_' and '.'";
-  const char* const dial_shape = "host:port, where host is a name, IPv4 or [IPv6]";
   return {
       {"config", kText, "FILE", "", "the path of a TOML file", "A file with settings.", nullptr},
       {"name", kText, "NAME", defaults.name, name_shape,
@@ -175,9 +144,9 @@ std::vector<SettingInfo> NodeSettingTable(const NodeDefaults& defaults) {
        "a numeric address and a port, IPv4:port or [IPv6]:port",
        "Where this node takes connections (TCP) and gossip (UDP). Port 0: any that is free.",
        IsListenAddress},
-      {"advertise", kText, "HOST:PORT", "", dial_shape,
+      {"advertise", kText, "HOST:PORT", "", kDialAddressShape,
        "The address that others dial, if it is not the one listened on.", IsDialAddressOrEmpty},
-      {"join", kList, "HOST:PORT,...", "", dial_shape,
+      {"join", kList, "HOST:PORT,...", "", kDialAddressShape,
        "Nodes of the cluster to join; this node's own address may be among them. Without any, this "
        "node founds a cluster.",
        IsDialAddress},

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "troupe/actors/setting_values.h"
 #include "troupe/runtime/json_text.h"
 #include "troupe/runtime/uv_machine.h"
 
@@ -33,7 +34,7 @@ absl::Status TakeAddresses(const std::string& flag, const std::string& value,
     return absl::InvalidArgumentError(absl::StrCat(flag, ": expected host:port"));
   }
   for (const auto& node : command.nodes) {
-    if (node.find(':') == node.npos) {
+    if (!IsDialAddress(node)) {
       return absl::InvalidArgumentError(
           absl::StrCat(flag, ": expected host:port, got \"", node, "\""));
     }

@@ -15,6 +15,7 @@
 #include "status_report.h"
 #include "troupe/actors/call.capnp.h"
 #include "troupe/actors/client.h"
+#include "troupe/actors/setting_values.h"
 #include "troupe/actors/settings.h"
 #include "troupe/membership/hosted_types.h"
 #include "troupe/rpc/status.h"
@@ -65,7 +66,7 @@ absl::Status TakeFlag(StatusRequest& request, const std::string& flag, const std
   if (flag == "--nodes") {
     request.client.nodes = absl::StrSplit(value, ',', absl::SkipEmpty());
     for (const auto& node : request.client.nodes) {
-      if (node.find(':') != node.npos) continue;
+      if (IsDialAddress(node)) continue;
       return absl::InvalidArgumentError(
           absl::StrCat("--nodes: expected host:port, got \"", node, "\""));
     }
