@@ -77,10 +77,8 @@ CopySet Primary::Needed() const {
       needed = Union(needed, members);
     }
   }
-  if (admission_.has_value()) {
-    auto peer = peers_.find(admission_->copy);
-    const bool follows = peer != peers_.end() && peer->second.stage == Peer::Stage::kStreaming;
-    if (follows && !peer->second.lost) needed = Union(needed, {admission_->copy});
+  if (admission_.has_value() && Follows(admission_->copy)) {
+    needed = Union(needed, {admission_->copy});
   }
   return Without(needed, copy_.self);
 }

@@ -109,6 +109,7 @@ class Primary {
   void PlanIsr(absl::Time now, ReplicaEffects& out);
   bool IsSilent(absl::Time now, CopyId copy) const;
   CopySet Silent(absl::Time now) const;
+  bool Follows(CopyId copy) const;
   bool MayGrow(absl::Time now) const;
   bool HasAllThatCounts(const Peer& peer) const;
   CopySet ReadyToJoin(absl::Time now) const;

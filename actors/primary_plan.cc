@@ -79,6 +79,13 @@ CopySet Primary::Silent(absl::Time now) const {
   return silent;
 }
 
+// It gets every batch, and can apply it.
+bool Primary::Follows(CopyId copy) const {
+  auto peer = peers_.find(copy);
+  return peer != peers_.end() && peer->second.stage == Peer::Stage::kStreaming &&
+         !peer->second.lost;
+}
+
 // P3.9: not before all have the reconciliation and the leases are waited out. A copy that joined
 // earlier could be elected without having granted, or waited for, any of them.
 bool Primary::MayGrow(absl::Time now) const {
@@ -109,9 +116,7 @@ CopySet Primary::ReadyToJoin(absl::Time now) const {
 // So what counts waits for it, for a while: then it has all that does.
 void Primary::PlanAdmission(absl::Time now) {
   auto follows = [&](CopyId copy) {
-    auto peer = peers_.find(copy);
-    return Contains(entry().learners, copy) && copy_.view.IsUp(copy) && peer != peers_.end() &&
-           peer->second.stage == Peer::Stage::kStreaming && !peer->second.lost;
+    return Contains(entry().learners, copy) && copy_.view.IsUp(copy) && Follows(copy);
   };
   if (admission_.has_value()) {
     if (follows(admission_->copy) && now < admission_->since + kAdmissionLimit) return;
@@ -120,9 +125,8 @@ void Primary::PlanAdmission(absl::Time now) {
   }
   if (!MayGrow(now) || now < next_admission_) return;
   for (CopyId copy : entry().learners) {
-    if (copy == copy_.self || !follows(copy)) continue;
-    const Peer& peer = peers_.at(copy);
-    const uint64_t behind = log_.newest() - peer.acked;
+    if (!follows(copy)) continue;
+    const uint64_t behind = log_.newest() - peers_.at(copy).acked;
     if (behind > kAdmissionLag || log_.bytes() > kAdmissionBytes) continue;
     admission_ = Admission{copy, now};
     return;

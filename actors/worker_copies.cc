@@ -21,7 +21,7 @@ bool HasCopy(const ShardEntry& entry, CopyId copy) {
 // As the newest map has it.
 void Worker::TakeShard(ShardId shard) {
   const auto& entry = map_->shards[shard];
-  const bool durable = map_->roles[map_->RoleOf(shard)].durable && options_.records != nullptr;
+  const bool durable = map_->IsDurable(shard) && options_.records != nullptr;
   const CopyId self = introduction_.boot;
   const bool ours = HasCopy(entry, self);
   auto& slot = hosts_[shard];
@@ -96,9 +96,8 @@ void Worker::Drop(ShardId shard) {
   // A confirmation that it asked for must not come to a later copy, which counts anew.
   confirmations_.erase(shard);
   dropped_while_confirming_.insert(shard);
-  const bool durable = map_->roles[map_->RoleOf(shard)].durable;
   hosts_[shard] = nullptr;
-  if (durable && options_.records != nullptr) EraseFromDisk(shard);
+  if (map_->IsDurable(shard) && options_.records != nullptr) EraseFromDisk(shard);
 }
 
 }  // namespace troupe

@@ -4,22 +4,21 @@
 #include <gtest/gtest.h>
 
 #include "../seeds.h"
-#include "cluster_fixture.h"
+#include "recovery_fixture.h"
 #include "troupe/actors/shard_of.h"
-#include "troupe/membership/operator_call.h"
 #include "troupe/runtime/sim_record_store.h"
 #include "vault.h"
 
 namespace troupe {
 namespace {
 
-class DurableRecoveryTest : public ClusterFixture {
+class DurableRecoveryTest : public RecoveryFixture {
  protected:
   DurableRecoveryTest() { registry_.Host<VaultActor>(); }
-  void TearDown() override {
-    if (lone_) cluster_->Kill("c");
-  }
 
+  static void ExpectDone(const OperatorReply& reply) {
+    ASSERT_TRUE(reply.status.ok()) << reply.status;
+  }
   uint64_t Deposit(const std::string& key, uint64_t amount) {
     return cluster_->Await(client_->Get<Vault>(key).Deposit(amount));
   }
@@ -32,28 +31,8 @@ class DurableRecoveryTest : public ClusterFixture {
   std::string PrimaryOf(const std::string& key) {
     return cluster_->PrimaryOf({capnp::typeId<Vault>(), key});
   }
-  void Ask(const std::string& node, OperatorRequest::Kind kind, std::vector<ShardId> shards = {}) {
-    auto& host = cluster_->world().machine("client").control();
-    const auto reply = cluster_->Await(AskNode(host, cluster_->AddressOf(node), "troupe",
-                                               {kind, std::move(shards)}, absl::Seconds(20)));
-    ASSERT_TRUE(reply.status.ok()) << reply.status;
-  }
-  // A process of node c that was started without its seeds.
-  Node& StartAlone() {
-    NodeOptions options;
-    options.membership.node = "c";
-    options.membership.listen = cluster_->AddressOf("c");
-    options.membership.config = {.shards = 16};
-    lone_ = std::make_unique<Node>(cluster_->world().Restart("c"), registry_, options);
-    cluster_->world().OnDestroy("c", [this] { lone_ = nullptr; });
-    auto started = lone_->Start();
-    EXPECT_TRUE(started.ok()) << started;
-    tasks_.add(lone_->Failed().catch_([this](kj::Exception&& e) { why_ = Words(e); }));
-    return *lone_;
-  }
 
-  std::unique_ptr<Node> lone_;
-  std::string why_;
+  std::string why_;  // The lone one ended.
 };
 
 // The disk has what the lone cluster's shards came to, though they were empty.
@@ -65,6 +44,7 @@ TEST_P(DurableRecoveryTest, ALoneFounderThatHasAnsweredNothingJoinsTheClusterTha
   cluster_->Cut("c", "a");
   cluster_->Cut("c", "b");
   Node& c = StartAlone();
+  tasks_.add(c.Failed().catch_([this](kj::Exception&& e) { why_ = Words(e); }));
   ASSERT_TRUE(cluster_->RunUntil([&] { return c.ready(); }));
   cluster_->Run(absl::Seconds(3));
   EXPECT_FALSE(cluster_->world().disk("c").record_store().contents().empty());
@@ -92,8 +72,8 @@ TEST_P(DurableRecoveryTest, ADiskOfAPastThatWasGivenUpIsEmptied) {
   cluster_->PowerOff(holder, SimDiskAfter::kKeep);
   ASSERT_TRUE(
       cluster_->RunUntil([&] { return cluster_->NewestMap()->shards[shard].primary == 0; }));
-  Ask(asked, OperatorRequest::Kind::kDeclareLost, {shard});
-  Ask(asked, OperatorRequest::Kind::kRecoverShards, {shard});
+  ExpectDone(Ask(asked, OperatorRequest::Kind::kDeclareLost, {shard}));
+  ExpectDone(Ask(asked, OperatorRequest::Kind::kRecoverShards, {shard}));
   ASSERT_TRUE(
       cluster_->RunUntil([&] { return cluster_->NewestMap()->shards[shard].primary != 0; }));
   cluster_->Run(absl::Seconds(1));  // The client hears of it.

@@ -1,6 +1,5 @@
 // What an operator may decide, on whole clusters: lost shards, a lost register, a lone founder.
-#include "cluster_fixture.h"
-#include "troupe/membership/operator_call.h"
+#include "recovery_fixture.h"
 #include "troupe/membership/placement.h"
 #include "troupe/membership/register_codec.h"
 
@@ -11,14 +10,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-class RecoveryTest : public ClusterFixture {
+class RecoveryTest : public RecoveryFixture {
  protected:
-  OperatorReply Ask(const std::string& node, OperatorRequest::Kind kind,
-                    std::vector<ShardId> shards = {}) {
-    auto& host = cluster_->world().machine("client").control();
-    return cluster_->Await(AskNode(host, cluster_->AddressOf(node), "troupe",
-                                   {kind, std::move(shards)}, absl::Seconds(20)));
-  }
   SharedMap Map(const std::string& node) { return cluster_->node(node).membership().map(); }
   std::vector<ShardId> Shards(ShardState state) {
     std::vector<ShardId> out;
@@ -52,23 +45,6 @@ class RecoveryTest : public ClusterFixture {
       EXPECT_EQ(Get("k" + std::to_string(i)), static_cast<uint64_t>(i) + 1) << i;
     }
   }
-
-  // A process of node c that was started without its seeds.
-  Node& StartAlone() {
-    NodeOptions options;
-    options.membership.node = "c";
-    options.membership.listen = cluster_->AddressOf("c");
-    options.membership.config = {.shards = 16};
-    lone_ = std::make_unique<Node>(cluster_->world().Restart("c"), registry_, options);
-    cluster_->world().OnDestroy("c", [this] { lone_ = nullptr; });
-    auto started = lone_->Start();
-    EXPECT_TRUE(started.ok()) << started;
-    return *lone_;
-  }
-  void TearDown() override {
-    if (lone_) cluster_->Kill("c");
-  }
-  std::unique_ptr<Node> lone_;
 };
 
 class FounderTest : public RecoveryTest {};
